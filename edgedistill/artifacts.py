@@ -1,0 +1,419 @@
+"""Artifacts: a folder with model files, tokenizer, labels, goldens, and the manifest that says how it was made.
+
+The manifest's `graphs` are the executable pieces, with named state where a graph carries some from call to
+call; its `driver` says how to run them as one model. No fact is ever read out of a file name.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edgedistill import files
+from edgedistill.config import Settings, build
+from edgedistill.data.tasks import Kind, Metric
+from edgedistill.errors import ArtifactError, ConfigError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+GOLDENS = "golden.jsonl"
+REFERENCE = "reference.jsonl"
+LABELS = "labels.txt"
+
+
+class Tensor(Settings):
+    """One input or output of a graph."""
+
+    name: str
+    """Hugging Face's name, such as input_ids or logits."""
+    dtype: str
+    """NumPy dtype name."""
+    shape: tuple[int | str, ...]
+    """Sizes; a name where the size is free."""
+
+
+class State(Settings):
+    """A value that a graph returns and wants back at its next call (a decoder's key and value cache)."""
+
+    output: str
+    """Where it comes out."""
+    input: str
+    """Where it goes in."""
+
+
+class Graph(Settings):
+    """One executable piece: a whole file, or one signature or method of it."""
+
+    name: str
+    """Unique within the artifact."""
+    file: str
+    """Model file within the folder."""
+    signature: str | None = None
+    """Signature (LiteRT) or method (ExecuTorch) in the file; none for a file that is one graph."""
+    length: int | None = None
+    """Fixed sequence length; none when it is free."""
+    inputs: tuple[Tensor, ...]
+    """In the order the file lists them."""
+    outputs: tuple[Tensor, ...]
+    """In the order the file lists them."""
+    state: tuple[State, ...] = ()
+    """Values carried from call to call."""
+
+
+class Single(Settings):
+    """Run one graph on the batch as it is."""
+
+    kind: Literal["single"] = "single"
+    graph: str
+    """Name of the graph."""
+
+
+class Buckets(Settings):
+    """Pad to the shortest length that holds the text and run that length's graph."""
+
+    kind: Literal["buckets"] = "buckets"
+    graphs: tuple[str, ...]
+    """Names of the graphs, shortest length first."""
+
+
+class Exit(Settings):
+    """One place where an early-exit model may answer."""
+
+    graph: str
+    """Segment that ends here."""
+    output: str = "logits"
+    """Its answer."""
+    threshold: float
+    """Answer when the normalised entropy (0 certain, 1 uniform) is below this."""
+
+
+class Cascade(Settings):
+    """Run segments one after another, feeding hidden states on, until an exit is certain enough."""
+
+    kind: Literal["cascade"] = "cascade"
+    exits: tuple[Exit, ...]
+    """In order; the last one always answers."""
+    carry: str = "hidden_state"
+    """Output of a segment that the next one takes in."""
+
+
+class Head(Settings):
+    """One of several answers of a shared encoder."""
+
+    name: str
+    """Task name."""
+    output: str
+    """Output tensor."""
+    kind: Kind
+    """What the numbers mean."""
+    labels: tuple[str, ...] = ()
+    """Class names in logit order."""
+
+
+class Heads(Settings):
+    """Run one graph; every head answers."""
+
+    kind: Literal["heads"] = "heads"
+    graph: str
+    """Name of the graph."""
+    heads: tuple[Head, ...]
+    """What each output is."""
+
+
+class Seq2Seq(Settings):
+    """Run the encoder once, then the decoder step until it says stop."""
+
+    kind: Literal["seq2seq"] = "seq2seq"
+    encoder: str
+    """Name of the encoder's graph."""
+    decoder: str
+    """Name of the decoder step's graph, whose state is the cache."""
+    start_id: int
+    """First decoder token."""
+    end_id: int
+    """Token that ends the text."""
+    pad_id: int
+    """Padding token."""
+    max_new_tokens: int
+    """Longest answer."""
+    beams: int = 1
+    """1 is greedy."""
+
+
+Driver = Annotated[Single | Buckets | Cascade | Heads | Seq2Seq, Field(discriminator="kind")]
+
+
+class TokenizerSpec(Settings):
+    """Enough to rebuild the tokenizer on a phone and to notice when it is another one."""
+
+    kind: Literal["wordpiece", "wordlist", "bpe", "sentencepiece"]
+    """Algorithm; a phone package takes the first two."""
+    file: str
+    """Vocabulary or tokenizer file within the folder."""
+    sha256: str
+    """Of tokenizer.json."""
+    vocab_size: int
+    """Entries."""
+    lowercase: bool
+    """Whether text is lower-cased first."""
+    strip_accents: bool | None
+    """Whether accents are removed; none: when lowercase is."""
+    handle_chinese_chars: bool = True
+    """Whether CJK characters are split one by one."""
+    special_ids: dict[str, int]
+    """pad, unk, cls, sep and mask, where the tokenizer has them."""
+    max_length: int
+    """Longest input in tokens, special ones included."""
+
+
+class Source(Settings):
+    """A checkpoint something was made from."""
+
+    path: str
+    """Hub id or folder, as given."""
+    sha256: str
+    """Of its weight file."""
+    family: str
+    """transformers' model type."""
+    parameters: int
+    """How many, exactly."""
+
+
+class TaskCard(Settings):
+    """What the model answers, kept with the student and with every artifact."""
+
+    name: str | None
+    """Task name; none for a model exported without one."""
+    kind: Kind | Literal["embedding"]
+    """What the outputs mean."""
+    metric: Metric | None = None
+    """What it is judged by."""
+    max_length: int = 128
+    """Longest input in tokens it was trained and judged at."""
+
+
+class Quantization(Settings):
+    """What was done to the numbers."""
+
+    scheme: str
+    """Name of the scheme."""
+    tool: str
+    """Quantizer and its version."""
+    kept_float: dict[str, str] = {}
+    """Operators left in float, each with the reason."""
+    calibration_sha256: str | None = None
+    """Of the calibration set, where one was used."""
+
+
+class FileEntry(Settings):
+    """One file of the artifact as it was written."""
+
+    path: str
+    """Within the folder, with forward slashes."""
+    sha256: str
+    """Of its bytes."""
+    size_bytes: int
+    """Its size."""
+    role: Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
+    """What it is for; `reference` files stay out of app packages."""
+
+
+class Environment(Settings):
+    """Where something was made or measured."""
+
+    python: str
+    """Python version."""
+    system: str
+    """Operating system and processor architecture."""
+    cpu: str
+    """Processor as the system names it."""
+    packages: dict[str, str]
+    """Versions of the packages that matter."""
+
+
+class Manifest(Settings):
+    """Everything there is to know about an artifact, tied by hash to its bytes."""
+
+    schema_version: Literal[1] = 1
+    """Version of this format."""
+    created: str
+    """UTC, ISO 8601."""
+    command: str
+    """What was typed."""
+    environment: Environment
+    """Where it was made."""
+    source: Source
+    """The checkpoint that was exported."""
+    parents: tuple[Source, ...] = ()
+    """What the source was made from: its teacher, and theirs."""
+    recipe: str | None = None
+    """Recipe that trained the source, where one did."""
+    task: TaskCard
+    """What it answers."""
+    labels: tuple[str, ...] = ()
+    """Class names in logit order."""
+    target: str
+    """Runtime."""
+    scheme: str
+    """Precision."""
+    opset: int | None = None
+    """ONNX operator set."""
+    graphs: tuple[Graph, ...]
+    """Executable pieces."""
+    driver: Driver
+    """How to run them."""
+    tokenizer: TokenizerSpec
+    """How text becomes ids."""
+    quantization: Quantization | None = None
+    """What was done to the numbers; none for fp32."""
+    files: tuple[FileEntry, ...]
+    """Every file but this one and the reports."""
+    licence: str = "unknown"
+    """Licence of the weights as their card states it."""
+
+    def graph(self, name: str) -> Graph:
+        """The graph of that name.
+
+        Raises:
+            ArtifactError: the manifest has none.
+        """
+        for graph in self.graphs:
+            if graph.name == name:
+                return graph
+        raise ArtifactError(
+            f"the manifest's driver names a graph '{name}' that is not in its list of graphs."
+        )
+
+    @property
+    def model_size_bytes(self) -> int:
+        """Bytes of the model files together."""
+        return sum(file.size_bytes for file in self.files if file.role == "model")
+
+
+class Golden(Settings):
+    """One text with every answer to it: what a device's self-test compares with."""
+
+    text: str
+    """First text."""
+    text_pair: str | None = None
+    """Second text of a pair."""
+    input_ids: tuple[int, ...]
+    """Token ids without padding."""
+    token_type_ids: tuple[int, ...]
+    """Segment of each token."""
+    teacher: dict[str, list[float]] | None = None
+    """The teacher's outputs, flattened; none without a teacher."""
+    student: dict[str, list[float]]
+    """The student's outputs in PyTorch fp32, flattened."""
+    artifact: dict[str, list[float]]
+    """This artifact's outputs on the reference host, flattened."""
+    tolerance: dict[str, float]
+    """Largest absolute difference to `artifact` a device may show, per output."""
+
+
+class ReferenceRow(Settings):
+    """One row of the judged split with the teacher's and the student's answer: lets the gate run anywhere."""
+
+    row_id: str
+    """Stable id of the row."""
+    text: str
+    """First text."""
+    text_pair: str | None = None
+    """Second text of a pair."""
+    label: int | float | list[str] | list[int] | None = None
+    """The right answer."""
+    teacher: list[float] | None = None
+    """The teacher's logits (start then end scores for a span), real tokens only."""
+    student: list[float]
+    """The student's logits in PyTorch fp32, likewise."""
+
+
+def environment() -> Environment:
+    """This machine and the packages that decide the numbers."""
+    wanted = ("edgedistill", "torch", "transformers", "onnx", "onnxruntime", "litert-torch", "ai-edge-litert",
+              "ai-edge-quantizer", "executorch", "coremltools", "numpy", "tokenizers")  # fmt: skip
+    packages = {}
+    for name in wanted:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Environment(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu_name(),
+        packages=packages,
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def file_entry(folder: Path, path: Path, role: str) -> FileEntry:
+    """Describe a file as it is on the disk now."""
+    return FileEntry.model_validate(
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "sha256": files.sha256_of(path),
+            "size_bytes": path.stat().st_size,
+            "role": role,
+        }
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read an artifact's manifest, without looking at the other files.
+
+    Raises:
+        ArtifactError: no artifact there, not JSON, another schema version, or not a manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactError(
+            f"'{folder}' is no artifact: it has no {MANIFEST}. Make one with: edgedistill export STUDENT"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read '{path}': {error}. Export it again.") from error
+    found = value.get("schema_version") if isinstance(value, dict) else None
+    if found != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"'{path}' has schema version {found!r}; this edgedistill reads {SCHEMA_VERSION}. "
+            "Export it again, or use the edgedistill it was made with."
+        )
+    try:
+        return build(Manifest, value, str(path))
+    except ConfigError as error:
+        raise ArtifactError(f"{error}\nExport it again.") from error
+
+
+def resolve_inside(folder: Path, name: str) -> Path:
+    """The path of `name` within `folder`.
+
+    Raises:
+        ArtifactError: a hostile manifest names a file outside its folder.
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ArtifactError(
+            f"the manifest of '{folder}' names '{name}', which is outside the folder. Do not use it."
+        )
+    return path

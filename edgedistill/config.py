@@ -1,0 +1,181 @@
+"""Settings: strict, frozen, documented models; YAML that only overrides them.
+
+`Settings` is the base of every configuration. YAML cannot name code, merge or interpolate; unknown keys
+and wrong types are errors that name the key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgedistill.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every configuration: immutable, no unknown keys, each field's docstring is its description."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `5e-5` is a number, as everywhere else, and keys may not repeat."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    repeated = {str(key) for key in keys if keys.count(key) > 1}
+    if repeated:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"key '{sorted(repeated)[0]}' is written twice", node.start_mark
+        )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def parse_yaml(text: str, origin: str) -> Any:
+    """Parse one YAML document.
+
+    Raises:
+        ConfigError: it is not YAML; the message names `origin` and the line.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{origin}, line {mark.line + 1}" if mark else origin
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}.") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        ConfigError: the file is missing, not UTF-8, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"no file '{path}'. Print a template with: edgedistill config NAME") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read '{path}': {error}.") from error
+    value = parse_yaml(text, str(path))
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"'{path}' must hold keys and values, not a {type(value).__name__}.")
+    return value
+
+
+def with_settings(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply `--set key.sub=value` texts over a mapping; values are read as YAML.
+
+    Raises:
+        ConfigError: an assignment has no `=`, or goes below something that is not a mapping.
+    """
+    result = _copied(values)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set takes key=value, not '{assignment}'. Example: --set optim.lr=2e-5")
+        *parents, last = key.strip().split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {key}: '{parent}' is a single value and has nothing below it.")
+        place[last] = parse_yaml(text, f"--set {key}")
+    return result
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def build(model: type[S], values: Mapping[str, Any], origin: str) -> S:
+    """Validate `values` as `model`.
+
+    Raises:
+        ConfigError: with one line per wrong key: where, what was found, what is allowed.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explained(model, error, origin))) from error
+
+
+def _explained(model: type[BaseModel], error: ValidationError, origin: str) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(_keys_at(model, problem["loc"][:-1]))
+            lines.append(f"{origin}: unknown key '{key}'. There are: {known}.")
+        elif problem["type"] == "missing":
+            lines.append(f"{origin}: '{key}' is required.")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            found = "" if not key or isinstance(problem["input"], dict) else f" (found {problem['input']!r})"
+            lines.append(f"{origin}: {f'{key}: ' if key else ''}{message}{found}.")
+    return lines
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return sorted(model.model_fields)
+
+
+def as_commented_yaml(model: type[BaseModel], values: BaseModel | None = None, indent: str = "") -> str:
+    """The settings of `model` as YAML a person can edit, each under its description.
+
+    Args:
+        model: the configuration class.
+        values: what to print; the defaults when not given.
+        indent: what to put before every line.
+    """
+    lines: list[str] = []
+    for name, field in model.model_fields.items():
+        value = getattr(values, name) if values is not None else field.get_default(call_default_factory=True)
+        lines += [f"{indent}# {line}" for line in (field.description or "").splitlines()]
+        if isinstance(value, BaseModel):
+            lines += [f"{indent}{name}:", as_commented_yaml(type(value), value, indent + "  ").rstrip("\n")]
+        elif field.is_required() and values is None:
+            lines.append(f"{indent}{name}:    # required")
+        else:
+            lines.append(f"{indent}{name}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, BaseModel | tuple | set | frozenset):
+        value = value.model_dump(mode="json") if isinstance(value, BaseModel) else list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,1 @@
+"""Tasks, text and batches: everything between a file and a tensor."""

@@ -1,0 +1,85 @@
+"""Everything that can go wrong in a way the user can act on.
+
+    EdgeDistillError                 exit code
+    |-- ConfigError                  2   a setting, a YAML file, an option
+    |   `-- UnknownNameError         2   no recipe / target / scheme / task of that name
+    |-- DataError                    2   a data file, a column, a label, an encoding
+    |-- CheckpointError              2   a teacher or student folder
+    |-- ArtifactError                2   an artifact folder, its manifest or its files
+    |-- TrainingError                2   training cannot go on (NaN loss, changed config on resume)
+    |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
+    |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
+    |-- MissingExtraError            3   an optional package is not installed
+    `-- DeviceError                  3   a phone or tool that is not there
+
+A message says what happened with the value found, then what to do next. The command line prints it
+as it is and exits with `exit_code`; it never shows a traceback for these. A failed gate is no error:
+it is a verdict, and the command that printed it exits with 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeDistillError(Exception):
+    """Base of every error a user can act on."""
+
+    exit_code = 2
+
+
+class ConfigError(EdgeDistillError):
+    """A setting is missing, unknown or has a value that cannot work."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that is not in its list; the message offers the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        super().__init__(f"no {kind} named '{name}'.{hint} There are: {', '.join(names)}.")
+
+
+class DataError(EdgeDistillError):
+    """A data file, row, column or label cannot be used."""
+
+
+class CheckpointError(EdgeDistillError):
+    """A checkpoint folder is missing, corrupt, untrusted or of the wrong kind."""
+
+
+class ArtifactError(EdgeDistillError):
+    """An artifact folder is incomplete, changed since it was written, or of another schema version."""
+
+
+class TrainingError(EdgeDistillError):
+    """Training cannot go on, or must not be resumed."""
+
+
+class ExportError(EdgeDistillError):
+    """A model, target and scheme that do not go together."""
+
+
+class StorageError(EdgeDistillError):
+    """The output cannot be written: no space, no permission, already there, or in use."""
+
+
+class MissingExtraError(EdgeDistillError):
+    """An optional package is not installed."""
+
+    exit_code = 3
+
+    def __init__(self, wanted_by: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{wanted_by} needs the package '{package}', which is not installed. "
+            f'Run: pip install "edgedistill[{extra}]"'
+        )
+
+
+class DeviceError(EdgeDistillError):
+    """A device or an external tool is not there or stopped answering."""
+
+    exit_code = 3

@@ -1,0 +1,167 @@
+"""Writing files so that nothing good is ever replaced by something half-written.
+
+Every write goes to a temporary name beside its destination, is flushed to disk, and is then renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from edgedistill.errors import StorageError
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of one file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_folder(folder: Path, pattern: str = "*") -> str:
+    """Hex SHA-256 over the names and bytes of a folder's files, in name order; hidden files left out."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file() and not p.name.startswith(".")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(bytes.fromhex(sha256_of(path)))
+    return digest.hexdigest()
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's disk errors into a `StorageError` that says what to do.
+
+    Raises:
+        StorageError: no space left, read-only or forbidden destination, name too long.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "no space left on the disk. Free some space, or choose another --out",
+            errno.EDQUOT: "the disk quota is used up. Free some space, or choose another --out",
+            errno.EROFS: "the file system is read-only. Choose another --out",
+            errno.EACCES: "permission denied. Choose a folder you may write to",
+            errno.EPERM: "not permitted. Choose a folder you may write to",
+            errno.ENAMETOOLONG: "the name is too long. Choose a shorter --out",
+            errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another --out",
+        }.get(error.errno or 0)
+        if advice is None:
+            raise
+        raise StorageError(
+            f"cannot write '{path}': {advice}. Nothing that was there has been changed."
+        ) from error
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it over `path` when the block ends well.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; it becomes `path` when the block ends well.
+
+    Args:
+        path: the folder to appear.
+        overwrite: replace a folder that is already there; without it that is an error.
+
+    Raises:
+        StorageError: `path` exists and `overwrite` is false, or it cannot be written.
+    """
+    refuse_existing(path, overwrite)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+        old = part.with_suffix(".old")
+        try:
+            yield part
+            sync_folder(part)
+            part.chmod(0o755)
+            if path.exists():
+                path.rename(old)
+            part.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise `StorageError` when `path` holds something and `overwrite` is false."""
+    taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    if taken and not overwrite:
+        raise StorageError(
+            f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it."
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush every file below `folder` to the disk, so that a rename never outlives its bytes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write indented UTF-8 JSON atomically; NaN and infinity are refused rather than written as non-JSON."""
+    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process alone.
+
+    Raises:
+        StorageError: another process holds it.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StorageError(
+            f"'{folder}' is in use by another edgedistill process. Wait for it, or choose another --out."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

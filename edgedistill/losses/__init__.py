@@ -1,0 +1,1 @@
+"""Losses: pure functions of tensors to a scalar, padding masked by construction, each unit documented."""

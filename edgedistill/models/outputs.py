@@ -1,0 +1,36 @@
+"""What a model answers with, whatever its family: `Outputs`, and how to ask for just what a loss needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Want:
+    """What to compute beside the logits. Attention and hidden outputs cost time and memory: ask for what is used.
+
+    Attributes:
+        hidden: the hidden states of the embedding output and every layer.
+        attentions: the attention probabilities of every layer.
+    """
+
+    hidden: bool = False
+    attentions: bool = False
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's answer.
+
+    Attributes:
+        logits: (B, C) float for sentences; (B, S, V) for masked words; (B, S, C) for token tags;
+            (B, S, 2) start and end scores for spans; None from a bare encoder.
+        hidden: L + 1 tensors (B, S, H): the embedding output, then every layer; empty unless wanted.
+        attentions: L tensors (B, A, S, S), softmaxed, before dropout; empty unless wanted.
+    """
+
+    logits: Tensor | None = None
+    hidden: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] = ()

@@ -1,0 +1,78 @@
+"""Recipes and targets by name: the folder is the list, the file name is the name.
+
+`names` and `summaries` read no module, so `edgedistill ls` imports no torch; `load` imports just the one
+that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes` and
+`edgedistill.targets`, with the same contract.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from edgedistill.errors import MissingExtraError, UnknownNameError
+
+Kind = Literal["recipes", "targets"]
+
+_HERE = Path(__file__).parent
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of every recipe or target, built in and installed beside us, sorted."""
+    return sorted({*_own(kind), *_outside(kind)})
+
+
+def summaries(kind: Kind) -> dict[str, str]:
+    """First line of every built-in module's docstring, without importing it."""
+    own = {name: _first_line(path) for name, path in _own(kind).items()}
+    return {name: own.get(name, f"from {_outside(kind)[name].value}") for name in names(kind)} if own else {}
+
+
+def load(kind: Kind, name: str) -> ModuleType:
+    """Import one recipe or target.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        MissingExtraError: a package it needs is not installed.
+    """
+    singular = kind.removesuffix("s")
+    if name not in names(kind):
+        raise UnknownNameError(singular, name, names(kind))
+    try:
+        if name in _own(kind):
+            return importlib.import_module(f"edgedistill.{kind}.{name}")
+        module = _outside(kind)[name].load()
+        assert isinstance(module, ModuleType)
+        return module
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"", "edgedistill"}:
+            raise
+        raise MissingExtraError(f"{singular} '{name}'", missing, name) from error
+
+
+def _own(kind: Kind) -> dict[str, Path]:
+    return {name: path for name, path in _modules(_HERE / kind) if not name.startswith("_")}
+
+
+def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.iterdir():
+        if path.suffix == ".py":
+            yield path.stem, path
+        elif (path / "__init__.py").is_file():
+            yield path.name, path / "__init__.py"
+
+
+def _outside(kind: Kind) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"edgedistill.{kind}")}
+
+
+def _first_line(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]

@@ -1,0 +1,1 @@
+"""Precisions by name, and how calibration text is chosen."""

@@ -1,0 +1,40 @@
+"""The schemes: what is stored in how many bits, and what that may cost (no torch here)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One precision.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for `edgedistill ls schemes`.
+        weights: bits a weight takes in the file.
+        activations: bits an activation takes inside a matrix product.
+        is_calibrated: whether it needs calibration text.
+    """
+
+    name: str
+    summary: str
+    weights: int
+    activations: int
+    is_calibrated: bool = False
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether weights are integers, so that answers are compared by agreement and metric."""
+        return self.weights <= 8
+
+
+SCHEMES: dict[str, Scheme] = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("fp32", "32-bit floats throughout: the reference", 32, 32),
+        Scheme("fp16", "16-bit float weights: half the size, the same answers to three digits", 16, 16),
+        Scheme("int8_dynamic", "8-bit weights, activations quantized on the fly: fastest on CPUs", 8, 8),
+        Scheme("int8_weight", "8-bit weights, float arithmetic: small, exact enough for old runtimes", 8, 32),
+    )
+}

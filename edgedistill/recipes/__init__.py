@@ -1,0 +1,80 @@
+"""Recipes: one file per paper. This file holds only the protocol they keep.
+
+A recipe's `stages` is a generator: code between two yields runs when the first stage is done, so the file
+reads in its paper's order; on resume a finished stage is restored instead of trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import Field
+
+from edgedistill.config import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgedistill.data.rows import TaskData
+    from edgedistill.data.tasks import Kind
+    from edgedistill.training.stage import Stage
+    from edgedistill.training.teachers import TeacherProvider
+
+
+class RecipeConfig(Settings):
+    """What every recipe can be told."""
+
+    max_length: int = Field(128, ge=8, le=512)
+    """Longest input in tokens; longer text is cut."""
+    seed: int = 0
+    """Of initialisation, data order and everything else random."""
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a recipe cooks with.
+
+    Attributes:
+        data: the task's rows, tokenised for teacher and student, and the corpus where one was given.
+        teacher: answers by row; none for a recipe that takes none.
+        start: folder or Hub id of a checkpoint to start the student from; none for the recipe's own start.
+    """
+
+    data: TaskData
+    teacher: TeacherProvider | None
+    start: str | Path | None = None
+
+
+class Recipe(Protocol):
+    """What a recipe's module has. Its docstring's first line is what `edgedistill ls recipes` prints."""
+
+    @property
+    def Config(self) -> type[RecipeConfig]:  # noqa: N802
+        """Its settings, defaults from the paper."""
+        ...
+
+    @property
+    def KINDS(self) -> frozenset[Kind]:  # noqa: N802
+        """Kinds of task it can do."""
+        ...
+
+    @property
+    def NEEDS_TEACHER(self) -> bool:  # noqa: N802
+        """Whether it cannot do without one."""
+        ...
+
+    def build_student(self, cfg: RecipeConfig, given: Ingredients) -> nn.Module:
+        """Make the student with its first weights.
+
+        Raises:
+            ConfigError: a shape that cannot work.
+            CheckpointError: a teacher or start that does not fit.
+        """
+        ...
+
+    def stages(self, cfg: RecipeConfig, given: Ingredients, student: nn.Module) -> Iterator[Stage]:
+        """Yield the phases of training in the paper's order."""
+        ...

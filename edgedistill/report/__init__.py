@@ -1,0 +1,1 @@
+"""One self-contained page about a run: verdict first, then accuracy, speed, size and how they came about."""

@@ -1,0 +1,85 @@
+"""Targets: one file per runtime. This file holds only the protocol they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import Field, field_validator
+
+from edgedistill.config import Settings
+
+if TYPE_CHECKING:
+    from edgedistill.artifacts import Driver, Graph, Manifest, Quantization
+    from edgedistill.models.views import ExportView
+    from edgedistill.runner import Runner
+
+
+class ExportConfig(Settings):
+    """What every target can be told."""
+
+    target: str
+    """Runtime; see: edgedistill ls targets."""
+    scheme: str = "fp32"
+    """Precision; see: edgedistill ls schemes."""
+    max_length: int = Field(128, ge=8, le=512)
+    """Longest input in tokens."""
+    lengths: tuple[int, ...] = ()
+    """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
+
+    @field_validator("lengths")
+    @classmethod
+    def _ascending(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        if list(lengths) != sorted(set(lengths)) or any(length < 8 or length > 512 for length in lengths):
+            raise ValueError("lengths must rise from at least 8 to at most 512 tokens, without repeats")
+        return lengths
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a target wrote.
+
+    Attributes:
+        model_files: paths of the model files within the output folder.
+        graphs: the executable pieces.
+        driver: how to run them.
+        quantization: what was done to the numbers.
+        opset: ONNX operator set, where it has one.
+    """
+
+    model_files: tuple[Path, ...]
+    graphs: tuple[Graph, ...]
+    driver: Driver
+    quantization: Quantization | None = None
+    opset: int | None = None
+
+
+class Target(Protocol):
+    """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints."""
+
+    @property
+    def Config(self) -> type[ExportConfig]:  # noqa: N802
+        """Its settings."""
+        ...
+
+    @property
+    def SCHEMES(self) -> tuple[str, ...]:  # noqa: N802
+        """Schemes it honours."""
+        ...
+
+    def export(self, view: ExportView, cfg: ExportConfig, folder: Path) -> Exported:
+        """Write the model files into `folder`.
+
+        Raises:
+            ExportError: an operator or shape the runtime cannot take.
+        """
+        ...
+
+    def runner(self, folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
+        """Load an artifact of this target.
+
+        Raises:
+            ArtifactError: a file is missing or the runtime refuses it.
+        """
+        ...

@@ -1,0 +1,81 @@
+"""A stage: one phase of training, as a recipe yields it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from edgedistill.config import Settings
+from edgedistill.data.batches import Batch
+
+Step = Callable[[Batch], dict[str, Tensor]]
+"""One forward pass: the weighted loss terms by name, each a scalar mean over its rows or valid tokens.
+The loop adds them, logs each, and steps."""
+
+
+class OptimConfig(Settings):
+    """How one stage optimises."""
+
+    lr: float = Field(5e-5, gt=0)
+    """Peak learning rate."""
+    epochs: float = Field(3.0, gt=0)
+    """Passes over the data; ignored where max_steps is set."""
+    max_steps: int | None = Field(None, gt=0)
+    """Optimiser steps, whatever the data's size."""
+    batch_size: int = Field(32, gt=0)
+    """Rows per optimiser step, over all processes and accumulated parts."""
+    accumulate: int = Field(1, gt=0)
+    """Parts a step's rows are cut into, to save memory; the result is the same."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Decoupled weight decay; biases and norms have none."""
+    warmup: float = Field(0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises linearly from 0."""
+    schedule: Literal["linear", "constant"] = "linear"
+    """What the learning rate does after the warm-up."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Global gradient norm above which gradients are scaled down."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates."""
+    eps: float = Field(1e-8, gt=0)
+    """AdamW's epsilon."""
+    mixed_precision: Literal["auto", "no", "bf16"] = "auto"
+    """bf16 autocast: auto turns it on where the processor computes in it."""
+
+
+class Batches(Protocol):
+    """A stage's rows. Batches differ in size when length-bucketed; their order is a function of seed and epoch."""
+
+    def __len__(self) -> int:
+        """Rows in one epoch."""
+        ...
+
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """One epoch in the order that (seed, epoch) gives; the last batch may be smaller, none is dropped."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase of training.
+
+    Attributes:
+        name: unique within the run; names its folder and its lines in the log.
+        model: what is saved at the end. Only parameters with `requires_grad` are trained.
+        batches: the rows.
+        step: the losses of one batch.
+        optim: how to optimise.
+        scaffold: trained beside the model and thrown away (a projection, say).
+        evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
+    """
+
+    name: str
+    model: nn.Module
+    batches: Batches
+    step: Step
+    optim: OptimConfig
+    scaffold: nn.Module | None = None
+    evaluate: Callable[[], float] | None = None
