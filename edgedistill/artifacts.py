@@ -286,9 +286,7 @@ class Manifest(Settings):
         for graph in self.graphs:
             if graph.name == name:
                 return graph
-        raise ArtifactError(
-            f"the manifest's driver names a graph '{name}' that is not in its list of graphs."
-        )
+        raise ArtifactError(f"the manifest's driver names a graph '{name}' that is not in its list of graphs.")
 
     @property
     def model_size_bytes(self) -> int:
@@ -413,7 +411,5 @@ def resolve_inside(folder: Path, name: str) -> Path:
     """
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise ArtifactError(
-            f"the manifest of '{folder}' names '{name}', which is outside the folder. Do not use it."
-        )
+        raise ArtifactError(f"the manifest of '{folder}' names '{name}', which is outside the folder. Do not use it.")
     return path

@@ -57,9 +57,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         }.get(error.errno or 0)
         if advice is None:
             raise
-        raise StorageError(
-            f"cannot write '{path}': {advice}. Nothing that was there has been changed."
-        ) from error
+        raise StorageError(f"cannot write '{path}': {advice}. Nothing that was there has been changed.") from error
 
 
 @contextmanager
@@ -120,9 +118,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise `StorageError` when `path` holds something and `overwrite` is false."""
     taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if taken and not overwrite:
-        raise StorageError(
-            f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it."
-        )
+        raise StorageError(f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it.")
 
 
 def sync_folder(folder: Path) -> None:

@@ -52,17 +52,17 @@ class Recipe(Protocol):
     """What a recipe's module has. Its docstring's first line is what `edgedistill ls recipes` prints."""
 
     @property
-    def Config(self) -> type[RecipeConfig]:  # noqa: N802
+    def Config(self) -> type[RecipeConfig]:
         """Its settings, defaults from the paper."""
         ...
 
     @property
-    def KINDS(self) -> frozenset[Kind]:  # noqa: N802
+    def KINDS(self) -> frozenset[Kind]:
         """Kinds of task it can do."""
         ...
 
     @property
-    def NEEDS_TEACHER(self) -> bool:  # noqa: N802
+    def NEEDS_TEACHER(self) -> bool:
         """Whether it cannot do without one."""
         ...
 

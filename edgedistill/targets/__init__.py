@@ -59,12 +59,12 @@ class Target(Protocol):
     """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints."""
 
     @property
-    def Config(self) -> type[ExportConfig]:  # noqa: N802
+    def Config(self) -> type[ExportConfig]:
         """Its settings."""
         ...
 
     @property
-    def SCHEMES(self) -> tuple[str, ...]:  # noqa: N802
+    def SCHEMES(self) -> tuple[str, ...]:
         """Schemes it honours."""
         ...
 

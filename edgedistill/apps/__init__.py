@@ -1,0 +1,1 @@
+"""What goes into an app: the files of an artifact that ship, proven unchanged."""

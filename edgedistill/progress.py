@@ -1,0 +1,96 @@
+"""Progress with a time of arrival on stderr; stdout stays free for results.
+
+On a terminal a live bar; elsewhere (a log file, CI) one plain line every few seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_LOG_EVERY_S = 10.0
+
+
+class Tracker(Protocol):
+    """Told how far the work is."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """`amount` more is done; `note` is shown beside it (a loss, a file name)."""
+        ...
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Tracker]:
+    """Show the progress of a block of work.
+
+    Args:
+        description: what is being done, for people.
+        total: how much there is; none when it is not known.
+    """
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            yield _Bar(bar, description, total)
+    else:
+        yield _Lines(description, total)
+
+
+def say(message: str) -> None:
+    """One line on stderr about what happens next."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+class _Bar:
+    def __init__(self, bar: Progress, description: str, total: int | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task(description, total=total, note="")
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self._bar.update(self._task, advance=amount, note=note)
+
+
+class _Lines:
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description, self._total, self._done = description, total, 0
+        self._started = self._last = time.monotonic()
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._last < _LOG_EVERY_S:
+            return
+        self._last = now
+        left = f"/{self._total}" if self._total else ""
+        say(f"{self._description}: {self._done}{left}{self._arrival(now)}{f'  {note}' if note else ''}")
+
+    def _arrival(self, now: float) -> str:
+        if not self._total or not self._done:
+            return ""
+        seconds = (now - self._started) / self._done * max(0, self._total - self._done)
+        return f"  {int(seconds // 60)}:{int(seconds % 60):02d} left"

@@ -1,1 +1,0 @@
-"""One self-contained page about a run: verdict first, then accuracy, speed, size and how they came about."""
