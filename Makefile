@@ -1,0 +1,63 @@
+# Everything a person or CI does here. Each verb sets up what it needs and may be repeated.
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v))) python3)
+# PyTorch's own package index for the small CPU-only build; empty takes what the default index has.
+TORCH_INDEX ?=
+EXTRAS ?= demo,dev
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+comma := ,
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+export HF_HUB_DISABLE_TELEMETRY = 1
+export TOKENIZERS_PARALLELISM = false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all test-long check format docs clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: $(STAMP)  ## create .venv and install edgedistill with everything the demo and the tests need
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== setting up $(VENV) with $(PYTHON) (about two minutes, 3 GB) =="
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "edgedistill needs Python 3.11, 3.12 or 3.13. Run: make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+demo: setup  ## the whole road on the embedded task: teacher, student, exports, gate, bench, report
+	@echo "== the whole road on the embedded task (about six minutes on two cores) =="
+	@$(BIN)/edgedistill run demo --out runs/demo
+
+test: setup  ## the fast tests
+	@echo "== fast tests =="
+	@$(BIN)/python -m pytest -m "not slow and not long and not gpu and not network and not device"
+
+test-all: setup  ## every test that needs no phone, GPU or network: what CI runs
+	@echo "== all tests but the long ones =="
+	@$(BIN)/python -m pytest -m "not long and not gpu and not network and not device"
+
+test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
+	@echo "== long tests =="
+	@$(BIN)/python -m pytest -m "long" --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
+	  date -u +"run on %Y-%m-%d" >> docs/results/test-long.txt; tail -n 15 docs/results/test-long.txt; exit $$status
+
+check: setup  ## formatting, lint, types, generated docs
+	@echo "== format, lint, types, generated docs =="
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python docs/generate.py --check
+
+format: setup  ## rewrite the code in the house's format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: setup  ## regenerate docs/schemas and docs/cli.md
+	@$(BIN)/python docs/generate.py
+
+clean:  ## remove the environment, caches and runs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist runs
