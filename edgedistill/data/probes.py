@@ -85,8 +85,10 @@ ADVERSARIAL: dict[str, str] = {
     "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
     "devanagari_and_thai": "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e "
     "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
-    "cyrillic_and_greek": "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2",
-    "look_alikes": "p\u0430yp\u0430l is not paypal and \uff26\uff35\uff2c\uff2c\uff37\uff29\uff24\uff34\uff28 is not ASCII",
+    "cyrillic_and_greek": "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! "
+    "\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2",
+    "look_alikes": "p\u0430yp\u0430l is not paypal and \uff26\uff35\uff2c\uff2c\uff37\uff29\uff24\uff34\uff28 "
+    "is not ASCII",
     "emoji": "Loved it \U0001f600\U0001f389 but my dog \U0001f436 did not \U0001f612",
     "emoji_joined": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \U0001f44d\U0001f3fd \u2764\ufe0f",
     "control_characters": "good\x00 and\x07 bad\x1b[31m red\x7f text\x85 here",
