@@ -1,0 +1,153 @@
+"""Small real things to test with: a tokenizer, models and task folders, each made in milliseconds.
+
+Nothing is downloaded and nothing is random between two runs: every builder has a seed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertTokenizer,
+    PreTrainedModel,
+)
+
+LABELS = ("negative", "positive")
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+GOOD = ("great", "lovely", "superb", "warm", "clever", "funny", "moving", "bright")
+BAD = ("dull", "awful", "clumsy", "cold", "boring", "messy", "tired", "grim")
+NOUNS = ("film", "story", "plot", "cast", "scene", "music", "ending", "script")
+FILLERS = ("the", "a", "was", "is", "and", "but", "very", "quite", "this", "that", "who", "what", "where", "it", "in")
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+PIECES = ("##s", "##ed", "##ing", "##ly", "##er")
+MARKS = tuple(".,!?'-:;()")
+
+HEADS = {
+    "sequence": AutoModelForSequenceClassification,
+    "span": AutoModelForQuestionAnswering,
+    "tokens": AutoModelForTokenClassification,
+    "mlm": AutoModelForMaskedLM,
+    "bare": AutoModel,
+}
+
+
+def vocabulary() -> list[str]:
+    """The tiny vocabulary: special tokens, words, every letter alone and as a continuation, some endings."""
+    words = (*GOOD, *BAD, *NOUNS, *FILLERS)
+    continued = tuple(f"##{letter}" for letter in LETTERS)
+    return list(dict.fromkeys((*SPECIALS, *words, *LETTERS, *continued, *PIECES, *MARKS)))
+
+
+def tiny_tokenizer(words: list[str] | None = None) -> BertTokenizer:
+    """An uncased WordPiece tokenizer over `words` (the tiny vocabulary unless given)."""
+    ids = {word: number for number, word in enumerate(words or vocabulary())}
+    return BertTokenizer(vocab=ids, model_max_length=128)
+
+
+def tiny_model(
+    family: str = "bert",
+    head: str = "sequence",
+    *,
+    labels: tuple[str, ...] = LABELS,
+    layers: int = 4,
+    hidden: int = 16,
+    heads: int = 2,
+    vocab_size: int | None = None,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> PreTrainedModel:
+    """A model of any family and head with random weights, large enough for answers to differ between texts.
+
+    Args:
+        family: transformers' model type: bert, distilbert, mobilebert or roberta.
+        head: sequence, span, tokens, mlm or bare.
+        labels: class names; one name makes a regression head of it.
+        layers, hidden, heads, vocab_size: its shape; the tiny vocabulary's size unless given.
+        dropout: in the embeddings, the layers and the attention.
+        seed: of the weights.
+    """
+    values: dict[str, Any] = {
+        "vocab_size": vocab_size or len(vocabulary()),
+        "max_position_embeddings": 128,
+        "initializer_range": 0.5,
+        "pad_token_id": 0,
+    }
+    if head in {"sequence", "tokens"}:
+        values["id2label"] = dict(enumerate(labels))
+        values["label2id"] = {name: number for number, name in enumerate(labels)}
+    if family == "distilbert":
+        values |= {"dim": hidden, "n_layers": layers, "n_heads": heads, "hidden_dim": 2 * hidden}
+        values |= {
+            "dropout": dropout,
+            "attention_dropout": dropout,
+            "seq_classif_dropout": dropout,
+            "qa_dropout": dropout,
+        }
+    else:
+        values |= {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+        values |= {"intermediate_size": 2 * hidden, "hidden_dropout_prob": dropout}
+        values |= {"attention_probs_dropout_prob": dropout}
+    if family == "mobilebert":
+        values |= {"embedding_size": 8, "intra_bottleneck_size": hidden // 2, "num_feedforward_networks": 2}
+    if family == "roberta":
+        values |= {"pad_token_id": 1, "type_vocab_size": 1, "max_position_embeddings": 130}
+    config = AutoConfig.for_model(family, **values)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = HEADS[head].from_config(config, attn_implementation="eager")
+    return model.eval()
+
+
+def save_checkpoint(folder: Path, model: PreTrainedModel, tokenizer: BertTokenizer | None = None) -> Path:
+    """Write a model and its tokenizer as a Hugging Face folder."""
+    model.save_pretrained(folder)
+    (tokenizer or tiny_tokenizer()).save_pretrained(folder)
+    return folder
+
+
+def sentences(count: int, seed: int = 0) -> list[tuple[str, int]]:
+    """Short reviews with their class (1 positive): the adjective decides, everything else is noise."""
+    choose = random.Random(seed)
+    rows = []
+    for number in range(count):
+        label = number % 2
+        adjective = choose.choice(GOOD if label else BAD)
+        text = f"{choose.choice(('the', 'this', 'that'))} {choose.choice(NOUNS)} {choose.choice(('is', 'was'))}"
+        text += f" {choose.choice(('', 'very ', 'quite '))}{adjective}"
+        if choose.random() < 0.5:
+            text += f" and the {choose.choice(NOUNS)} {choose.choice(('too', 'is it', 'in it'))} ."
+        rows.append((text, label))
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write one JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_task(folder: Path, train: int = 64, judged: int = 32) -> Path:
+    """Write a two-class task: train, validation and test .jsonl with `sentence` and `label`, and task.yaml.
+
+    The columns are SST-2's, so that the folder serves as `--data` of the task `sst2` as well as of task.yaml.
+    """
+    sizes = {"train": train, "validation": judged, "test": judged}
+    for seed, (split, size) in enumerate(sizes.items()):
+        rows = [{"sentence": text, "label": label} for text, label in sentences(size, seed)]
+        write_jsonl(folder / f"{split}.jsonl", rows)
+    (folder / "task.yaml").write_text(
+        "name: tiny\nkind: single\ntext: [sentence]\nlabel: label\nlabels: [negative, positive]\nmetric: accuracy\n",
+        encoding="utf-8",
+    )
+    return folder
