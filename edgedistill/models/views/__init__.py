@@ -1,0 +1,96 @@
+"""Export views: a model's own weights under a forward that every runtime can take.
+
+The stock forward puts masks of -3.4e38, `Where` and `IsNaN` into the graph, which Core ML and phone
+accelerators refuse or turn into NaN. A view holds the very same modules (no copy, no change) and answers as they
+do on real tokens, whatever the padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from edgedistill.errors import ExportError
+from edgedistill.models.views import bert, distilbert, mobilebert
+from edgedistill.models.views.heads import Head, head_of
+
+_BODIES: dict[str, Any] = {
+    "bert": bert.BertBody,
+    "distilbert": distilbert.DistilBertBody,
+    "mobilebert": mobilebert.MobileBertBody,
+    "roberta": bert.RobertaBody,
+}
+
+
+class ExportView(nn.Module):
+    """A model as the targets see it.
+
+    Attributes:
+        config: the model's own configuration.
+        kind: "single" (pairs too), "regression", "span", "tokens" or "embedding".
+        input_names: in the order `forward` takes them; each (B, S) integer.
+        output_names: in the order `forward` gives them, Hugging Face's names; float32.
+        max_positions: longest input in tokens the weights have positions for.
+        vocab_size: rows of the word embeddings.
+    """
+
+    def __init__(self, model: PreTrainedModel, body: Any, head: Head) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.config: Any = model.config
+        self.kind: str = head.kind
+        self.input_names: tuple[str, ...] = tuple(body.input_names)
+        self.output_names: tuple[str, ...] = head.output_names
+        self.max_positions = int(body.max_positions)
+        self.vocab_size = int(model.config.vocab_size)
+        self.eval()
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Answer a padded batch.
+
+        Args:
+            input_ids: (B, S) int32 or int64.
+            attention_mask: (B, S) int32 or int64, 1 for real tokens.
+            token_type_ids: (B, S) int32 or int64; for the families that have them.
+
+        Returns:
+            One float32 tensor per output name: (B, C) for sentences, (B, S, ...) otherwise.
+        """
+        hidden = self.body(input_ids, attention_mask, token_type_ids, self.head.reads_first_token)
+        answers: tuple[Tensor, ...] = self.head(hidden)
+        return answers
+
+    @property
+    def output_axes(self) -> dict[str, tuple[str | int, ...]]:
+        """Shape of every output; "batch" and "length" where it is free."""
+        return {name: self.head.axes for name in self.output_names}
+
+
+def view_of(model: PreTrainedModel) -> ExportView:
+    """Build the export view of a loaded model; its parameters are shared, not copied.
+
+    Raises:
+        ExportError: a family, head or variant that has no view.
+    """
+    family = model.config.model_type
+    if family not in _BODIES:
+        raise ExportError(
+            f"models of the family '{family}' cannot be exported yet. There are: {', '.join(sorted(_BODIES))} "
+            "(MiniLM and other BERT variants are 'bert')."
+        )
+    _refuse_variants(model.config)
+    base = getattr(model, model.base_model_prefix, model)
+    return ExportView(model, _BODIES[family](base), head_of(model))
+
+
+def _refuse_variants(config: Any) -> None:
+    if getattr(config, "is_decoder", False):
+        raise ExportError("the checkpoint is configured as a decoder (is_decoder); only encoders have an export view.")
+    positions = getattr(config, "position_embedding_type", "absolute")
+    if positions != "absolute":
+        raise ExportError(f"position embeddings of type '{positions}' have no export view; only 'absolute' has.")
