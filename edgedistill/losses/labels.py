@@ -1,0 +1,34 @@
+"""Losses against the right answers, one per kind of task."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgedistill.data.tasks import Kind
+
+
+def label_loss(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
+    """What a model without a teacher is trained on.
+
+    Args:
+        kind: what the answers mean.
+        logits: (B, C) for texts and pairs, (B, 1) for regression, (B, S, 2) for spans, (B, S, C) for tags.
+        labels: (B,) int64 classes; (B,) float scores; (B, 2) int64 first and last token; (B, S) int64 tags with
+            -100 where no tag counts.
+
+    Returns:
+        A scalar >= 0: nats per row (single, pair), per boundary (span) or per tagged token (tokens); squared
+        score for regression. 0, with a gradient of 0, where a batch has nothing to answer.
+    """
+    if kind == "regression":
+        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+    if kind == "span":
+        starts_and_ends = logits.transpose(1, 2).flatten(0, 1)
+        return _cross_entropy(starts_and_ends, labels.flatten())
+    return _cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    counted = labels.ne(-100).sum().clamp(min=1)
+    return F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum") / counted
