@@ -1,0 +1,309 @@
+"""How right a model's answers are: predictions of any `Runner`, and the metric of every task.
+
+Scores are fractions in 0..1 (-1..1 for correlations) everywhere in edgedistill; "points" always means
+100 times a score, so a drop from 0.891 to 0.886 is 0.5 points.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn import metrics
+from tokenizers import Tokenizer
+
+from edgedistill.data.encoding import Encoding, clean, pad
+from edgedistill.data.tasks import Kind, Metric
+from edgedistill.runner import Runner
+
+Floats = NDArray[np.floating[Any]]
+Labels = Sequence[Any] | NDArray[Any]
+"""Right answers, one a row: classes, scores, or for spans the list of accepted answer texts."""
+Predictions = Sequence[Any] | NDArray[Any]
+"""Given answers, one a row: classes, scores, or answer texts."""
+WeightedScore = Callable[[Floats], Floats]
+"""(R, N) weights of rows -> (R,) headline scores, one for every resample."""
+
+_SEQUENCE_OUTPUTS = ("start_logits", "end_logits")
+_MAX_ANSWER_TOKENS = 30
+
+
+def predict(
+    runner: Runner, encodings: Sequence[Encoding], batch_size: int = 32, pad_id: int = 0
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Run a model over texts, shortest first so that little is spent on padding.
+
+    Args:
+        runner: the model.
+        encodings: N tokenised texts.
+        batch_size: texts at a time. Where activations are quantized per batch, 1 is what a phone sees.
+        pad_id: the tokenizer's padding token.
+
+    Returns:
+        For each output, N arrays in the order of `encodings`; outputs with a value per token hold real tokens only.
+    """
+    order = sorted(range(len(encodings)), key=lambda row: len(encodings[row]))
+    found: dict[str, dict[int, NDArray[np.float32]]] = {}
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        inputs = pad([encodings[row] for row in rows], pad_id=pad_id)
+        width = inputs["input_ids"].shape[1]
+        for name, values in runner(inputs).items():
+            is_sequence = name in _SEQUENCE_OUTPUTS or (values.ndim == 3 and values.shape[1] == width)
+            for place, row in enumerate(rows):
+                value = values[place, : len(encodings[row])] if is_sequence else values[place]
+                found.setdefault(name, {})[row] = np.array(value, dtype=np.float32)
+    return {name: [values[row] for row in range(len(encodings))] for name, values in found.items()}
+
+
+def decide(kind: Kind, logits: Sequence[Floats]) -> list[Any]:
+    """Turn logits into answers that can be compared: a class, a score, (start, end), or a tuple of tags.
+
+    Args:
+        kind: of the task.
+        logits: a row's (C,) for sentences, (2 S,) start then end scores for spans, (S, C) for tags.
+    """
+    if kind == "regression":
+        return [float(np.ravel(row)[0]) for row in logits]
+    if kind == "span":
+        return [best_span(*halves(row)) for row in logits]
+    if kind == "tokens":
+        return [tuple(int(tag) for tag in np.argmax(row, axis=-1)) for row in logits]
+    return [int(np.argmax(row)) for row in logits]
+
+
+def halves(scores: Floats) -> tuple[Floats, Floats]:
+    """Start and end scores out of one (2 S,) row."""
+    start, end = np.split(np.ravel(scores), 2)
+    return start, end
+
+
+def best_span(start: Floats, end: Floats, allowed: NDArray[np.bool_] | None = None) -> tuple[int, int]:
+    """First and last token of the best answer: highest start + end score, start <= end, at most 30 tokens.
+
+    Args:
+        start: (S,) scores of starting there.
+        end: (S,) scores of ending there.
+        allowed: (S,) tokens that may be in an answer; all when not given.
+    """
+    size = len(start)
+    if size == 0:
+        return 0, 0
+    scores = np.add.outer(np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64))
+    reach = np.arange(size)[None, :] - np.arange(size)[:, None]
+    is_valid = (reach >= 0) & (reach < _MAX_ANSWER_TOKENS)
+    if allowed is not None and allowed.any():
+        is_valid &= np.logical_and.outer(allowed, allowed)
+    first, last = np.unravel_index(int(np.argmax(np.where(is_valid, scores, -np.inf))), scores.shape)
+    return int(first), int(last)
+
+
+def answer_texts(
+    tokenizer: Tokenizer, questions: Sequence[str], contexts: Sequence[str], logits: Sequence[Floats], max_length: int
+) -> list[str]:
+    """The answer texts that (2 S,) start and end scores point at, cut out of the contexts.
+
+    A row whose scores do not fit its tokens (another tokenizer made them) answers with the empty text.
+    """
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    tokenizer.no_padding()
+    texts = [(clean(question), clean(context)) for question, context in zip(questions, contexts, strict=True)]
+    answers = []
+    for encoded, (_, context), row in zip(tokenizer.encode_batch(texts), texts, logits, strict=True):
+        scores = np.ravel(row)
+        if len(scores) != 2 * len(encoded.ids):
+            answers.append("")
+            continue
+        allowed = np.array([sequence == 1 for sequence in encoded.sequence_ids])
+        first, last = best_span(*halves(scores), allowed)
+        answers.append(context[encoded.offsets[first][0] : encoded.offsets[last][1]])
+    return answers
+
+
+def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str, float]:
+    """Every number of a metric, by name; `headline` says which one the verdict is about.
+
+    Args:
+        metric: of the task.
+        predictions: N classes, scores or answer texts.
+        labels: N right answers.
+    """
+    if metric == "squad_f1":
+        pairs = list(zip(predictions, labels, strict=True))
+        exact = [max((_squad_exact(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
+        return {"exact_match": _mean(exact), "f1": _mean(_squad_f1s(predictions, labels))}
+    given, right = np.asarray(predictions), np.asarray(labels)
+    if metric == "pearson_spearman":
+        return {"pearson": _correlation(stats.pearsonr, given, right),
+                "spearman": _correlation(stats.spearmanr, given, right)}  # fmt: skip
+    if metric == "matthews":
+        return {"matthews": float(metrics.matthews_corrcoef(right, given)) if len(np.unique(right)) > 1 else 0.0}
+    if metric == "macro_f1":
+        return {"macro_f1": float(metrics.f1_score(right, given, average="macro", zero_division=0.0))}
+    accuracy = {"accuracy": float(np.mean(given == right))} if metric != "f1" else {}
+    f1 = {"f1": float(metrics.f1_score(right == 1, given == 1, zero_division=0.0))} if metric != "accuracy" else {}
+    return accuracy | f1
+
+
+def headline(metric: Metric, scores: Mapping[str, float]) -> float:
+    """The one number of a metric: F1 for SQuAD, else the mean of its numbers, as GLUE does."""
+    return scores["f1"] if metric == "squad_f1" else _mean(list(scores.values()))
+
+
+def correct(metric: Metric, predictions: Predictions, labels: Labels) -> NDArray[np.float64] | None:
+    """(N,) what each row adds to the headline's mean; None where the metric is no mean over rows."""
+    if metric == "accuracy":
+        return np.equal(predictions, labels).astype(np.float64)
+    return np.array(_squad_f1s(predictions, labels)) if metric == "squad_f1" else None
+
+
+def weighted_score(metric: Metric, predictions: Predictions, labels: Labels) -> WeightedScore:
+    """The headline as a function of row weights, for many resamples at once.
+
+    Weights of one give exactly `headline(metric, score(...))`.
+    """
+    rows = correct(metric, predictions, labels)
+    if rows is not None:
+        return lambda weights: _ratio(weights @ rows, weights.sum(axis=1))
+    given, right = np.asarray(predictions), np.asarray(labels)
+    if metric == "pearson_spearman":
+        x, y = given.astype(np.float64), right.astype(np.float64)
+        return lambda weights: (_weighted_pearson(weights, x, y) + _weighted_spearman(weights, x, y)) / 2
+    return _weighted_classes(metric, given, right)
+
+
+def chance(metric: Metric, labels: Labels) -> float:
+    """The headline of the best answer that ignores the text: always the same class; 0 for correlations and spans."""
+    if metric in ("matthews", "pearson_spearman", "squad_f1") or len(labels) == 0:
+        return 0.0
+    right = np.asarray(labels)
+    constants = [np.full(len(right), label) for label in np.unique(right)]
+    return max(headline(metric, score(metric, constant, right)) for constant in constants)
+
+
+def chance_p_value(metric: Metric, predictions: Predictions, labels: Labels, seed: int = 0) -> float:
+    """How likely answers without any knowledge of the text would score as high as these.
+
+    Exact binomial test against always giving the most frequent class for accuracy; a permutation test, in which
+    the answers are dealt to the rows at random, for every other metric.
+
+    Returns:
+        The one-sided p-value.
+    """
+    if metric == "accuracy":
+        rows = correct(metric, predictions, labels)
+        assert rows is not None
+        return float(stats.binom.sf(rows.sum() - 1, len(rows), chance(metric, labels)))
+    # Text comparison is slow, so spans are judged on some rows and few deals; 1 / 61 is still below 0.05.
+    cap, deals = (300, 60) if metric == "squad_f1" else (len(labels), 1000)
+    random = np.random.default_rng(seed)
+    rows_used = random.permutation(len(labels))[:cap]
+    right, given = [labels[row] for row in rows_used], [predictions[row] for row in rows_used]
+    ones = np.ones((1, len(right)))
+    observed = weighted_score(metric, given, right)(ones)[0]
+    reached = 0
+    for _ in range(deals):
+        dealt = [given[row] for row in random.permutation(len(given))]
+        reached += bool(weighted_score(metric, dealt, right)(ones)[0] >= observed)
+    return (reached + 1) / (deals + 1)
+
+
+def recalls(predictions: Predictions, labels: Labels, classes: int) -> Floats:
+    """(C,) share of each class's rows that were answered right; NaN for a class without rows."""
+    given, right = np.asarray(predictions), np.asarray(labels)
+    rows = np.bincount(right, minlength=classes).astype(np.float64)
+    hits = np.bincount(right[given == right], minlength=classes).astype(np.float64)
+    return np.where(rows > 0, hits / np.maximum(rows, 1), np.nan)
+
+
+def _weighted_classes(metric: Metric, given: NDArray[Any], right: NDArray[Any]) -> WeightedScore:
+    classes = np.unique(np.concatenate([given, right]))
+    is_given = (given[:, None] == classes).astype(np.float32)
+    is_right = (right[:, None] == classes).astype(np.float32)
+    is_hit = is_given * is_right
+
+    def f1(hits: Floats, answered: Floats, wanted: Floats) -> Floats:
+        return _ratio(2 * hits, answered + wanted)
+
+    def weighted(weights: Floats) -> Floats:
+        w = weights.astype(np.float32)
+        hits, answered, wanted = (np.asarray(w @ table, dtype=np.float64) for table in (is_hit, is_given, is_right))
+        total = weights.sum(axis=1)
+        if metric == "macro_f1":
+            has_rows = (answered + wanted) > 0
+            return _ratio((f1(hits, answered, wanted) * has_rows).sum(axis=1), has_rows.sum(axis=1))
+        if metric == "matthews":
+            spread = (total**2 - (answered**2).sum(axis=1)) * (total**2 - (wanted**2).sum(axis=1))
+            return _ratio(hits.sum(axis=1) * total - (answered * wanted).sum(axis=1), np.sqrt(np.maximum(spread, 0)))
+        one = int(np.searchsorted(classes, 1))
+        has_one = one < len(classes) and classes[one] == 1
+        positive = f1(hits[:, one], answered[:, one], wanted[:, one]) if has_one else np.zeros(len(weights))
+        return positive if metric == "f1" else (positive + _ratio(hits.sum(axis=1), total)) / 2
+
+    return weighted
+
+
+def _weighted_pearson(weights: Floats, x: Floats, y: Floats) -> Floats:
+    """Correlate x with y, each (N,), or (R, N) with a row of values for every resample."""
+    total = weights.sum(axis=1, keepdims=True)
+    dx = x - (weights * x).sum(axis=1, keepdims=True) / total
+    dy = y - (weights * y).sum(axis=1, keepdims=True) / total
+    spread = np.sqrt((weights * dx**2).sum(axis=1) * (weights * dy**2).sum(axis=1))
+    return _ratio((weights * dx * dy).sum(axis=1), spread)
+
+
+def _weighted_spearman(weights: Floats, x: Floats, y: Floats) -> Floats:
+    return _weighted_pearson(weights, _weighted_ranks(weights, x), _weighted_ranks(weights, y))
+
+
+def _weighted_ranks(weights: Floats, values: Floats) -> Floats:
+    """(R, N) mid-ranks of `values` in every resample, in which row n occurs `weights[r, n]` times."""
+    _, group = np.unique(values, return_inverse=True)
+    sizes = np.zeros((len(weights), int(group.max()) + 1))
+    np.add.at(sizes.T, group, weights.T)
+    below = np.cumsum(sizes, axis=1) - sizes
+    ranks: Floats = (below + (sizes + 1) / 2)[:, group]
+    return ranks
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    result: Floats = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    return result
+
+
+def _correlation(function: Callable[..., Any], given: Floats, right: Floats) -> float:
+    if len(given) < 2 or np.ptp(given) == 0 or np.ptp(right) == 0:
+        return 0.0
+    return float(function(given, right)[0])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
+
+
+def _squad_f1s(predictions: Predictions, labels: Labels) -> list[float]:
+    pairs = zip(predictions, labels, strict=True)
+    return [max((_squad_f1(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
+
+
+def _squad_normal(text: str) -> list[str]:
+    """Lower case, no punctuation, no articles, single spaces: the official script's normalisation, as words."""
+    bare = "".join(character for character in text.lower() if character not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", bare).split()
+
+
+def _squad_exact(answer: str, gold: str) -> float:
+    return float(_squad_normal(answer) == _squad_normal(gold))
+
+
+def _squad_f1(answer: str, gold: str) -> float:
+    given, right = _squad_normal(answer), _squad_normal(gold)
+    shared = sum((Counter(given) & Counter(right)).values())
+    return 2 * shared / (len(given) + len(right)) if shared else 0.0

@@ -1,0 +1,191 @@
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from edgedistill import evaluate
+from edgedistill.data.encoding import Encoding
+
+RANDOM = np.random.default_rng(0)
+
+
+def texts(*lengths):
+    return [Encoding(tuple(range(1, n + 1)), (0,) * n) for n in lengths]
+
+
+def summing_runner(seen=None):
+    """Logits (sum of real ids, their number); per token the id itself."""
+
+    def run(inputs):
+        if seen is not None:
+            seen.append(inputs["input_ids"].shape)
+        ids = inputs["input_ids"] * inputs["attention_mask"]
+        logits = np.stack([ids.sum(1), inputs["attention_mask"].sum(1)], 1).astype(np.float32)
+        return {"logits": logits, "start_logits": ids.astype(np.float32)}
+
+    return run
+
+
+def test_predict_keeps_the_order_and_cuts_padding():
+    seen = []
+    outputs = evaluate.predict(summing_runner(seen), texts(5, 2, 9, 3), batch_size=2)
+    assert [list(row) for row in outputs["logits"]] == [[15, 5], [3, 2], [45, 9], [6, 3]]
+    assert [len(row) for row in outputs["start_logits"]] == [5, 2, 9, 3]
+    assert seen == [(2, 3), (2, 9)]  # short with short, long with long
+
+
+def test_predict_of_nothing_is_nothing():
+    assert evaluate.predict(summing_runner(), []) == {}
+
+
+def test_predict_pads_with_the_tokenizers_own_token():
+    def run(inputs):
+        return {"logits": inputs["input_ids"][:, -1:].astype(np.float32)}
+
+    assert evaluate.predict(run, texts(2, 4), pad_id=7)["logits"][0][0] == 7
+
+
+def test_sentence_logits_as_wide_as_the_text_are_not_cut():
+    def run(inputs):
+        return {"logits": np.ones((len(inputs["input_ids"]), 4), np.float32)}
+
+    assert [len(row) for row in evaluate.predict(run, texts(2, 4))["logits"]] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "answer"),
+    [
+        ("single", [0.1, 3.0, -1.0], 1),
+        ("regression", [2.5], 2.5),
+        ("span", [0.0, 5.0, 0.0, 0.0, 0.0, 4.0], (1, 2)),
+        ("tokens", [[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]], (0, 1, 0)),
+    ],
+)
+def test_decide(kind, row, answer):
+    assert evaluate.decide(kind, [np.array(row)]) == [answer]
+
+
+def test_best_span_never_ends_before_it_starts_nor_leaves_what_is_allowed():
+    start, end = np.array([0.0, 0.0, 9.0, 1.0]), np.array([9.0, 0.0, 0.0, 1.0])
+    assert evaluate.best_span(start, end) == (2, 3)
+    allowed = np.array([False, True, False, True])
+    assert evaluate.best_span(start, end, allowed) == (3, 3)
+
+
+def test_scores_worked_by_hand():
+    given, right = [1, 1, 0, 1], [1, 0, 0, 1]
+    assert evaluate.score("accuracy", given, right) == {"accuracy": 0.75}
+    assert evaluate.score("f1", given, right) == {"f1": pytest.approx(0.8)}  # precision 2/3, recall 1
+    assert evaluate.score("accuracy_f1", given, right) == {"accuracy": 0.75, "f1": pytest.approx(0.8)}
+    # tp 2, tn 1, fp 1, fn 0: (2 - 0) / sqrt(3 * 2 * 2 * 1)
+    assert evaluate.score("matthews", given, right) == {"matthews": pytest.approx(2 / 12**0.5)}
+    assert evaluate.score("macro_f1", given, right)["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
+    assert evaluate.score("pearson_spearman", [1.0, 2.0, 4.0], [1.0, 2.0, 3.0])["spearman"] == pytest.approx(1.0)
+
+
+def test_headline_is_the_mean_as_in_glue_and_f1_for_squad():
+    assert evaluate.headline("accuracy_f1", {"accuracy": 0.7, "f1": 0.9}) == pytest.approx(0.8)
+    assert evaluate.headline("squad_f1", {"exact_match": 0.1, "f1": 0.9}) == 0.9
+
+
+def test_squad_normalisation_is_the_official_one():
+    scores = evaluate.score("squad_f1", ["The  Cat, sat!", "blue house", ""], [["a cat sat"], ["red", "house"], ["x"]])
+    assert scores["exact_match"] == pytest.approx(1 / 3)
+    assert scores["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
+@pytest.mark.parametrize("metric", ["matthews", "pearson_spearman", "macro_f1", "f1"])
+def test_constant_answers_score_without_a_warning(metric):
+    scores = evaluate.score(metric, [0, 0, 0], [0, 0, 0])
+    assert all(0 <= value <= 1 for value in scores.values())
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "accuracy_f1", "matthews", "macro_f1"])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_weighted_score_of_a_resample_is_the_score_of_its_rows(metric, classes):
+    right = RANDOM.integers(classes, size=60)
+    given = np.where(RANDOM.random(60) < 0.7, right, RANDOM.integers(classes, size=60))
+    assert_weighted(metric, given, right)
+
+
+def test_weighted_correlations_handle_ties():
+    right = RANDOM.integers(6, size=60) / 2.0
+    assert_weighted("pearson_spearman", np.round(right + RANDOM.normal(size=60), 1), right)
+
+
+def test_weighted_squad():
+    answers = [RANDOM.choice(["red cat", "cat", "dog"]) for _ in range(20)]
+    assert_weighted("squad_f1", answers, [["cat"]] * 20)
+
+
+def assert_weighted(metric, given, right):
+    rows = len(right)
+    drawn = [np.arange(rows), *RANDOM.integers(rows, size=(4, rows))]
+    weights = np.stack([np.bincount(rows_, minlength=rows) for rows_ in drawn]).astype(np.float32)
+    expected = [
+        evaluate.headline(metric, evaluate.score(metric, [given[r] for r in rows_], [right[r] for r in rows_]))
+        for rows_ in drawn
+    ]
+    np.testing.assert_allclose(evaluate.weighted_score(metric, given, right)(weights), expected, atol=1e-6)
+
+
+def test_correct_means_to_the_headline():
+    assert evaluate.correct("accuracy", [1, 0, 2], [1, 1, 2]).tolist() == [1, 0, 1]
+    assert evaluate.correct("matthews", [1, 0], [1, 1]) is None
+
+
+def test_chance_is_the_best_constant_answer():
+    assert evaluate.chance("accuracy", [0, 1, 1, 1]) == 0.75
+    assert evaluate.chance("f1", [0, 1, 1, 1]) == pytest.approx(6 / 7)
+    assert evaluate.chance("matthews", [0, 1, 1]) == 0
+    assert evaluate.chance("pearson_spearman", [0.1, 0.2]) == 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "accuracy_f1", "matthews", "macro_f1"])
+def test_chance_test_tells_knowledge_from_none(metric):
+    right = RANDOM.integers(2, size=200)
+    good = np.where(RANDOM.random(200) < 0.85, right, 1 - right)
+    assert evaluate.chance_p_value(metric, good, right) < 0.01
+    assert evaluate.chance_p_value(metric, np.ones(200, int), right) > 0.05
+    assert evaluate.chance_p_value(metric, np.roll(right, 57), right) > 0.01
+
+
+def test_chance_test_of_correlations_and_spans():
+    right = RANDOM.normal(size=80)
+    assert evaluate.chance_p_value("pearson_spearman", right + RANDOM.normal(size=80), right) < 0.01
+    assert evaluate.chance_p_value("pearson_spearman", RANDOM.normal(size=80), right) > 0.05
+    golds = [[f"word{n}"] for n in range(30)]
+    assert evaluate.chance_p_value("squad_f1", [f"word{n}" for n in range(30)], golds) < 0.05
+    assert evaluate.chance_p_value("squad_f1", ["the"] * 30, golds) > 0.05
+
+
+def test_three_right_answers_prove_nothing():
+    assert evaluate.chance_p_value("accuracy", [0, 1, 0], [0, 1, 0]) > 0.05
+
+
+def test_recalls_match_scikit_learn():
+    right, given = [0, 0, 1, 1, 1, 2], [0, 1, 1, 1, 0, 2]
+    found = evaluate.recalls(given, right, 4)
+    np.testing.assert_allclose(found[:3], sk.recall_score(right, given, average=None))
+    assert np.isnan(found[3])
+
+
+def test_answer_texts_are_cut_out_of_the_context(word_tokenizer):
+    logits = np.full(2 * 8, -5.0)  # [CLS] who [SEP] the red fox ran [SEP]
+    logits[4] = logits[8 + 5] = 5.0
+    rows = [logits, np.zeros(3)]
+    found = evaluate.answer_texts(word_tokenizer, ["who"] * 2, ["the red fox ran"] * 2, rows, max_length=16)
+    assert found == ["red fox", ""]
+
+
+@pytest.fixture
+def word_tokenizer():
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    vocab = {
+        word: place
+        for place, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "who", "the", "red", "fox", "ran"])
+    }
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
