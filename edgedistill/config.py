@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
 from edgedistill.errors import ConfigError
 
@@ -175,7 +176,6 @@ def as_commented_yaml(model: type[BaseModel], values: BaseModel | None = None, i
 
 
 def _flow(value: Any) -> str:
-    if isinstance(value, BaseModel | tuple | set | frozenset):
-        value = value.model_dump(mode="json") if isinstance(value, BaseModel) else list(value)
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    plain = to_jsonable_python(sorted(value) if isinstance(value, set | frozenset) else value)
+    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
     return text.removesuffix("...\n").strip()

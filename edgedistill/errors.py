@@ -6,6 +6,7 @@
     |-- DataError                    2   a data file, a column, a label, an encoding
     |-- CheckpointError              2   a teacher or student folder
     |-- ArtifactError                2   an artifact folder, its manifest or its files
+    |   `-- UnprovenError              1   an artifact that has not passed its gate, where a proof is needed
     |-- TrainingError                2   training cannot go on (NaN loss, changed config on resume)
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
@@ -53,6 +54,12 @@ class CheckpointError(EdgeDistillError):
 
 class ArtifactError(EdgeDistillError):
     """An artifact folder is incomplete, changed since it was written, or of another schema version."""
+
+
+class UnprovenError(ArtifactError):
+    """An artifact was not checked, was changed since, or did not pass."""
+
+    exit_code = 1
 
 
 class TrainingError(EdgeDistillError):

@@ -1,0 +1,30 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Read `32,128` as (32, 128)."""
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is not a list of whole numbers such as 32,128.") from error
+    if min(numbers) < 1:
+        raise click.BadParameter(f"{min(numbers)} is too small; the least is 1.")
+    return numbers
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is already there.")
+dry_run = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; write nothing.")
+config_option = click.option("--config", type=click.Path(path_type=Path), help="YAML of settings.")
+settings_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as optim.lr=2e-5; may be repeated."
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of the task's rows: .jsonl[.gz], .parquet, .csv or .tsv."
+)

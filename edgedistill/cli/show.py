@@ -1,0 +1,211 @@
+"""Results for people (tables) and for machines (JSON), both on stdout."""
+
+from __future__ import annotations
+
+import json as _json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from edgedistill.pipeline.doctor import Checkup
+    from edgedistill.pipeline.road import RoadResult
+    from edgedistill.reports import BenchReport, Measure, Verdict
+
+_STYLES = {
+    "passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "not_run": "dim",
+    "ok": "green", "missing": "dim", "warning": "bold yellow", "broken": "bold red",
+    "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
+}  # fmt: skip
+_PLAIN_WIDTH = 120  # of tables that go to a file or a pipe
+
+
+def json(value: Any) -> None:
+    """Print JSON; NaN is refused rather than written as non-JSON."""
+    click.echo(_json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def listing(lists: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
+    """Names with their one line, list by list."""
+    if as_json:
+        return json(lists)
+    for kind, summaries in lists.items():
+        table = _table("name", "what it is", title=kind if len(lists) > 1 else None)
+        for name, summary in summaries.items():
+            table.add_row(Text(name, "bold"), summary)
+        _print(table)
+
+
+def student(folder: Path, as_json: bool, is_made: bool) -> None:
+    """A student's scores beside its teacher's."""
+    if not is_made:
+        return json({"student": str(folder), "planned": True}) if as_json else None
+    from edgedistill import reports
+
+    card = reports.read(reports.StudentCard, folder / reports.STUDENT_CARD)
+    if as_json:
+        return json({"student": str(folder), "card": card.model_dump(mode="json")})
+    table = _table("", "student", "teacher")
+    teacher = card.teacher
+    table.add_row("checkpoint", str(folder), teacher.path if teacher else "none")
+    table.add_row("parameters", f"{card.student.parameters:,}", f"{teacher.parameters:,}" if teacher else "")
+    _print(table)
+    scores = _table("score on the judged split", "value")
+    for name, value in card.scores.items():
+        scores.add_row(name, f"{value:.4f}".rstrip("0").rstrip("."))
+    _print(scores)
+    _next(f"edgedistill export {folder} --target onnx --scheme int8_dynamic")
+
+
+def artifact(folder: Path, as_json: bool, is_made: bool) -> None:
+    """An artifact's graphs and sizes."""
+    if not is_made:
+        return json({"artifact": str(folder), "planned": True}) if as_json else None
+    from edgedistill.artifacts import read_manifest
+
+    manifest = read_manifest(folder)
+    if as_json:
+        return json({"artifact": str(folder), "manifest": manifest.model_dump(mode="json")})
+    table = _table("file", "for", "size", "sha256")
+    for file in manifest.files:
+        table.add_row(file.path, file.role, _size(file.size_bytes), file.sha256[:12])
+    _print(table)
+    click.echo(f"{folder}: {manifest.target} {manifest.scheme}, {_size(manifest.model_size_bytes)} of model files")
+    _next(f"edgedistill check {folder}")
+    return None
+
+
+def verdict(found: Verdict, as_json: bool) -> None:
+    """The ladder step by step, then the named faults."""
+    if as_json:
+        return json(found.model_dump(mode="json"))
+    table = _table("step", "status", "rows", "measured", "reason", title=found.artifact)
+    for rung in found.rungs:
+        measures = "\n".join(_measure(measure) for measure in rung.measures)
+        table.add_row(rung.title, _status(rung.status), str(rung.rows or ""), measures, rung.reason)
+    _print(table)
+    for fault in (fault for rung in found.rungs for fault in rung.findings):
+        _print(Text.assemble((f"{fault.name}: ", "bold red"), fault.message))
+    if found.overrides:
+        changed = ", ".join(f"{name}={value:g}" for name, value in found.overrides.items())
+        _print(Text(f"Tolerances changed by hand: {changed}", "bold yellow"))
+    _print(Text.assemble("verdict: ", _status(found.status)))
+    return None
+
+
+def bench(report: BenchReport, as_json: bool) -> None:
+    """One line per artifact, length and thread count."""
+    if as_json:
+        return json(report.model_dump(mode="json"))
+    names = (
+        "artifact",
+        "length",
+        "threads",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "first ms",
+        "load ms",
+        "memory",
+        "size",
+        "runs",
+    )
+    table = _table(*names, title=f"{report.environment.cpu}, {report.mode}", numeric=names[1:])
+    for row in report.rows:
+        times = row.latency
+        memory = _size(row.peak_rss_bytes) if row.peak_rss_bytes is not None else "not_run"
+        marks = "" if row.validity == "valid" else f" ({row.validity})"
+        marks += " throttled" if row.is_throttled else ""
+        millis = (times.p50_ms, times.p90_ms, times.p99_ms, times.first_ms, times.load_ms)
+        table.add_row(
+            row.artifact, str(row.length), str(row.threads), *(f"{value:.2f}" for value in millis), memory,
+            _size(row.size_bytes), f"{times.runs}{marks}",
+        )  # fmt: skip
+    _print(table)
+    return None
+
+
+def package(folder: Path, as_json: bool) -> None:
+    """What was bundled."""
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+    if as_json:
+        return json({"package": str(folder), "files": sizes})
+    table = _table("file", "size", title=str(folder))
+    for name, size in sizes.items():
+        table.add_row(name, _size(size))
+    return _print(table)
+
+
+def page(path: Path, as_json: bool) -> None:
+    """Where the report is."""
+    json({"page": str(path)}) if as_json else click.echo(str(path))
+
+
+def checkup(found: Checkup, as_json: bool) -> None:
+    """What the doctor saw, the bad last, where eyes rest."""
+    if as_json:
+        return json(found.model_dump(mode="json") | {"is_broken": found.is_broken})
+    order = ("ok", "missing", "warning", "broken")
+    table = _table("looked at", "status", "found", title=found.subject)
+    for sign in sorted(found.signs, key=lambda sign: order.index(sign.status)):
+        table.add_row(sign.name, _status(sign.status), sign.detail)
+    return _print(table)
+
+
+def road(result: RoadResult, as_json: bool) -> None:
+    """Every step, the verdicts, the page."""
+    if as_json:
+        return json(result.model_dump(mode="json") | {"exit_code": result.exit_code})
+    table = _table("step", "status", "seconds", "result", title=result.out)
+    for step in result.steps:
+        seconds = f"{step.seconds:.0f}" if step.seconds is not None else ""
+        table.add_row(step.name, _status(step.status), seconds, step.message or step.output)
+    _print(table)
+    for each in result.verdicts:
+        verdict(each, as_json=False)
+    if result.page:
+        click.echo(f"report: {result.page}")
+    return None
+
+
+def _table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    return table
+
+
+def _print(what: Table | Text) -> None:
+    if sys.stdout.isatty():
+        return Console(markup=False, highlight=False).print(what)
+    console = Console(markup=False, highlight=False, width=_PLAIN_WIDTH)
+    with console.capture() as captured:
+        console.print(what)
+    return click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _next(command: str) -> None:
+    _print(Text(f"next: {command}", "dim"))
+
+
+def _status(status: str) -> Text:
+    return Text(status, _STYLES.get(status, ""))
+
+
+def _measure(measure: Measure) -> str:
+    value = "undefined" if measure.value is None else f"{measure.value:.4g}"
+    interval = "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
+    limit = "" if measure.limit is None else f" {measure.relation} {measure.limit:g}"
+    return f"{measure.name} {value}{interval}{limit}{'' if measure.is_within else '  <- outside'}"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"

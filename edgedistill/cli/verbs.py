@@ -1,0 +1,296 @@
+"""The ten verbs. Each parses, calls one function of `edgedistill.pipeline`, and shows what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgedistill.cli.group import GATE_FAILED, new_group
+from edgedistill.cli.options import (
+    as_json,
+    config_option,
+    data_option,
+    dry_run,
+    overwrite,
+    settings_option,
+    whole_numbers,
+)
+
+edgedistill = new_group()
+
+
+@edgedistill.command()
+@click.argument("recipe")
+@click.option("--teacher", metavar="ID|DIR", help="Checkpoint to learn from: a Hub id or a folder.")
+@click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
+@click.option("--task", required=True, metavar="NAME|FILE", help="A known task, or the YAML of your own.")
+@data_option
+@click.option("--corpus", type=click.Path(path_type=Path), help="Unlabelled text, .txt[.gz], a paragraph per line.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run folder to make.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only so many rows of each split.")
+@config_option
+@settings_option
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same settings stopped.")
+@overwrite
+@dry_run
+@as_json
+def distill(
+    recipe: str,
+    teacher: str | None,
+    student: str | None,
+    task: str,
+    data: Path | None,
+    corpus: Path | None,
+    out: Path,
+    limit: int | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train a small student by RECIPE.
+
+    RECIPE is a name of `edgedistill ls recipes`; its settings are listed by `edgedistill config RECIPE`.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.distill import distill as run_distill
+
+    made = run_distill(
+        recipe,
+        task=task,
+        out=out,
+        teacher=teacher,
+        student=student,
+        data=data,
+        corpus=corpus,
+        config=config,
+        settings=settings,
+        limit=limit,
+        overwrite=overwrite,
+        resume=resume,
+        dry_run=dry_run,
+    )
+    show.student(made, as_json, is_made=not dry_run)
+
+
+@edgedistill.command()
+@click.argument("student")
+@click.option("--target", metavar="NAME", help="Runtime; see: edgedistill ls targets.  [default: onnx]")
+@click.option("--scheme", metavar="NAME", help="Precision; see: edgedistill ls schemes.  [default: fp32]")
+@click.option("--length", "lengths", type=int, multiple=True, help="A fixed input length in tokens; may be repeated.")
+@click.option("--task", metavar="NAME|FILE", help="Task of a checkpoint that does not know its own.")
+@data_option
+@click.option("--out", type=click.Path(path_type=Path), help="Artifact folder to make.  [default: beside the student]")
+@config_option
+@settings_option
+@overwrite
+@dry_run
+@as_json
+def export(
+    student: str,
+    target: str | None,
+    scheme: str | None,
+    lengths: tuple[int, ...],
+    task: str | None,
+    data: Path | None,
+    out: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Turn STUDENT into an artifact for one runtime.
+
+    STUDENT is what `distill` made, or the folder or Hub id of any fine-tuned BERT-family checkpoint.
+    """
+    from edgedistill import resources
+    from edgedistill.cli import show
+    from edgedistill.pipeline.export import export as run_export
+
+    chosen = {name: value for name, value in (("target", target), ("scheme", scheme)) if value is not None}
+    buckets = (f"lengths={sorted(lengths)}",) if lengths else ()
+    made = run_export(
+        student,
+        **chosen,
+        out=out,
+        config=resources.export_config(config) if config else None,
+        settings=(*settings, *buckets),
+        task=task,
+        data=data,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+    show.artifact(made, as_json, is_made=not dry_run)
+
+
+@edgedistill.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@settings_option
+@as_json
+@click.pass_context
+def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json: bool) -> None:
+    """Judge ARTIFACT at the gate: is it still right?
+
+    Compares it with its student and its teacher on real and adversarial text and writes parity.json into it.
+    Exits with 1 when a step failed or the rows are too few to tell.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.check import check as run_check
+
+    verdict = run_check(artifact, settings=settings)
+    show.verdict(verdict, as_json)
+    if verdict.status != "passed":
+        ctx.exit(GATE_FAILED)
+
+
+@edgedistill.command()
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--mode",
+    type=click.Choice(["submission", "quick", "rapid"]),
+    default="quick",
+    show_default=True,
+    help="How long to measure each: 1024 runs and 60 s, 128 and 10 s, 64 and 6 s.",
+)
+@click.option(
+    "--threads", type=whole_numbers, metavar="N,N,...", default="1", show_default=True, help="Thread counts: 1,2."
+)
+@click.option(
+    "--lengths",
+    type=whole_numbers,
+    metavar="N,N,...",
+    help="Input lengths in tokens: 32,128.  [default: the artifact's]",
+)
+@click.option("--no-reference", "reference", is_flag=True, default=True, flag_value=False, help="Leave PyTorch out.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the texts and the interleaving.")
+@click.option("--out", type=click.Path(path_type=Path), help="A file to write the report to as well.")
+@as_json
+def bench(
+    artifacts: tuple[Path, ...],
+    mode: str,
+    threads: tuple[int, ...],
+    lengths: tuple[int, ...] | None,
+    reference: bool,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Time ARTIFACTS on this computer, interleaved, beside PyTorch.
+
+    Writes bench.json into each. Times are the host's; no phone time is ever guessed from them.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.bench import bench as run_bench
+
+    report = run_bench(artifacts, mode=mode, threads=threads, lengths=lengths, reference=reference, out=out, seed=seed)
+    show.bench(report, as_json)
+
+
+@edgedistill.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--for", "platform", default="files", show_default=True, help="What to make; this version makes: files.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@overwrite
+@as_json
+def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: bool) -> None:
+    """Bundle ARTIFACT for an app, with the proof that it passed.
+
+    Refuses an artifact that was changed, not checked, or failed.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.package import package as run_package
+
+    show.package(run_package(artifact, platform=platform, out=out, overwrite=overwrite), as_json)
+
+
+@edgedistill.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: the run]")
+@as_json
+def report(run: Path, out: Path | None, as_json: bool) -> None:
+    """Write RUN's page: verdicts, numbers, traces, commands and hashes."""
+    from edgedistill.cli import show
+    from edgedistill.pipeline.report import report as run_report
+
+    show.page(run_report(run, out=out), as_json)
+
+
+@edgedistill.command()
+@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks]")
+@as_json
+def ls(kind: str | None, as_json: bool) -> None:
+    """List recipes, targets, schemes or tasks; all of them when not told."""
+    from edgedistill.cli import show
+    from edgedistill.pipeline import listing
+
+    kinds = (kind,) if kind else listing.KINDS
+    show.listing({each: listing.summaries(each) for each in kinds}, as_json)
+
+
+@edgedistill.command()
+@click.argument("name")
+@as_json
+def config(name: str, as_json: bool) -> None:
+    """Print NAME's settings as commented YAML, to keep and edit.
+
+    NAME is a recipe, a target, a task, or `road` or `task` for an empty form. With --json, the JSON Schema.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline import listing
+
+    if as_json:
+        show.json(listing.schema(name))
+    else:
+        click.echo(listing.config_yaml(name), nl=False)
+
+
+@edgedistill.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@as_json
+@click.pass_context
+def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
+    """Look for known faults in PATH, an artifact or a checkpoint; without it, in this installation.
+
+    Nothing is run. Exits with 1 when something is broken.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.doctor import doctor as run_doctor
+
+    checkup = run_doctor(path)
+    show.checkup(checkup, as_json)
+    if checkup.is_broken:
+        ctx.exit(GATE_FAILED)
+
+
+@edgedistill.command()
+@click.argument("road", metavar="ROAD")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to work in.  [default: the road's]")
+@settings_option
+@overwrite
+@dry_run
+@as_json
+@click.pass_context
+def run(
+    ctx: click.Context,
+    road: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Go the whole ROAD: distill, export, check, bench, report.
+
+    ROAD is a YAML file (see: edgedistill config road), or `demo` for the one that ships with edgedistill.
+    Steps that are finished are skipped, so the same command goes on after an interruption.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.road import run as run_road
+
+    result = run_road(road, out=out, settings=settings, overwrite=overwrite, dry_run=dry_run)
+    show.road(result, as_json)
+    ctx.exit(result.exit_code)

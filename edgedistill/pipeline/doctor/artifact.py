@@ -1,0 +1,115 @@
+"""Known faults of an artifact, read from its manifest and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgedistill import files, integrity, reports
+from edgedistill.artifacts import GOLDENS, LABELS, Golden, Manifest, read_manifest
+from edgedistill.data.encoding import load_tokenizer
+from edgedistill.errors import EdgeDistillError
+from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
+from edgedistill.reports import VERDICT, Verdict
+
+_TAKES_INT32 = {"tflite", "coreml"}
+_TAKES_FIXED_SHAPES = {"tflite"}
+
+
+def signs(folder: Path) -> Iterator[Sign]:
+    """Look at everything that can be judged without running the model."""
+    try:
+        manifest = read_manifest(folder)
+        changed = integrity.faults(folder, manifest)
+    except EdgeDistillError as error:
+        yield broken("manifest", str(error))
+        return
+    yield ok("manifest", f"{manifest.target} {manifest.scheme}, {manifest.model_size_bytes / 1e6:.1f} MB")
+    yield from (broken(fault.name, fault.message) for fault in changed)
+    if not changed:
+        yield ok("files", f"{len(manifest.files)} files, each with the hash it was written with")
+    for name in integrity.unlisted(folder, manifest):
+        yield warning("unlisted_file", f"'{name}' is not in the manifest and will not be packaged.")
+    yield from _graphs(manifest)
+    yield _tokenizer(folder, manifest)
+    yield _labels(folder, manifest)
+    yield _goldens(folder, manifest)
+    yield _verdict(folder)
+    if manifest.licence == "unknown":
+        yield warning("licence", "unknown. Find out what the weights' licence allows before shipping them.")
+
+
+def _graphs(manifest: Manifest) -> Iterator[Sign]:
+    for graph in manifest.graphs:
+        for tensor in graph.inputs:
+            where = f"input '{tensor.name}' of graph '{graph.name}'"
+            if tensor.dtype == "int64" and manifest.target in _TAKES_INT32:
+                yield broken("int64_input", f"{where} is int64; {manifest.target} clients feed int32. Export it again.")
+            if manifest.target in _TAKES_FIXED_SHAPES and any(isinstance(size, str) for size in tensor.shape):
+                yield broken("free_shape", f"{where} has the shape {tensor.shape}; phone delegates need fixed sizes.")
+    if (manifest.target, manifest.scheme) == ("tflite", "int8_dynamic"):
+        yield warning(
+            "old_runtime",
+            "int8_dynamic loads on tflite-runtime 2.14 and the Task Library but answers wrongly there. "
+            "For those, export with --scheme int8_weight.",
+        )
+
+
+def _tokenizer(folder: Path, manifest: Manifest) -> Sign:
+    try:
+        tokenizer = load_tokenizer(folder)
+    except EdgeDistillError as error:
+        return broken("tokenizer", str(error))
+    if files.sha256_of(folder / "tokenizer.json") != manifest.tokenizer.sha256:
+        return broken("tokenizer", "tokenizer.json is not the one the model was exported with. Export it again.")
+    size = tokenizer.get_vocab_size()
+    if size != manifest.tokenizer.vocab_size:
+        return broken(
+            "tokenizer", f"tokenizer.json has {size} entries; the manifest says {manifest.tokenizer.vocab_size}."
+        )
+    return ok("tokenizer", f"{manifest.tokenizer.kind}, {size} entries")
+
+
+def _labels(folder: Path, manifest: Manifest) -> Sign:
+    path = folder / LABELS
+    if not manifest.labels:
+        return ok("labels", "the model has none")
+    if not path.is_file():
+        return broken("labels", f"no {LABELS}; an app cannot name its answers. Export it again.")
+    found = tuple(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    if found != manifest.labels:
+        return broken("labels", f"{LABELS} says {', '.join(found)}; the manifest says {', '.join(manifest.labels)}.")
+    return ok("labels", ", ".join(found[:8]) + (", ..." if len(found) > 8 else ""))
+
+
+def _goldens(folder: Path, manifest: Manifest) -> Sign:
+    path = folder / GOLDENS
+    if not path.is_file():
+        return broken("goldens", f"no {GOLDENS}; a phone has nothing to test itself with. Export it again.")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [Golden.model_validate(json.loads(line)) for line in lines]
+    except (ValueError, ValidationError) as error:
+        return broken("goldens", f"cannot read {GOLDENS}: {error}")
+    highest = max((token for row in rows for token in row.input_ids), default=-1)
+    if highest < 0 or highest >= manifest.tokenizer.vocab_size:
+        return broken("goldens", f"{len(rows)} goldens, highest token id {highest}: not made with this vocabulary.")
+    return ok("goldens", f"{len(rows)} texts with every answer")
+
+
+def _verdict(folder: Path) -> Sign:
+    again = f"Run: edgedistill check {folder}"
+    if not (folder / VERDICT).is_file():
+        return warning("verdict", f"not checked. {again}")
+    try:
+        verdict = reports.read(Verdict, folder / VERDICT)
+    except EdgeDistillError as error:
+        return broken("verdict", str(error))
+    if verdict.manifest_sha256 != integrity.manifest_sha256(folder):
+        return warning("verdict", f"about another manifest. {again}")
+    if verdict.status != "passed":
+        return warning("verdict", f"{verdict.status}. {again}")
+    return ok("verdict", f"passed, {verdict.created}")

@@ -1,0 +1,76 @@
+"""`edgedistill package`: an artifact that passed its gate becomes something an app can take in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgedistill import files, integrity, reports
+from edgedistill.apps.files import bundle
+from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError, UnprovenError
+from edgedistill.reports import VERDICT, Verdict
+
+PLATFORMS = ("files",)
+_LATER = ("android", "ios", "linux-arm64", "web")
+
+
+def package(artifact: Path | str, *, out: Path | str, platform: str = "files", overwrite: bool = False) -> Path:
+    """Bundle an artifact for an app.
+
+    Args:
+        artifact: folder made by `export` and passed by `check`.
+        out: folder to make; it appears complete or not at all.
+        platform: what to make; this version makes `files`.
+        overwrite: replace `out`.
+
+    Returns:
+        `out`, holding the shipping files, a manifest of just those, and PROOF.json.
+
+    Raises:
+        UnprovenError: the artifact was not checked, was changed since its check, or did not pass.
+        ArtifactError: a file is missing or is not the one the manifest was written for.
+        ConfigError: a platform this version does not make.
+        StorageError: `out` is there already, or cannot be written.
+    """
+    _refuse_other_platforms(platform)
+    folder, destination = Path(artifact), Path(out)
+    files.refuse_existing(destination, overwrite)
+    manifest = read_manifest(folder)
+    _refuse_changed_files(folder, manifest)
+    verdict = _passed_verdict(folder)
+    if destination.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"--out '{destination}' lies inside the artifact, which must not change. Choose another one.")
+    with files.atomic_folder(destination, overwrite) as part:
+        bundle(folder, manifest, verdict, part)
+    return destination
+
+
+def _refuse_other_platforms(platform: str) -> None:
+    if platform in _LATER:
+        raise ConfigError(
+            f"this version packages for 'files' only, not yet for '{platform}'. "
+            "Use --for files and add the folder to your app's assets."
+        )
+    if platform not in PLATFORMS:
+        raise UnknownNameError("platform", platform, PLATFORMS)
+
+
+def _refuse_changed_files(folder: Path, manifest: Manifest) -> None:
+    faults = integrity.faults(folder, manifest)
+    if faults:
+        changes = " ".join(fault.message for fault in faults)
+        raise ArtifactError(f"'{folder}' was changed after it was exported: {changes} Export it again.")
+
+
+def _passed_verdict(folder: Path) -> Verdict:
+    again = f"Run: edgedistill check {folder}"
+    if not (folder / VERDICT).is_file():
+        raise UnprovenError(f"'{folder}' has not been checked. {again}")
+    verdict = reports.read(Verdict, folder / VERDICT)
+    if verdict.manifest_sha256 != integrity.manifest_sha256(folder):
+        raise UnprovenError(f"the verdict in '{folder}' is about another manifest: it was changed since. {again}")
+    if verdict.status != "passed":
+        failed = [rung for rung in verdict.rungs if rung.status in {"failed", "inconclusive"}]
+        why = "; ".join(f"{rung.title}: {rung.reason or rung.status}" for rung in failed)
+        raise UnprovenError(f"'{folder}' did not pass its gate and will not be packaged. {verdict.status}: {why}.")
+    return verdict
