@@ -1,0 +1,144 @@
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from edgedistill.data.batches import Encoded
+from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.models.answers import answer
+from edgedistill.models.mobilebert import Shape, mobilebert_for
+from edgedistill.models.outputs import Want
+from tests.support import sentences, tiny_model, tiny_tokenizer
+
+SHAPE = Shape(layers=4, intra=8, embedding=8)
+
+
+def tokens(pad_to=None):
+    how = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": True}
+    found = tiny_tokenizer()([text for text, _ in sentences(4)], return_tensors="pt", **how)
+    return Encoded(found["input_ids"], found["attention_mask"], found["token_type_ids"])
+
+
+def parameters(h, e, i, f, n, layers, vocabulary, positions, classes):
+    """Section 3's blocks counted by hand; every norm has 2 values per feature."""
+    embeddings = vocabulary * e + positions * h + 2 * h + (3 * e * h + h) + 2 * h
+    bottlenecks = 2 * (h * i + i + 2 * i)
+    attention = 2 * (i * i + i) + (h * i + i) + (i * i + i) + 2 * i
+    feed_forward = n * ((i * f + f) + (f * i + i) + 2 * i)
+    output = (i * h + h) + 2 * h
+    head = (h * h + h) + (h * classes + classes)
+    return embeddings + layers * (bottlenecks + attention + feed_forward + output) + head
+
+
+def test_parameters_counted_by_hand():
+    teacher = tiny_model()
+    student = mobilebert_for(teacher, "single", SHAPE)
+    expected = parameters(16, 8, 8, 16, 2, 4, teacher.config.vocab_size, 128, 2)
+    assert student.num_parameters() == expected
+
+
+def test_default_width_is_72_for_the_minilm_shape():
+    teacher = tiny_model(hidden=48, heads=12)
+    teacher.config.hidden_size = 384
+    from edgedistill.models.mobilebert import _config
+
+    assert _config(teacher, Shape(layers=4)).intra_bottleneck_size == 72
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "mobilebert"])
+@pytest.mark.parametrize(
+    ("kind", "head"), [("single", "sequence"), ("regression", "sequence"), ("span", "span"), ("tokens", "tokens")]
+)
+def test_features_and_attentions_fit_any_teacher_without_projection(family, kind, head):
+    labels = ("score",) if kind == "regression" else ("O", "B", "I")
+    teacher = tiny_model(family, head, labels=labels)
+    student = mobilebert_for(teacher, kind, SHAPE)
+    want = Want(hidden=True, attentions=True)
+    ours, theirs = answer(student, tokens(), want), answer(teacher, tokens(), want)
+    assert ours.logits.shape == theirs.logits.shape
+    assert [h.shape for h in ours.hidden] == [h.shape for h in theirs.hidden]
+    assert [a.shape for a in ours.attentions] == [a.shape for a in theirs.attentions]
+
+
+def test_full_width_factorisation_gives_the_teachers_embeddings_exactly():
+    teacher = tiny_model()
+    student = mobilebert_for(teacher, "single", Shape(layers=1, intra=8, embedding=16, norm="layer_norm"))
+    want = Want(hidden=True)
+    ours, theirs = answer(student, tokens(), want).hidden[0], answer(teacher, tokens(), want).hidden[0]
+    real = tokens().attention_mask.bool()
+    assert torch.allclose(ours[real], theirs[real], atol=1e-4)
+
+
+def test_factorisation_is_the_best_of_its_rank():
+    teacher = tiny_model()
+    own = mobilebert_for(teacher, "single", SHAPE).base_model.embeddings
+    table = teacher.base_model.embeddings.word_embeddings.weight.clone()
+    table[0] = 0
+    rebuilt = own.word_embeddings.weight @ own.embedding_transformation.weight[:, 8:16].T
+    left_out = torch.linalg.svdvals(table.double())[8:]
+    assert (table - rebuilt).norm().item() == pytest.approx(left_out.norm().item(), rel=1e-4)
+    assert own.embedding_transformation.weight[:, :8].abs().max().item() == 0
+    assert own.embedding_transformation.weight[:, 16:].abs().max().item() == 0
+
+
+@pytest.mark.parametrize("family", ["bert", "mobilebert", "roberta"])
+def test_answers_do_not_depend_on_padding(family):
+    student = mobilebert_for(tiny_model(family), "single", SHAPE).eval()
+    pad = student.config.pad_token_id
+    assert student.base_model.embeddings.word_embeddings.weight[pad].abs().max().item() == 0
+    with torch.no_grad():
+        short = tokens()
+        ids = torch.where(short.attention_mask.bool(), short.input_ids, pad)
+        wide = tokens(pad_to=40)
+        wide_ids = torch.where(wide.attention_mask.bool(), wide.input_ids, pad)
+        a = answer(student, Encoded(ids, short.attention_mask, short.token_type_ids)).logits
+        b = answer(student, Encoded(wide_ids, wide.attention_mask, wide.token_type_ids)).logits
+    assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "mobilebert"])
+def test_head_is_the_teachers(family):
+    teacher = tiny_model(family)
+    student = mobilebert_for(teacher, "single", SHAPE)
+    out = teacher.classifier.out_proj if family == "roberta" else teacher.classifier
+    assert torch.equal(student.classifier.weight, out.weight)
+
+
+def test_labels_travel_and_the_student_loads_back(tmp_path):
+    student = mobilebert_for(tiny_model(labels=("no", "maybe", "yes")), "single", SHAPE).eval()
+    student.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path, attn_implementation="eager")
+    assert again.config.id2label == {0: "no", 1: "maybe", 2: "yes"}
+    assert torch.equal(answer(student, tokens()).logits, answer(again, tokens()).logits)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (Shape(layers=4, intra=9), r"9 cannot be cut into the teacher's 2 heads. Try 8"),
+        (Shape(layers=4, embedding=17), r"17 is wider than the teacher's 16"),
+    ],
+)
+def test_impossible_shapes_are_refused(shape, message):
+    with pytest.raises(ConfigError, match=message):
+        mobilebert_for(tiny_model(), "single", shape)
+
+
+def test_mobilebert_teacher_with_another_embedding_width_is_refused():
+    with pytest.raises(ConfigError, match="set it to 8"):
+        mobilebert_for(tiny_model("mobilebert"), "single", Shape(layers=4, intra=8, embedding=6))
+
+
+def test_unknown_embeddings_are_refused():
+    teacher = tiny_model()
+    del teacher.base_model.embeddings.word_embeddings
+    with pytest.raises(CheckpointError, match="cannot be factorised"):
+        mobilebert_for(teacher, "single", SHAPE)
+
+
+def test_no_norm_is_affine_and_layer_norm_is_not():
+    for norm, is_affine in (("no_norm", True), ("layer_norm", False)):
+        student = mobilebert_for(tiny_model(), "single", Shape(layers=1, intra=8, embedding=8, norm=norm))
+        function = student.base_model.encoder.layer[0].output.LayerNorm
+        x, y = torch.randn(2, 3, 8).unbind()
+        mixed = function(0.3 * x + 0.7 * y)
+        assert torch.allclose(mixed, 0.3 * function(x) + 0.7 * function(y), atol=1e-6) == is_affine
