@@ -177,5 +177,5 @@ def as_commented_yaml(model: type[BaseModel], values: BaseModel | None = None, i
 
 def _flow(value: Any) -> str:
     plain = to_jsonable_python(sorted(value) if isinstance(value, set | frozenset) else value)
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
+    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
     return text.removesuffix("...\n").strip()

@@ -53,6 +53,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "permission denied. Choose a folder you may write to",
             errno.EPERM: "not permitted. Choose a folder you may write to",
             errno.ENAMETOOLONG: "the name is too long. Choose a shorter --out",
+            errno.EEXIST: "a part of the path is a file, not a folder. Choose another --out",
             errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another --out",
         }.get(error.errno or 0)
         if advice is None:

@@ -31,7 +31,7 @@ def names(kind: Kind) -> list[str]:
 def summaries(kind: Kind) -> dict[str, str]:
     """First line of every built-in module's docstring, without importing it."""
     own = {name: _first_line(path) for name, path in _own(kind).items()}
-    return {name: own.get(name, f"from {_outside(kind)[name].value}") for name in names(kind)} if own else {}
+    return {name: own.get(name, f"from {_outside(kind)[name].value}") for name in names(kind)}
 
 
 def load(kind: Kind, name: str) -> ModuleType:
@@ -54,7 +54,9 @@ def load(kind: Kind, name: str) -> ModuleType:
         missing = (error.name or "").partition(".")[0]
         if missing in {"", "edgedistill"}:
             raise
-        raise MissingExtraError(f"{singular} '{name}'", missing, name) from error
+        # A target's extra has its name; recipes need only what every full installation has.
+        extra = name if kind == "targets" else "all"
+        raise MissingExtraError(f"{singular} '{name}'", missing, extra) from error
 
 
 def _own(kind: Kind) -> dict[str, Path]:
