@@ -176,6 +176,8 @@ class BenchReport(Settings):
     """Of the texts and the interleaving."""
     rows: tuple[BenchRow, ...]
     """The numbers."""
+    notes: tuple[str, ...] = ()
+    """How the inputs were made, and rows that are missing with the reason."""
 
 
 class StudentCard(Settings):

@@ -1,1 +1,1 @@
-"""Measuring speed and memory by MLPerf's convention."""
+"""Measuring time and memory on this machine, by MLPerf Mobile's conventions."""

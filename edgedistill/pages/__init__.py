@@ -1,1 +1,1 @@
-"""The report: one self-contained page about a run, and the same as Markdown and JSON."""
+"""A run or a folder of artifacts as one page: HTML a person enjoys, and the same as Markdown and JSON."""

@@ -1,0 +1,125 @@
+"""Benches beside the artifacts they belong to, and the plot that both make together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from edgedistill.pages.content import ArtifactContent, BenchContent, Plot, Point, TimingContent, Training
+from edgedistill.reports import BenchReport, BenchRow
+
+PYTORCH = "pytorch"
+_HEADLINE_LENGTH = 128
+
+
+def bench(report: BenchReport, artifacts: Sequence[ArtifactContent], missing: list[str]) -> BenchContent:
+    """A bench without the rows whose artifact has changed since; those go into `missing`."""
+    by_name = {artifact.name: artifact for artifact in artifacts}
+    kept = []
+    for row in report.rows:
+        artifact = by_name.get(row.artifact)
+        if artifact and row.manifest_sha256 != artifact.manifest_sha256:
+            missing.append(f"{row.artifact}: times of {report.created} left out, it was exported again since.")
+        elif artifact and artifact.status == "void":
+            missing.append(f"{row.artifact}: times of {report.created} left out, its files have changed.")
+        else:
+            kept.append(row)
+    first = report.rows[0] if report.rows else None
+    return BenchContent(
+        mode=report.mode,
+        created=report.created,
+        device=first.device if first else report.environment.cpu,
+        source=first.source if first else "host",
+        affinity=first.affinity if first else "",
+        rows=tuple(_timing(row, report.rows, by_name) for row in kept),
+        notes=report.notes,
+    )
+
+
+def _timing(row: BenchRow, rows: Sequence[BenchRow], artifacts: dict[str, ArtifactContent]) -> TimingContent:
+    is_reference = row.target == PYTORCH
+    reference = None if is_reference else _reference(row, rows, artifacts.get(row.artifact))
+    return TimingContent(
+        artifact=row.artifact,
+        is_reference=is_reference,
+        target=row.target,
+        scheme=row.scheme,
+        length=row.length,
+        threads=row.threads,
+        latency=row.latency,
+        ratio=reference.latency.p90_ms / row.latency.p90_ms if reference and row.latency.p90_ms else None,
+        peak_rss_bytes=row.peak_rss_bytes,
+        size_bytes=row.size_bytes,
+        validity=row.validity,
+        is_throttled=row.is_throttled,
+    )
+
+
+def _reference(row: BenchRow, rows: Sequence[BenchRow], artifact: ArtifactContent | None) -> BenchRow | None:
+    beside = [
+        other
+        for other in rows
+        if other.target == PYTORCH and (other.length, other.threads) == (row.length, row.threads)
+    ]
+    if len(beside) > 1 and artifact:
+        own = f"{PYTORCH}:{PurePath(artifact.source.path).name}"
+        beside = [other for other in beside if other.artifact == own]
+    return beside[0] if len(beside) == 1 else None
+
+
+def plot(
+    artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent], training: Training | None
+) -> Plot | None:
+    """Accuracy over latency for everything that has both; none when nothing has.
+
+    All points are of one length and one thread count (128 tokens and one thread where they were timed), and of
+    the newest bench that knows the artifact.
+    """
+    metric = next((artifact.score.name for artifact in artifacts if artifact.score), None)
+    shape = _common_shape(benches)
+    if metric is None or shape is None:
+        return None
+    rows = {
+        row.artifact: row for bench in reversed(benches) for row in bench.rows if (row.length, row.threads) == shape
+    }
+    points, absent = [], []
+    for artifact in artifacts:
+        row = rows.get(artifact.name)
+        if artifact.score is None:
+            absent.append(f"{artifact.name}: the gate measured no {metric}")
+        elif artifact.score.name != metric:
+            absent.append(f"{artifact.name}: judged by {artifact.score.name}, not {metric}")
+        elif row is None:
+            absent.append(f"{artifact.name}: not timed at {shape[0]} tokens on {shape[1]} thread")
+        else:
+            points.append(_point(row, artifact.score.value, artifact))
+    student = training.scores.get("student") if training else None
+    if PYTORCH in rows and student is not None:
+        points.append(_point(rows[PYTORCH], student, None))
+    if not points:
+        return None
+    return Plot(
+        metric=metric,
+        length=shape[0],
+        threads=shape[1],
+        teacher=training.scores.get("teacher") if training else None,
+        points=tuple(points),
+        absent=tuple(absent),
+    )
+
+
+def _point(row: TimingContent, score: float, artifact: ArtifactContent | None) -> Point:
+    return Point(
+        name=row.artifact,
+        p90_ms=row.latency.p90_ms,
+        score=score,
+        size_bytes=row.size_bytes,
+        status=artifact.status if artifact else None,
+    )
+
+
+def _common_shape(benches: Sequence[BenchContent]) -> tuple[int, int] | None:
+    shapes = {(row.length, row.threads) for bench in benches for row in bench.rows}
+    if not shapes:
+        return None
+    return min(shapes, key=lambda shape: (shape[1], shape[0] != _HEADLINE_LENGTH, -shape[0]))

@@ -1,0 +1,190 @@
+"""bench: times, percentiles and memory of artifacts on this machine, interleaved, beside PyTorch."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import cycle
+from pathlib import Path
+
+from edgedistill import reports
+from edgedistill.artifacts import environment, now
+from edgedistill.errors import ConfigError
+from edgedistill.measure import statistics, timing
+from edgedistill.measure.inputs import inputs_of, texts_of
+from edgedistill.measure.machine import affinity, cores
+from edgedistill.measure.modes import Mode, find_mode
+from edgedistill.measure.probe import Cold, probe
+from edgedistill.pipeline.subjects import Subject, artifact_subjects, reference_subjects
+from edgedistill.progress import Tracker, progress, say
+from edgedistill.reports import BENCH, BenchReport, BenchRow
+from edgedistill.runner import Arrays
+
+_SHORTEST = 8
+
+
+def bench(
+    artifacts: Sequence[Path | str],
+    *,
+    mode: str = "quick",
+    threads: Sequence[int] = (1,),
+    lengths: Sequence[int] | None = None,
+    reference: bool = True,
+    out: Path | str | None = None,
+    seed: int = 0,
+) -> BenchReport:
+    """Time artifacts on this machine and write bench.json into each.
+
+    Rows of the same length and thread count take turns, so that they share every drift of the machine; load
+    time, first inference and peak memory come from a fresh process per row.
+
+    Args:
+        artifacts: folders.
+        mode: submission, quick or rapid.
+        threads: thread counts the runtimes are given, a set of rows each.
+        lengths: input lengths in tokens; the fixed lengths of the artifacts when not given, else 128.
+        reference: also time the checkpoints they were made from, in PyTorch.
+        out: a file to write the report to as well.
+        seed: of the texts and the order of turns.
+
+    Returns:
+        The report; what could not be measured is said in its notes.
+
+    Raises:
+        ArtifactError: no artifact, one that was changed since it was exported, or one that does not run.
+        ConfigError: an unknown mode, a thread count below 1, a length that a model does not take.
+        StorageError: the report cannot be written.
+    """
+    chosen = find_mode(mode)
+    counts = _checked("threads", threads, 1)
+    subjects = artifact_subjects(artifacts, None if lengths is None else _checked("lengths", lengths, _SHORTEST))
+    notes = _notes(subjects[0], counts)
+    if reference:
+        references, missing = reference_subjects(subjects)
+        subjects += references
+        notes += missing
+        for reason in missing:
+            say(f"warning: {reason}")
+    report = BenchReport(
+        created=now(),
+        command=_command(artifacts, mode, threads, lengths, reference, out, seed),
+        environment=environment(),
+        mode=chosen.name,
+        seed=seed,
+        rows=_measure(subjects, chosen, counts, seed),
+        notes=tuple(notes),
+    )
+    for path in [Path(artifact) / BENCH for artifact in artifacts] + ([Path(out)] if out else []):
+        reports.save(report, path)
+    return report
+
+
+def _checked(name: str, numbers: Sequence[int], least: int) -> tuple[int, ...]:
+    if not numbers or min(numbers) < least:
+        raise ConfigError(f"{name} must be whole numbers of at least {least} (found {list(numbers)}).")
+    return tuple(sorted(set(numbers)))
+
+
+def _notes(artifact: Subject, threads: Sequence[int]) -> list[str]:
+    texts, name = texts_of(artifact.texts)
+    notes = [
+        f"Inputs are real text: rows of {name} ({len(texts)} read) put one after another from seeded places, cut by "
+        "the artifact's own tokenizer to exactly the stated length, no padding, one text at a time."
+    ]
+    if max(threads) > len(cores()):
+        notes.append(f"{max(threads)} threads were asked for on {len(cores())} cores: they get in each other's way.")
+    return notes
+
+
+def _measure(subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], seed: int) -> tuple[BenchRow, ...]:
+    lengths = sorted({length for subject in subjects for length in subject.lengths})
+    groups = [
+        (length, count, [subject for subject in subjects if length in subject.lengths])
+        for length in lengths
+        for count in threads
+    ]
+    rows: list[BenchRow] = []
+    seconds = sum(len(group) for _, _, group in groups) * mode.min_seconds
+    with progress("measuring (seconds)", total=math.ceil(seconds)) as tracker:
+        for length, count, group in groups:
+            rows += _measure_group(group, length, count, mode, seed, tracker)
+    return tuple(rows)
+
+
+def _measure_group(
+    subjects: Sequence[Subject], length: int, threads: int, mode: Mode, seed: int, tracker: Tracker
+) -> list[BenchRow]:
+    """Rows of one length and thread count, measured in turns."""
+    inputs = {subject.name: inputs_of(subject.texts, length, seed) for subject in subjects}
+    cold = {
+        subject.name: probe(subject.folder, inputs[subject.name][0], threads, subject.opener) for subject in subjects
+    }
+    calls = {subject.name: _call(subject, threads, inputs[subject.name]) for subject in subjects}
+    note = f"{length} tokens, {threads} thread{'s' if threads > 1 else ''}"
+    with timing.without_collector():
+        for call in calls.values():
+            timing.warm_up(call)
+        times = timing.interleaved(calls, mode, seed, on_slice=_Seconds(tracker, note))
+    return [_row(subject, length, threads, mode, times[subject.name], cold[subject.name]) for subject in subjects]
+
+
+def _call(subject: Subject, threads: int, inputs: Sequence[Arrays]) -> timing.Call:
+    module, _, function = subject.opener.partition(":")
+    runner = getattr(import_module(module), function)(subject.folder, threads)()
+    turns = cycle(inputs)
+    return lambda: runner(next(turns))
+
+
+class _Seconds:
+    """Tells a tracker of whole seconds about slices that are shorter."""
+
+    def __init__(self, tracker: Tracker, note: str) -> None:
+        self._tracker, self._note, self._left = tracker, note, 0.0
+
+    def __call__(self, name: str, seconds: float) -> None:
+        self._left += seconds
+        whole = int(self._left)
+        self._left -= whole
+        self._tracker.advance(whole, self._note)
+
+
+def _row(subject: Subject, length: int, threads: int, mode: Mode, seconds: Sequence[float], cold: Cold) -> BenchRow:
+    samples = statistics.milliseconds(seconds)
+    return BenchRow(
+        artifact=subject.name,
+        manifest_sha256=subject.manifest_sha256,
+        target=subject.target,
+        scheme=subject.scheme,
+        source="host",
+        device=environment().cpu,
+        threads=threads,
+        affinity=affinity(),
+        length=length,
+        latency=statistics.latency(samples, first_ms=cold.first_ms, load_ms=cold.load_ms),
+        peak_rss_bytes=cold.peak_rss_bytes,
+        size_bytes=subject.size_bytes,
+        validity=statistics.validity(len(seconds), sum(seconds), mode),
+        is_throttled=statistics.is_throttled(samples),
+        samples_ms=samples,
+    )
+
+
+def _command(
+    artifacts: Sequence[Path | str],
+    mode: str,
+    threads: Sequence[int],
+    lengths: Sequence[int] | None,
+    reference: bool,
+    out: Path | str | None,
+    seed: int,
+) -> str:
+    words = ["edgedistill", "bench", *map(str, artifacts), "--mode", mode, "--threads", ",".join(map(str, threads))]
+    if lengths is not None:
+        words += ["--lengths", ",".join(map(str, lengths))]
+    if not reference:
+        words.append("--no-reference")
+    if out is not None:
+        words += ["--out", str(out)]
+    return shlex.join([*words, "--seed", str(seed)])

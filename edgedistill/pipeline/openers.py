@@ -1,0 +1,34 @@
+"""How a fresh process gets a model ready: what `edgedistill.measure.probe` is told to call.
+
+Each imports its runtime first and returns a function that only loads the model. Nothing else is imported, since
+the process is weighed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgedistill.runner import Runner
+
+ARTIFACT = f"{__name__}:artifact"
+CHECKPOINT = f"{__name__}:checkpoint"
+
+
+def artifact(folder: Path, threads: int) -> Callable[[], Runner]:
+    """An exported artifact in its own runtime."""
+    from edgedistill.artifacts import read_manifest
+    from edgedistill.pipeline.runners import open_runner
+
+    manifest = read_manifest(folder)
+    return lambda: open_runner(folder, manifest, threads)
+
+
+def checkpoint(folder: Path, threads: int) -> Callable[[], Runner]:
+    """A Hugging Face checkpoint in PyTorch, eager attention, fp32."""
+    import torch
+
+    from edgedistill.models import answers, loading
+
+    torch.set_num_threads(threads)
+    return lambda: answers.torch_runner(loading.load(folder).model)
