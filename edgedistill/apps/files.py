@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from edgedistill import integrity, reports
+from edgedistill import files, reports
 from edgedistill.artifacts import MANIFEST, Manifest, resolve_inside
 from edgedistill.config import Settings
 from edgedistill.reports import Verdict
@@ -49,7 +49,7 @@ def bundle(artifact: Path, manifest: Manifest, verdict: Verdict, folder: Path) -
     reports.save(manifest.model_copy(update={"files": shipping}), folder / MANIFEST)
     proof = Proof(
         judged_manifest_sha256=verdict.manifest_sha256,
-        packaged_manifest_sha256=integrity.manifest_sha256(folder),
+        packaged_manifest_sha256=files.sha256_of(folder / MANIFEST),
         left_out=tuple(entry.path for entry in manifest.files if entry not in shipping),
         verdict=verdict,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -21,10 +25,26 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is already there.")
 dry_run = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; write nothing.")
-config_option = click.option("--config", type=click.Path(path_type=Path), help="YAML of settings.")
-settings_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as optim.lr=2e-5; may be repeated."
-)
+config_option = click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="YAML of settings.")
 data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of the task's rows: .jsonl[.gz], .parquet, .csv or .tsv."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the task's rows: .jsonl[.gz], .parquet, .csv or .tsv.",
 )
+
+
+def set_option(example: str) -> Callable[[F], F]:
+    """The option --set, explained by an example that fits the verb."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"One setting, such as {example}; may be repeated.",
+    )
+
+
+def out_option(what: str, required: bool = False) -> Callable[[F], F]:
+    """The option --out, saying what is made there."""
+    return click.option("--out", type=click.Path(path_type=Path), metavar="PATH", required=required, help=what)

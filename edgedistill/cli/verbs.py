@@ -12,8 +12,9 @@ from edgedistill.cli.options import (
     config_option,
     data_option,
     dry_run,
+    out_option,
     overwrite,
-    settings_option,
+    set_option,
     whole_numbers,
 )
 
@@ -26,11 +27,16 @@ edgedistill = new_group()
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
 @click.option("--task", required=True, metavar="NAME|FILE", help="A known task, or the YAML of your own.")
 @data_option
-@click.option("--corpus", type=click.Path(path_type=Path), help="Unlabelled text, .txt[.gz], a paragraph per line.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run folder to make.")
+@click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Unlabelled text, .txt[.gz], a paragraph per line.",
+)
+@out_option("Run folder to make.", required=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Use only so many rows of each split.")
 @config_option
-@settings_option
+@set_option("optim.lr=2e-5")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same settings stopped.")
 @overwrite
 @dry_run
@@ -83,9 +89,9 @@ def distill(
 @click.option("--length", "lengths", type=int, multiple=True, help="A fixed input length in tokens; may be repeated.")
 @click.option("--task", metavar="NAME|FILE", help="Task of a checkpoint that does not know its own.")
 @data_option
-@click.option("--out", type=click.Path(path_type=Path), help="Artifact folder to make.  [default: beside the student]")
+@out_option("Artifact folder to make.  [default: beside the student]")
 @config_option
-@settings_option
+@set_option("lengths=[32,128]")
 @overwrite
 @dry_run
 @as_json
@@ -129,7 +135,7 @@ def export(
 
 @edgedistill.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@settings_option
+@set_option("int8_agreement=0.95")
 @as_json
 @click.pass_context
 def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json: bool) -> None:
@@ -167,7 +173,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
 )
 @click.option("--no-reference", "reference", is_flag=True, default=True, flag_value=False, help="Leave PyTorch out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the texts and the interleaving.")
-@click.option("--out", type=click.Path(path_type=Path), help="A file to write the report to as well.")
+@out_option("A file to write the report to as well.")
 @as_json
 def bench(
     artifacts: tuple[Path, ...],
@@ -193,7 +199,7 @@ def bench(
 @edgedistill.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--for", "platform", default="files", show_default=True, help="What to make; this version makes: files.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@out_option("Folder to make.", required=True)
 @overwrite
 @as_json
 def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: bool) -> None:
@@ -209,7 +215,7 @@ def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: 
 
 @edgedistill.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: the run]")
+@out_option("Folder to write to.  [default: the run]")
 @as_json
 def report(run: Path, out: Path | None, as_json: bool) -> None:
     """Write RUN's page: verdicts, numbers, traces, commands and hashes."""
@@ -237,7 +243,8 @@ def ls(kind: str | None, as_json: bool) -> None:
 def config(name: str, as_json: bool) -> None:
     """Print NAME's settings as commented YAML, to keep and edit.
 
-    NAME is a recipe, a target, a task, or `road` or `task` for an empty form. With --json, the JSON Schema.
+    NAME is a recipe, a target, a task, `check` for the gate's tolerances, or `road` or `task` for an empty form.
+    With --json, the JSON Schema.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline import listing
@@ -253,9 +260,9 @@ def config(name: str, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
-    """Look for known faults in PATH, an artifact or a checkpoint; without it, in this installation.
+    """Look for known faults in PATH, or in this installation.
 
-    Nothing is run. Exits with 1 when something is broken.
+    PATH is an artifact or a checkpoint. Nothing is run. Exits with 1 when something is broken.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.doctor import doctor as run_doctor
@@ -268,8 +275,8 @@ def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
 
 @edgedistill.command()
 @click.argument("road", metavar="ROAD")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to work in.  [default: the road's]")
-@settings_option
+@out_option("Folder to work in.  [default: the road's]")
+@set_option("distill.settings.optim.lr=2e-5")
 @overwrite
 @dry_run
 @as_json

@@ -42,7 +42,7 @@ def config_yaml(name: str) -> str:
     """The settings of `name` as commented YAML.
 
     Args:
-        name: a recipe, a target, a task, or `road` or `task` for an empty form.
+        name: a recipe, a target, a task, `check` for the gate's tolerances, or `road` or `task` for an empty form.
 
     Raises:
         UnknownNameError: there is nothing of that name.
@@ -70,6 +70,10 @@ def _settings_of(name: str) -> tuple[type[BaseModel], BaseModel | None]:
         return Road, None
     if name == "task":
         return Task, None
+    if name == "check":
+        from edgedistill.gate.tolerances import Tolerances
+
+        return Tolerances, None
     if name in TASKS:
         return Task, TASKS[name]
     kinds: tuple[plugins.Kind, ...] = ("recipes", "targets")
@@ -77,5 +81,5 @@ def _settings_of(name: str) -> tuple[type[BaseModel], BaseModel | None]:
         if name in plugins.names(kind):
             config: type[BaseModel] = plugins.load(kind, name).Config
             return config, None
-    known = {"road", "task", *TASKS, *plugins.names("recipes"), *plugins.names("targets")}
+    known = {"check", "road", "task", *TASKS, *plugins.names("recipes"), *plugins.names("targets")}
     raise UnknownNameError("recipe, target or task", name, known)

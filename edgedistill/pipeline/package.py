@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgedistill import files, integrity, reports
+from edgedistill import files, reports
 from edgedistill.apps.files import bundle
-from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError, UnprovenError
+from edgedistill.gate.files import files_rung
 from edgedistill.reports import VERDICT, Verdict
 
 PLATFORMS = ("files",)
@@ -56,10 +57,10 @@ def _refuse_other_platforms(platform: str) -> None:
 
 
 def _refuse_changed_files(folder: Path, manifest: Manifest) -> None:
-    faults = integrity.faults(folder, manifest)
+    faults = files_rung(folder, manifest).findings
     if faults:
-        changes = " ".join(fault.message for fault in faults)
-        raise ArtifactError(f"'{folder}' was changed after it was exported: {changes} Export it again.")
+        changes = " ".join(f"{fault.name}: {fault.message}" for fault in faults)
+        raise ArtifactError(f"'{folder}' is not as it was exported and will not be packaged. {changes}")
 
 
 def _passed_verdict(folder: Path) -> Verdict:
@@ -67,7 +68,7 @@ def _passed_verdict(folder: Path) -> Verdict:
     if not (folder / VERDICT).is_file():
         raise UnprovenError(f"'{folder}' has not been checked. {again}")
     verdict = reports.read(Verdict, folder / VERDICT)
-    if verdict.manifest_sha256 != integrity.manifest_sha256(folder):
+    if verdict.manifest_sha256 != files.sha256_of(folder / MANIFEST):
         raise UnprovenError(f"the verdict in '{folder}' is about another manifest: it was changed since. {again}")
     if verdict.status != "passed":
         failed = [rung for rung in verdict.rungs if rung.status in {"failed", "inconclusive"}]

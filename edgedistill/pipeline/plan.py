@@ -12,6 +12,7 @@ from edgedistill import plugins, resources
 from edgedistill.config import Settings, build, read_yaml, with_settings
 from edgedistill.data.tasks import find_task
 from edgedistill.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
+from edgedistill.gate.tolerances import read_tolerances
 
 EMBEDDED = "minilm"
 
@@ -57,7 +58,12 @@ class CheckStep(Settings):
     """How strictly artifacts are judged."""
 
     settings: dict[str, float] = {}
-    """Tolerances to change; the verdict says so."""
+    """Tolerances to change, as `edgedistill config check` prints them; the verdict says so."""
+
+    @property
+    def assignments(self) -> list[str]:
+        """The same as `--set` takes them."""
+        return [f"{name}={value!r}" for name, value in self.settings.items()]
 
 
 class BenchStep(Settings):
@@ -167,6 +173,7 @@ def _check_steps(road: Road, origin: str) -> None:
         _check_recipe("finetune", road.teacher.settings, f"{origin}: teacher.settings")
     elif road.teacher and road.teacher.settings:
         raise ConfigError(f"{origin}: teacher.settings are of no use without teacher.finetune: true.")
+    read_tolerances(road.check.assignments)
     for number, step in enumerate(road.exports):
         _check_export(step, f"{origin}: exports.{number}")
 

@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from edgedistill import __version__, files, integrity, reports
-from edgedistill.artifacts import read_manifest
+from edgedistill import __version__, files, reports
+from edgedistill.artifacts import MANIFEST, read_manifest
 from edgedistill.config import Settings
 from edgedistill.data.tasks import find_task
 from edgedistill.errors import EdgeDistillError
+from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.ledger import Ledger, fingerprint, key_of
 from edgedistill.pipeline.plan import EMBEDDED, ExportStep, Road, load_road
 from edgedistill.progress import say
@@ -246,9 +247,9 @@ def _export(walk: _Walk, student: Path, step: ExportStep, artifact: Path) -> Non
     key = key_of(student=fingerprint(student), target=step.target, scheme=step.scheme, settings=step.settings)
 
     def identity() -> str:
-        if not artifact.is_dir() or integrity.faults(artifact, read_manifest(artifact)):
+        if not artifact.is_dir() or files_rung(artifact, read_manifest(artifact)).findings:
             return ""
-        return integrity.manifest_sha256(artifact)
+        return files.sha256_of(artifact / MANIFEST)
 
     def work(_: bool) -> None:
         from edgedistill.pipeline.export import export
@@ -266,14 +267,14 @@ def _export(walk: _Walk, student: Path, step: ExportStep, artifact: Path) -> Non
 
 
 def _check(walk: _Walk, artifact: Path) -> None:
-    settings = walk.road.check.settings
-    key = key_of(manifest=integrity.manifest_sha256(artifact), settings=settings, version=__version__)
+    step = walk.road.check
+    key = key_of(manifest=files.sha256_of(artifact / MANIFEST), settings=step.settings, version=__version__)
     path = artifact / VERDICT
 
     def work(_: bool) -> None:
         from edgedistill.pipeline.check import check
 
-        check(artifact, settings=[f"{name}={value!r}" for name, value in settings.items()])
+        check(artifact, settings=step.assignments)
 
     _judge(walk, f"check {artifact.name}", key, path, work)
     verdict = reports.read(Verdict, path)
@@ -291,7 +292,7 @@ def _check(walk: _Walk, artifact: Path) -> None:
 def _bench(walk: _Walk, artifacts: Sequence[Path]) -> None:
     step = walk.road.bench
     assert step is not None
-    manifests = [integrity.manifest_sha256(artifact) for artifact in artifacts]
+    manifests = [files.sha256_of(artifact / MANIFEST) for artifact in artifacts]
     key = key_of(manifests=manifests, settings=step.model_dump(), version=__version__)
 
     def work(_: bool) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgedistill import files, integrity, reports
-from edgedistill.artifacts import GOLDENS, LABELS, Golden, Manifest, read_manifest
+from edgedistill import files, reports
+from edgedistill.artifacts import GOLDENS, LABELS, MANIFEST, Golden, Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import EdgeDistillError
+from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
-from edgedistill.reports import VERDICT, Verdict
+from edgedistill.reports import BENCH, VERDICT, Verdict
 
 _TAKES_INT32 = {"tflite", "coreml"}
 _TAKES_FIXED_SHAPES = {"tflite"}
@@ -23,15 +24,15 @@ def signs(folder: Path) -> Iterator[Sign]:
     """Look at everything that can be judged without running the model."""
     try:
         manifest = read_manifest(folder)
-        changed = integrity.faults(folder, manifest)
     except EdgeDistillError as error:
         yield broken("manifest", str(error))
         return
+    faults = files_rung(folder, manifest).findings
     yield ok("manifest", f"{manifest.target} {manifest.scheme}, {manifest.model_size_bytes / 1e6:.1f} MB")
-    yield from (broken(fault.name, fault.message) for fault in changed)
-    if not changed:
+    yield from (broken(fault.name, fault.message) for fault in faults)
+    if not faults:
         yield ok("files", f"{len(manifest.files)} files, each with the hash it was written with")
-    for name in integrity.unlisted(folder, manifest):
+    for name in _unlisted(folder, manifest):
         yield warning("unlisted_file", f"'{name}' is not in the manifest and will not be packaged.")
     yield from _graphs(manifest)
     yield _tokenizer(folder, manifest)
@@ -40,6 +41,12 @@ def signs(folder: Path) -> Iterator[Sign]:
     yield _verdict(folder)
     if manifest.licence == "unknown":
         yield warning("licence", "unknown. Find out what the weights' licence allows before shipping them.")
+
+
+def _unlisted(folder: Path, manifest: Manifest) -> list[str]:
+    listed = {entry.path for entry in manifest.files} | {MANIFEST, VERDICT, BENCH}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return sorted(name for name in found - listed if not name.rpartition("/")[2].startswith("."))
 
 
 def _graphs(manifest: Manifest) -> Iterator[Sign]:
@@ -108,7 +115,7 @@ def _verdict(folder: Path) -> Sign:
         verdict = reports.read(Verdict, folder / VERDICT)
     except EdgeDistillError as error:
         return broken("verdict", str(error))
-    if verdict.manifest_sha256 != integrity.manifest_sha256(folder):
+    if verdict.manifest_sha256 != files.sha256_of(folder / MANIFEST):
         return warning("verdict", f"about another manifest. {again}")
     if verdict.status != "passed":
         return warning("verdict", f"{verdict.status}. {again}")
