@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from transformers import (
     BertTokenizer,
     PreTrainedModel,
 )
+
+from edgedistill.data.batches import Batch, Encoded
 
 LABELS = ("negative", "positive")
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -128,6 +131,36 @@ def sentences(count: int, seed: int = 0) -> list[tuple[str, int]]:
             text += f" and the {choose.choice(NOUNS)} {choose.choice(('too', 'is it', 'in it'))} ."
         rows.append((text, label))
     return rows
+
+
+class TinyRows:
+    """Labelled sentences as batches, tokenised beforehand: what a stage needs, without a data set."""
+
+    def __init__(self, count: int = 32, seed: int = 0, has_labels: bool = True) -> None:
+        found = sentences(count, seed)
+        tokens = tiny_tokenizer()([text for text, _ in found], return_tensors="pt", padding=True)
+        self._tokens = Encoded(tokens["input_ids"], tokens["attention_mask"], tokens["token_type_ids"])
+        self._labels = torch.tensor([label for _, label in found]) if has_labels else None
+
+    def __len__(self) -> int:
+        return len(self._tokens.input_ids)
+
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """Batches in the order that (seed, epoch) gives."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(1000 * seed + epoch))
+        for rows in order.split(batch_size):
+            yield self.batch(rows)
+
+    def all(self, batch_size: int) -> Iterator[Batch]:
+        """Batches in the rows' own order."""
+        for rows in torch.arange(len(self)).split(batch_size):
+            yield self.batch(rows)
+
+    def batch(self, rows: torch.Tensor) -> Batch:
+        """Those rows."""
+        tokens = Encoded(*(tensor[rows] for tensor in vars(self._tokens).values()))
+        ids = tuple(f"train-{row}" for row in rows.tolist())
+        return Batch(ids, tokens, tokens, None if self._labels is None else self._labels[rows])
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import torch
+from torch import Tensor
 
 from edgedistill.data.batches import Batch
+from edgedistill.errors import CheckpointError, TrainingError
+from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Outputs, Want
+
+if TYPE_CHECKING:
+    from edgedistill.data.logit_cache import LogitCache
+    from edgedistill.models.loading import Checkpoint
+
+_LOGITS_ONLY = Want()
+_PER_TOKEN = frozenset({"tokens", "span", "mlm"})
 
 
 @dataclass(frozen=True)
@@ -51,3 +65,132 @@ class TeacherProvider(Protocol):
                 token-level outputs wanted where teacher and student do not share tokens).
         """
         ...
+
+
+class OnlineTeacher:
+    """A frozen model that is run on every batch. It is in evaluation mode at every call, whatever was done to it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model = checkpoint.model.requires_grad_(False)
+        self._answers_per_token = checkpoint.kind in _PER_TOKEN
+        self._facts = facts_of(checkpoint)
+
+    @property
+    def facts(self) -> TeacherFacts:
+        """What it is."""
+        return self._facts
+
+    def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
+        """Run the model on the batch's teacher tokens."""
+        if not batch.shares_tokens and (want.hidden or want.attentions or self._answers_per_token):
+            raise TrainingError(
+                "the teacher and the student split text into different tokens, which cannot be compared one by one. "
+                "Use losses on the answer to the whole text only, or a student with the teacher's tokenizer."
+            )
+        self._model.eval()
+        device = batch.teacher.input_ids.device
+        if self._model.device != device:
+            self._model.to(device)
+        with torch.no_grad():
+            return answer(self._model, batch.teacher, want)
+
+
+class CachedTeacher:
+    """A teacher whose logits were stored once, looked up by row id; the order of the rows does not matter."""
+
+    def __init__(self, facts: TeacherFacts, cache: LogitCache) -> None:
+        self._facts, self._cache = facts, cache
+
+    @property
+    def facts(self) -> TeacherFacts:
+        """What the stored teacher was."""
+        return self._facts
+
+    def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
+        """Look the batch's rows up.
+
+        Raises:
+            TrainingError: hidden states or attentions are wanted, or a row was never stored.
+        """
+        if want.hidden or want.attentions:
+            raise TrainingError(
+                "the teacher's cache holds logits only, no hidden states or attentions. Run the teacher online, "
+                "or set the weights of the losses that need them to 0."
+            )
+        return Outputs(logits=self._cache.logits(batch.row_ids).to(batch.student.input_ids.device))
+
+
+class EnsembleTeacher:
+    """Several teachers that answer as one, by the average of their probabilities or of their logits."""
+
+    def __init__(
+        self, members: Sequence[TeacherProvider], average: Literal["probabilities", "logits"] = "probabilities"
+    ) -> None:
+        """Join teachers of the same task.
+
+        Args:
+            members: the teachers; a recipe that starts from the teacher's weights takes the first one's.
+            average: probabilities suit classes (the average is a distribution every member could have answered);
+                logits suit scores.
+
+        Raises:
+            CheckpointError: no members, or members that do not have the same labels in the same order.
+        """
+        if not members:
+            raise CheckpointError("an ensemble needs at least one teacher.")
+        for member in members[1:]:
+            if member.facts.labels != members[0].facts.labels:
+                raise CheckpointError(
+                    f"'{member.facts.source}' has the labels {', '.join(member.facts.labels)}, but "
+                    f"'{members[0].facts.source}' has {', '.join(members[0].facts.labels)}. "
+                    "Teachers of one ensemble need the same labels in the same order."
+                )
+        self._members, self._average = tuple(members), average
+
+    @property
+    def facts(self) -> TeacherFacts:
+        """The first member's, with the parameters of all and every member in the source's hash."""
+        each = [member.facts for member in self._members]
+        return replace(
+            each[0],
+            sha256="+".join(facts.sha256 for facts in each),
+            parameters=sum(facts.parameters for facts in each),
+        )
+
+    def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
+        """Ask every member.
+
+        Raises:
+            TrainingError: hidden states or attentions are wanted; members' layers have no common meaning.
+        """
+        if want.hidden or want.attentions:
+            raise TrainingError(
+                "an ensemble answers with logits only: its members' hidden states cannot be averaged. Give a single "
+                "teacher, or set the weights of the losses that need them to 0."
+            )
+        answers = [member(batch).logits for member in self._members]
+        stacked = torch.stack([logits for logits in answers if logits is not None])
+        return Outputs(logits=_averaged(stacked, self._average))
+
+
+def _averaged(logits: Tensor, average: str) -> Tensor:
+    if average == "logits":
+        return logits.mean(dim=0)
+    return torch.logsumexp(logits.log_softmax(dim=-1), dim=0) - math.log(len(logits))
+
+
+def facts_of(checkpoint: Checkpoint) -> TeacherFacts:
+    """What a checkpoint is, as a recipe may ask."""
+    config = checkpoint.model.config
+    return TeacherFacts(
+        source=checkpoint.path,
+        sha256=checkpoint.source.sha256,
+        family=config.model_type,
+        num_layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        num_heads=config.num_attention_heads,
+        vocab_size=config.vocab_size,
+        parameters=checkpoint.source.parameters,
+        labels=checkpoint.labels,
+        licence=checkpoint.licence,
+    )

@@ -1,0 +1,290 @@
+"""The one training loop: `fit` trains a stage, and can be stopped at any moment and go on later.
+
+One process or many (`accelerate launch`), CPU or GPU: every optimiser step's rows are cut into parts, each
+process takes its share, each part's loss counts by its rows, and gradients are summed. So the numbers do not
+depend on how many parts or processes there are.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from edgedistill import files
+from edgedistill.data.batches import Batch
+from edgedistill.errors import TrainingError
+from edgedistill.progress import progress, say
+from edgedistill.training import checkpoint
+from edgedistill.training.checkpoint import Position
+from edgedistill.training.journal import Journal, Line, journal
+from edgedistill.training.optimizer import adamw, autocast, learning_rate, set_learning_rate, trained_parameters
+from edgedistill.training.parts import split
+from edgedistill.training.stage import Stage
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+BAD_BATCH = "bad_batch.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training a stage came to.
+
+    Attributes:
+        steps: optimiser steps.
+        rows: rows seen.
+        seconds: time spent, interruptions left out.
+        score: of the epoch that was kept; none without `stage.evaluate`.
+    """
+
+    steps: int
+    rows: int
+    seconds: float
+    score: float | None
+
+
+@cache
+def accelerator() -> Accelerator:
+    """This process's place among all, and its device; built once, as accelerate wants it."""
+    from accelerate import Accelerator
+
+    return Accelerator()
+
+
+def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None, save_every_s: float = 60.0) -> Fitted:
+    """Train a stage, or finish one that was interrupted; a finished one is only loaded.
+
+    Args:
+        stage: what to train. Its model ends with the weights of the best epoch where it is evaluated, else the last.
+        slot: the stage's folder: checkpoint, log.jsonl, and the best epoch's weights.
+        seed: of data order and everything random in a step.
+        tensorboard: folder for TensorBoard; none to leave it out.
+        save_every_s: seconds between checkpoints within an epoch.
+
+    Raises:
+        TrainingError: the loss is not finite (the rows are saved in bad_batch.json), nothing to train, or a
+            checkpoint that does not fit.
+        StorageError: the disk is full or the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C, after the current step was saved.
+    """
+    training = _Training(stage, slot, seed)
+    position = training.position
+    if not position.is_finished:
+        board = tensorboard if training.is_main else None
+        with (
+            journal(slot if training.is_main else slot / f"process{training.process}", board, position.step) as trace,
+            _interrupts() as interrupts,
+            progress(stage.name, training.total_rows) as bar,
+        ):
+            if position.rows:
+                say(f"{stage.name}: going on after step {position.step}")
+                bar.advance(position.rows)
+            for line in training.steps(trace, save_every_s):
+                bar.advance(line.rows, f"loss {line.loss:.4g}")
+                if interrupts.is_set():
+                    training.save(trace)
+                    say(f"{stage.name}: stopped and saved after step {position.step}")
+                    raise KeyboardInterrupt
+        training.finish()
+    return Fitted(position.step, position.rows, position.seconds, position.best_score)
+
+
+@dataclass
+class _Training:
+    """A stage being trained in this process."""
+
+    stage: Stage
+    slot: Path
+    seed: int
+    parameters: dict[str, nn.Parameter] = field(init=False)
+    optimizer: torch.optim.AdamW = field(init=False)
+    position: Position = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.device: torch.device = accelerator().device
+        self.process, self.processes = accelerator().process_index, accelerator().num_processes
+        self.is_main = accelerator().is_main_process
+        self.stage.model.to(self.device)
+        if self.stage.scaffold is not None:
+            self.stage.scaffold.to(self.device)
+        self.parameters = trained_parameters(self.stage)
+        self.optimizer = adamw(self.parameters, self.stage.optim)
+        with accelerator().main_process_first():  # it tidies up after a killed run
+            self.position = checkpoint.restore(self.slot, self.stage, self.optimizer, self.parameters)
+
+    @property
+    def total_rows(self) -> int:
+        """Rows the stage will have seen at its end."""
+        optim = self.stage.optim
+        if optim.max_steps is None:
+            return math.ceil(optim.epochs * len(self.stage.batches))
+        return optim.max_steps * min(optim.batch_size, len(self.stage.batches))
+
+    def share(self, rows: int, steps: int) -> float:
+        """Share of the stage that so many rows and steps make up."""
+        most = self.stage.optim.max_steps
+        return rows / self.total_rows if most is None else steps / most
+
+    @property
+    def is_over(self) -> bool:
+        return self.share(self.position.rows, self.position.step) >= 1.0
+
+    def steps(self, trace: Journal, save_every_s: float) -> Iterator[Line]:
+        """Take the steps that are left, scoring and saving at every epoch's end and saving now and then."""
+        position, saved_at = self.position, time.monotonic()
+        order = checkpoint.number_from(self.seed, self.stage.name)
+        if not len(self.stage.batches):
+            raise TrainingError(f"stage '{self.stage.name}' has no rows to train on.")
+        while not self.is_over:
+            self._set_mode()
+            batches = self.stage.batches.epoch(order, position.epoch, self.stage.optim.batch_size)
+            for batch in islice(batches, position.batch, None):
+                line = self._step(batch)
+                trace.step(line)
+                yield line
+                if self.is_over:
+                    break
+                if time.monotonic() - saved_at > save_every_s:
+                    self.save(trace)
+                    saved_at = time.monotonic()
+            position.epoch, position.batch = position.epoch + 1, 0
+            self._score(trace)
+            self.save(trace)
+
+    def save(self, trace: Journal) -> None:
+        """Write a checkpoint of where the stage is."""
+        trace.flush()
+        if self.is_main:
+            checkpoint.save(self.slot, self.stage, self.position, self.optimizer, self.parameters)
+
+    def finish(self) -> None:
+        """Take the best weights, and leave a checkpoint that says the stage is done."""
+        accelerator().wait_for_everyone()
+        if self.position.best_score is not None:
+            checkpoint.restore_best(self.slot, self.stage)
+        self.stage.model.eval()
+        self.position.is_finished = True
+        if self.is_main:
+            checkpoint.save(self.slot, self.stage, self.position)
+        accelerator().wait_for_everyone()
+
+    def _set_mode(self) -> None:
+        self.stage.model.train()
+        if self.stage.scaffold is not None:
+            self.stage.scaffold.train()
+
+    def _score(self, trace: Journal) -> None:
+        if self.stage.evaluate is None:
+            return
+        self.stage.model.eval()
+        score, position = float(self.stage.evaluate()), self.position
+        trace.score(self.stage.name, position.step, position.rows / len(self.stage.batches), score)
+        say(f"{self.stage.name}: {score:.4f} on the development rows after step {position.step}")
+        if position.best_score is None or score > position.best_score:
+            position.best_score, position.best_step = score, position.step
+            if self.is_main:
+                checkpoint.save_best(self.slot, self.stage)
+
+    def _step(self, batch: Batch) -> Line:
+        started, position, optim = time.monotonic(), self.position, self.stage.optim
+        checkpoint.seed_step(self.seed, self.stage.name, position.step, self.process)
+        terms = self._backward(batch)
+        loss = sum(terms.values())
+        self._refuse_not_finite(batch, terms, loss)
+        if self.processes > 1:
+            self._sum_gradients()
+        norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
+        self._refuse_not_finite(batch, terms, norm)
+        lr = learning_rate(optim, self.share(position.rows, position.step), self.share(len(batch), 1))
+        set_learning_rate(self.optimizer, lr)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        position.step, position.batch, position.rows = position.step + 1, position.batch + 1, position.rows + len(batch)
+        position.seconds += time.monotonic() - started
+        return Line(
+            stage=self.stage.name,
+            step=position.step,
+            epoch=position.rows / len(self.stage.batches),
+            seconds=round(position.seconds, 3),
+            lr=lr,
+            loss=loss,
+            terms=terms,
+            grad_norm=norm,
+            rows=len(batch),
+            tokens=int(batch.student.attention_mask.sum()),
+        )
+
+    def _backward(self, batch: Batch) -> dict[str, float]:
+        """Add up this process's gradients; return every term's mean over the whole step's rows."""
+        parts = split(batch, self.processes * self.stage.optim.accumulate)
+        # A process left without rows still runs the first part, for nothing, so that all know the terms' names.
+        mine = [(part, len(part) / len(batch)) for part in parts[self.process :: self.processes]] or [(parts[0], 0.0)]
+        sums: dict[str, Tensor] = {}
+        for part, share in mine:
+            with autocast(self.device, self.stage.optim):
+                terms = self.stage.step(part.to(self.device))
+            if not terms:
+                raise TrainingError(f"stage '{self.stage.name}' has no loss: every weight is 0.")
+            weighted = {name: share * term.float() for name, term in terms.items()}
+            torch.stack(list(weighted.values())).sum().backward()  # type: ignore[no-untyped-call]
+            for name, term in weighted.items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + term.detach()
+        values = torch.stack(list(sums.values()))
+        if self.processes > 1:
+            values = accelerator().reduce(values, "sum")
+        return dict(zip(sums, values.tolist(), strict=True))
+
+    def _sum_gradients(self) -> None:
+        gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
+        flat = accelerator().reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
+        for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(total.view_as(gradient))
+
+    def _refuse_not_finite(self, batch: Batch, terms: dict[str, float], value: float) -> None:
+        if math.isfinite(value):
+            return
+        path = self.slot / BAD_BATCH
+        if self.is_main:
+            numbers = {name: term if math.isfinite(term) else str(term) for name, term in terms.items()}
+            where = {"stage": self.stage.name, "step": self.position.step + 1}
+            files.write_json(path, {**where, "terms": numbers, "row_ids": list(batch.row_ids)})
+        wrong = [name for name, term in terms.items() if not math.isfinite(term)]
+        what = f"the loss term '{wrong[0]}' is {terms[wrong[0]]}" if wrong else f"the gradient norm is {value}"
+        raise TrainingError(
+            f"stage '{self.stage.name}', step {self.position.step + 1}: {what}. The rows are in '{path}'. "
+            f"Lower the learning rate (now at most {self.stage.optim.lr:g}), or look at those rows."
+        )
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a flag, so that no step is left half done; a second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    former = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, former)
+        say("stopping after this step (Ctrl-C again to stop at once)")
+        asked.set()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, former)

@@ -1,0 +1,104 @@
+"""What a stage's parameters are updated with: AdamW, its learning-rate schedule, and the precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgedistill.errors import TrainingError
+from edgedistill.training.stage import OptimConfig, Stage
+
+
+def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
+    """The parameters that learn, by name: the model's that require a gradient, and the scaffold's.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    parts = {"model": stage.model} | ({} if stage.scaffold is None else {"scaffold": stage.scaffold})
+    found = {
+        f"{part}.{name}": parameter
+        for part, module in parts.items()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
+    if not found:
+        raise TrainingError(f"stage '{stage.name}' has nothing to train: every parameter is frozen.")
+    return found
+
+
+def adamw(parameters: dict[str, nn.Parameter], optim: OptimConfig) -> torch.optim.AdamW:
+    """AdamW with decoupled weight decay on matrices only: biases and norms are vectors and have none."""
+    decayed = [parameter for parameter in parameters.values() if parameter.dim() > 1]
+    others = [parameter for parameter in parameters.values() if parameter.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": optim.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Use `lr` for every parameter from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def learning_rate(optim: OptimConfig, done: float, step: float) -> float:
+    """The rate of one step: a linear rise to `optim.lr`, then a linear fall that ends just above 0.
+
+    Args:
+        optim: how to optimise.
+        done: share of the stage before this step, in 0..1.
+        step: share of the stage this step makes up.
+    """
+    if done < optim.warmup:
+        return optim.lr * min(1.0, (done + step) / optim.warmup)
+    if optim.schedule == "constant":
+        return optim.lr
+    return optim.lr * max(0.0, 1.0 - done) / max(1.0 - optim.warmup, 1e-9)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """The optimiser's memory as flat tensors, `<parameter>|<entry>`: no pickle is needed to store it."""
+    found = {}
+    for name, parameter in parameters.items():
+        for entry, value in optimizer.state.get(parameter, {}).items():
+            found[f"{name}|{entry}"] = torch.as_tensor(value)
+    return found
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor]
+) -> None:
+    """Give an optimiser the memory that `optimizer_tensors` took from another one."""
+    for name, state in _by_parameter(tensors):
+        parameter = parameters[name]
+        optimizer.state[parameter] = {entry: value.to(parameter.device) for entry, value in state.items()}
+
+
+def _by_parameter(tensors: dict[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    grouped: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, _, entry = key.rpartition("|")
+        grouped.setdefault(name, {})[entry] = value
+    yield from grouped.items()
+
+
+def autocast(device: torch.device, optim: OptimConfig) -> torch.autocast:
+    """bf16 where it is asked for, or where the processor computes in it and nothing else was asked for."""
+    is_on = optim.mixed_precision == "bf16" or (optim.mixed_precision == "auto" and computes_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_on)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 is native here. Emulated bf16 is slower than fp32 and less exact."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    capabilities: dict[str, Any] = dict(torch.cpu.get_capabilities())
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
