@@ -27,8 +27,11 @@ class Encoded:
 
     def to(self, device: torch.device) -> Encoded:
         """The same tokens on `device`."""
-        move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
-        return Encoded(move(self.input_ids), move(self.attention_mask), move(self.token_type_ids))
+        return Encoded(
+            self.input_ids.to(device, non_blocking=True),
+            self.attention_mask.to(device, non_blocking=True),
+            self.token_type_ids.to(device, non_blocking=True),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,25 @@
-"""What a task is: its data, its labels, its metric (no torch here)."""
+"""What a task is: its data, its labels, its metric (no torch here).
+
+`TASKS` is the table of tasks known by name; any other one is a YAML file with the same fields.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from edgedistill.config import Settings
+from edgedistill.config import Settings, build, read_yaml
+from edgedistill.errors import ConfigError, UnknownNameError
 
 Kind = Literal["single", "pair", "regression", "span", "tokens"]
 Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1"]
+Split = Literal["train", "validation", "test"]
+
+PARQUET = "refs/convert/parquet"
+"""Branch the Hub keeps of every dataset: <config>/<split>/0000.parquet, no loading script to trust."""
 
 
 class HubSource(Settings):
@@ -39,7 +49,7 @@ class Task(Settings):
     """Class names in the order of their numbers; empty: taken from the data."""
     metric: Metric = "accuracy"
     """What the verdict is about."""
-    splits: dict[Literal["train", "validation", "test"], str] = {
+    splits: dict[Split, str] = {
         "train": "train",
         "validation": "validation",
         "test": "test",
@@ -56,3 +66,149 @@ class Task(Settings):
         if len(self.text) not in wanted:
             raise ValueError(f"a task of kind '{self.kind}' has {wanted} text columns, not {len(self.text)}")
         return self
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Task:
+        repeated = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        if repeated:
+            raise ValueError(f"labels: '{repeated[0]}' is listed twice")
+        if len(self.labels) == 1:
+            raise ValueError("labels: one class alone cannot be learnt; list them all, or none")
+        return self
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its labels are classes (of a text or of every word), not numbers or answers."""
+        return self.kind in {"single", "pair", "tokens"}
+
+
+def find_task(name: str) -> Task:
+    """The task of that name, or the one a YAML file describes.
+
+    Args:
+        name: a name in `TASKS`, or the path of a .yaml or .yml file with the fields of `Task`
+            (`name` may be left out: the file's own name then).
+
+    Raises:
+        UnknownNameError: no such name.
+        ConfigError: the file cannot be read or has a wrong field.
+    """
+    if Path(name).suffix not in {".yaml", ".yml"}:
+        if name not in TASKS:
+            raise UnknownNameError("task", name, TASKS)
+        return TASKS[name]
+    values = read_yaml(Path(name))
+    if not values:
+        raise ConfigError(f"'{name}' is empty. Write at least 'text' and 'label', the columns of your data.")
+    own_name = re.sub(r"[^a-z0-9_\-]+", "-", Path(name).stem.lower()).strip("-_") or "task"
+    return build(Task, {"name": own_name[:64], **values}, name)
+
+
+def _glue(name: str, text: tuple[str, ...], labels: tuple[str, ...], summary: str, **more: object) -> Task:
+    kind = more.pop("kind", "single" if len(text) == 1 else "pair")
+    hub = HubSource(path="nyu-mll/glue", name=name, revision=PARQUET)
+    values = {"name": name, "kind": kind, "text": text, "labels": labels, "hub": hub, "summary": summary, **more}
+    return Task.model_validate(values)
+
+
+def _intents(name: str, path: str, summary: str, config: str = "default", **more: object) -> Task:
+    hub = HubSource(path=path, name=config, revision=PARQUET)
+    return Task.model_validate({"name": name, "label": "intent", "hub": hub, "summary": summary, **more})
+
+
+_TWO_SENTENCES = ("sentence1", "sentence2")
+_ENTAILS = ("entailment", "not_entailment")
+_TRAIN_AND_TEST = {"train": "train", "test": "test"}
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(name="assistant", label="intent", summary="on-device assistant intents; made here, needs no data"),
+        _glue("cola", ("sentence",), ("unacceptable", "acceptable"), "is it grammatical English", metric="matthews"),
+        _glue("sst2", ("sentence",), ("negative", "positive"), "sentiment of movie review sentences"),
+        _glue(
+            "mrpc",
+            _TWO_SENTENCES,
+            ("not_equivalent", "equivalent"),
+            "do two news sentences say the same",
+            metric="accuracy_f1",
+        ),
+        _glue(
+            "qqp",
+            ("question1", "question2"),
+            ("not_duplicate", "duplicate"),
+            "do two questions ask the same",
+            metric="accuracy_f1",
+        ),
+        _glue(
+            "stsb",
+            _TWO_SENTENCES,
+            (),
+            "similarity of two sentences, 0 to 5",
+            kind="regression",
+            metric="pearson_spearman",
+        ),
+        _glue(
+            "mnli",
+            ("premise", "hypothesis"),
+            ("entailment", "neutral", "contradiction"),
+            "does the premise entail the hypothesis (matched genres)",
+            splits={"train": "train", "validation": "validation_matched", "test": "test_matched"},
+        ),
+        _glue("qnli", ("question", "sentence"), _ENTAILS, "does the sentence answer the question"),
+        _glue("rte", _TWO_SENTENCES, _ENTAILS, "does the first sentence entail the second"),
+        Task(
+            name="squad",
+            kind="span",
+            text=("question", "context"),
+            label="answers",
+            metric="squad_f1",
+            splits={"train": "train", "validation": "validation"},
+            hub=HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET),
+            summary="the answer to a question, within a paragraph (SQuAD 1.1)",
+        ),
+        _intents("clinc150", "clinc/clinc_oos", "150 intents of an assistant and out-of-scope", "plus"),
+        _intents(
+            "banking77", "PolyAI/banking77", "77 intents of bank customers", label="label", splits=_TRAIN_AND_TEST
+        ),
+        _intents(
+            "snips",
+            "benayas/snips",
+            "7 intents of a voice assistant",
+            label="category",
+            labels=(
+                "AddToPlaylist",
+                "BookRestaurant",
+                "GetWeather",
+                "PlayMusic",
+                "RateBook",
+                "SearchCreativeWork",
+                "SearchScreeningEvent",
+            ),
+        ),
+        _intents("atis", "tuetschek/atis", "intents of airline travellers, very unbalanced"),
+        Task(
+            name="trec",
+            label="coarse_label",
+            labels=("ABBR", "ENTY", "DESC", "HUM", "LOC", "NUM"),
+            splits={"train": "train", "test": "test"},
+            hub=HubSource(path="CogComp/trec", name="default", revision=PARQUET),
+            summary="what a question asks for, 6 classes",
+        ),
+        Task(
+            name="ag_news",
+            labels=("World", "Sports", "Business", "Sci/Tech"),
+            splits={"train": "train", "test": "test"},
+            hub=HubSource(path="fancyzhx/ag_news", name="default", revision=PARQUET),
+            summary="topic of news items",
+        ),
+        Task(
+            name="imdb",
+            labels=("negative", "positive"),
+            splits={"train": "train", "test": "test"},
+            hub=HubSource(path="stanfordnlp/imdb", name="plain_text", revision=PARQUET),
+            summary="sentiment of whole movie reviews",
+        ),
+    )
+}
+"""Every task known by name. Label orders and columns are the Hub's."""

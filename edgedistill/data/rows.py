@@ -1,0 +1,311 @@
+"""Tokenised rows as batches of similar length, and the three row sets of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.corpus import load_corpus
+from edgedistill.data.labels import has_labels, label_names
+from edgedistill.data.ragged import Indices, Ragged
+from edgedistill.data.sources import dataset_of, open_source
+from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
+from edgedistill.data.tasks import Kind, Task
+from edgedistill.data.tokenise import CUT, IGNORED, rows_sha256, same_tokens, tokenised
+from edgedistill.errors import DataError
+from edgedistill.progress import say
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_POOL = 50
+"""Batches whose rows are sorted by length together: enough that hardly any padding is left, few enough that the order
+stays close to random."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """Rows in one tokenizer's tokens."""
+
+    ids: Ragged
+    types: Ragged
+    pad_id: int
+
+    def encoded(self, rows: Indices) -> Encoded:
+        width = int(self.ids.lengths[rows].max())
+        mask = np.arange(width) < self.ids.lengths[rows][:, None]
+        return Encoded(
+            torch.from_numpy(self.ids.padded(rows, width, self.pad_id)),
+            torch.from_numpy(mask.astype(np.int64)),
+            torch.from_numpy(self.types.padded(rows, width, 0)),
+        )
+
+    def take(self, rows: Indices) -> _View:
+        return _View(self.ids.take(rows), self.types.take(rows), self.pad_id)
+
+
+class Rows:
+    """Rows of one split or corpus, tokenised for the student and, where its tokenizer differs, for the teacher."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        kind: Kind | None,
+        tokenizer: Any,
+        teacher_tokenizer: Any = None,
+        *,
+        max_length: int,
+        drops_cut_answers: bool = False,
+    ) -> None:
+        """Tokenise rows, or find them tokenised in the cache.
+
+        Args:
+            dataset: what `load_split` or `load_corpus` gave.
+            kind: of the task; none for a corpus.
+            tokenizer: the student's.
+            teacher_tokenizer: only where it differs (`same_tokens`).
+            max_length: longest row in tokens.
+            drops_cut_answers: leave rows out whose answer lies behind `max_length` (for training); otherwise they stay,
+                with the span (0, 0).
+        """
+        tokens = tokenised(dataset, kind, tokenizer, max_length)
+        self._student = _view(tokens, tokenizer)
+        self._teacher = self._student
+        if teacher_tokenizer is not None:
+            self._teacher = _view(tokenised(dataset, None, teacher_tokenizer, max_length), teacher_tokenizer)
+        self._dataset, self._kind = dataset, kind
+        self._targets = _targets(dataset, tokens, kind)
+        self.dropped = 0
+        """Rows left out because their answer was cut away."""
+        if kind == "span" and isinstance(self._targets, np.ndarray):
+            is_cut = self._targets[:, 0] == CUT
+            if drops_cut_answers and is_cut.any():
+                self._keep(np.flatnonzero(~is_cut))
+            else:
+                self._targets[is_cut] = 0
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self._student.ids)
+
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """One epoch in random order, rows of similar length together; the same for the same seed and epoch.
+
+        Args:
+            seed: of the run.
+            epoch: which pass, from 0.
+            batch_size: rows in each batch but the last.
+        """
+        generator = np.random.default_rng([seed, epoch])
+        order = generator.permutation(len(self))
+        pools = [order[start : start + _POOL * batch_size] for start in range(0, len(order), _POOL * batch_size)]
+        lengths = self._student.ids.lengths
+        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]) if pools else order
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        full = len(order) // batch_size
+        for number in [*generator.permutation(full), *range(full, len(batches))]:
+            yield self.batch(batches[number])
+
+    def all(self, batch_size: int) -> Iterator[Batch]:
+        """Every row once, in the order of `row_ids`."""
+        for start in range(0, len(self), batch_size):
+            yield self.batch(np.arange(start, min(start + batch_size, len(self))))
+
+    def batch(self, rows: Indices) -> Batch:
+        """The batch of those rows, padded to the longest of them."""
+        student = self._student.encoded(rows)
+        return Batch(
+            row_ids=tuple(self.row_ids[row] for row in rows),
+            student=student,
+            teacher=student if self.shares_tokens else self._teacher.encoded(rows),
+            labels=self._batch_labels(rows, student.input_ids.shape[1]),
+        )
+
+    @property
+    def shares_tokens(self) -> bool:
+        """Whether teacher and student read the same tokens."""
+        return self._teacher is self._student
+
+    @cached_property
+    def row_ids(self) -> list[str]:
+        """Stable id of each row, `<split>-<n>`."""
+        return list(self._dataset["row_id"])
+
+    @property
+    def texts(self) -> list[str]:
+        """First text of each row."""
+        return list(self._dataset["text"])
+
+    @property
+    def pairs(self) -> list[str | None]:
+        """Second text of each row, None for a single text."""
+        return list(self._dataset["text_pair"])
+
+    @property
+    def labels(self) -> list[Any] | None:
+        """Right answer of each row; None for unlabelled rows.
+
+        A class number, a score, the list of accepted answers (span), or one tag per token with -100 where there is
+        none (tokens).
+        """
+        if self._targets is None:
+            return None
+        if isinstance(self._targets, Ragged):
+            return self._targets.lists()
+        if self._kind == "span":
+            return [list(label["text"]) for label in self._dataset["label"]]
+        return list(self._dataset["label"])
+
+    @property
+    def lengths(self) -> Indices:
+        """(N,) tokens of each row, the student's, special ones included."""
+        return self._student.ids.lengths
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex SHA-256 over the rows' ids, texts and labels."""
+        return rows_sha256(self._dataset)
+
+    def _batch_labels(self, rows: Indices, width: int) -> Tensor | None:
+        if self._targets is None:
+            return None
+        if isinstance(self._targets, Ragged):
+            return torch.from_numpy(self._targets.padded(rows, width, IGNORED))
+        return torch.from_numpy(self._targets[rows])
+
+    def _keep(self, rows: Indices) -> None:
+        self.dropped = len(self) - len(rows)
+        if not len(rows):
+            raise DataError("no training row's answer lies within max_length tokens. Set a larger max_length.")
+        self._student, self._teacher, student = self._student.take(rows), self._teacher, self._student
+        self._teacher = self._student if self._teacher is student else self._teacher.take(rows)
+        self._dataset = self._dataset.select(rows)
+        assert isinstance(self._targets, np.ndarray)
+        self._targets = self._targets[rows]
+
+
+def _view(tokens: Dataset, tokenizer: Any) -> _View:
+    ids, types = (Ragged.from_arrow(tokens.data.column(name)) for name in ("input_ids", "token_type_ids"))
+    return _View(ids, types, tokenizer.pad_token_id or 0)
+
+
+def _targets(dataset: Dataset, tokens: Dataset, kind: Kind | None) -> Ragged | np.ndarray[Any, Any] | None:
+    """What `Batch.labels` is cut from: (N,) classes or scores, (N, 2) spans, or tags; None without labels."""
+    if kind is None or dataset[0]["label"] is None:
+        return None
+    if kind == "tokens":
+        return Ragged.from_arrow(tokens.data.column("target"))
+    if kind == "span":
+        return Ragged.from_arrow(tokens.data.column("target")).values.astype(np.int64).reshape(-1, 2)
+    return np.asarray(dataset["label"], dtype=np.float32 if kind == "regression" else np.int64)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of a task, ready to train on and to judge by. No row of `judged` is in `train` or `dev`.
+
+    Attributes:
+        task: what it is about.
+        labels: class names in logit order; empty for numbers and spans.
+        train: what is learnt from.
+        dev: chooses checkpoints and thresholds: the validation split where `judged` is the test split; else a seeded
+            part of train (a tenth, at most 1000 rows, every class in its share).
+        judged: what verdicts are about: the test split where there is one with labels, else the validation split.
+        corpus: unlabelled text, where some was given.
+        tokenizer: the student's.
+        max_length: longest row in tokens.
+        sha256: of the training rows.
+    """
+
+    task: Task
+    labels: tuple[str, ...]
+    train: Rows
+    dev: Rows
+    judged: Rows
+    corpus: Rows | None
+    tokenizer: Any
+    max_length: int
+    sha256: str
+
+
+def load_task_data(
+    task: Task,
+    data_dir: Path | None,
+    tokenizer: Any,
+    *,
+    teacher_tokenizer: Any = None,
+    max_length: int,
+    seed: int,
+    limit: int | None = None,
+    corpus: Path | None = None,
+) -> TaskData:
+    """Load, check, split and tokenise a task.
+
+    Args:
+        task: which.
+        data_dir: folder of its files; none: from the Hub, or embedded.
+        tokenizer: the student's fast tokenizer.
+        teacher_tokenizer: the teacher's; rows get a second token view only if it differs.
+        max_length: longest row in tokens.
+        seed: decides which rows of train become `dev`, where the data has no split for it.
+        limit: most rows to take of each split and of the corpus, for a quick try.
+        corpus: unlabelled text file.
+
+    Raises:
+        DataError: naming the file, line and column, and what to do.
+    """
+    source = open_source(task, data_dir)
+    names = label_names(task, source)
+    judged_split = judged_split_of(task, source)
+    judged = dataset_of(task, source, judged_split, names, limit)
+    train = dataset_of(task, source, "train", names, limit)
+    if judged_split == "test" and has_labels(task, source, "validation"):
+        dev = dataset_of(task, source, "validation", names, limit)
+    else:
+        train, dev = carved(train, task, seed)
+    refuse_one_class(task, train, names, source.name)
+
+    teacher = None if teacher_tokenizer is None or same_tokens(tokenizer, teacher_tokenizer) else teacher_tokenizer
+
+    def rows(dataset: Dataset, kind: Kind | None = task.kind, drops: bool = False) -> Rows:
+        return Rows(dataset, kind, tokenizer, teacher, max_length=max_length, drops_cut_answers=drops)
+
+    train_rows = rows(train, drops=True)
+    if train_rows.dropped:
+        say(
+            f"{task.name}: {train_rows.dropped} of {len(train)} training rows left out, "
+            f"their answers lie beyond max_length={max_length} tokens"
+        )
+    return TaskData(
+        task=task,
+        labels=names,
+        train=train_rows,
+        dev=rows(dev),
+        judged=rows(judged),
+        corpus=None if corpus is None else rows(load_corpus(corpus, limit), None),
+        tokenizer=tokenizer,
+        max_length=max_length,
+        sha256=train_rows.sha256,
+    )
+
+
+def load_judged(
+    task: Task, data_dir: Path | None, tokenizer: Any, *, max_length: int, limit: int | None = None
+) -> tuple[Rows, tuple[str, ...]]:
+    """The rows verdicts are about and the class names, without needing the rest of the data.
+
+    Raises:
+        DataError: as `load_task_data`.
+    """
+    source = open_source(task, data_dir)
+    names = label_names(task, source)
+    dataset = dataset_of(task, source, judged_split_of(task, source), names, limit)
+    return Rows(dataset, task.kind, tokenizer, max_length=max_length), names

@@ -1,0 +1,69 @@
+"""Which rows train, which choose, and which judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.data.labels import has_labels
+from edgedistill.data.table import Source
+from edgedistill.data.tasks import Split, Task
+from edgedistill.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_DEV_SHARE, _DEV_MOST = 0.1, 1000
+
+
+def judged_split_of(task: Task, source: Source) -> Split:
+    """The split that verdicts are about: test where it is there with labels, else validation.
+
+    Raises:
+        DataError: neither is there.
+    """
+    for split in ("test", "validation"):
+        if has_labels(task, source, split):
+            return split
+    raise DataError(
+        f"{source.name} has no labelled test or validation split of task '{task.name}' to judge by, only "
+        f"{', '.join(source.splits)}. Put some rows aside as {task.splits.get('validation', 'validation')}.jsonl"
+    )
+
+
+def carved(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
+    """Split train into train and dev: a seeded tenth, at most 1000 rows, classes in their shares.
+
+    One row of every class always stays in train, so that no class is lost to it.
+
+    Raises:
+        DataError: too few rows.
+    """
+    order = np.random.default_rng([seed, 0xDE7]).permutation(len(train))
+    if task.kind in {"single", "pair"}:
+        labels = np.asarray(train["label"])[order]
+        order = order[np.argsort(labels, kind="stable")]
+        _, firsts = np.unique(np.sort(labels), return_index=True)
+        order = np.delete(order, firsts)
+    wanted = min(max(1, int(len(train) * _DEV_SHARE)), _DEV_MOST, len(order))
+    if not wanted or len(train) < 2:
+        raise DataError(
+            f"task '{task.name}' has {len(train)} training rows, too few to put one aside for choosing checkpoints. "
+            "Give more rows, or a validation and a test split."
+        )
+    picked = order[((np.arange(wanted) + 0.5) * len(order) / wanted).astype(np.int64)]
+    is_dev = np.zeros(len(train), dtype=bool)
+    is_dev[picked] = True
+    return train.select(np.flatnonzero(~is_dev)), train.select(np.flatnonzero(is_dev))
+
+
+def refuse_one_class(task: Task, train: Dataset, names: tuple[str, ...], origin: str) -> None:
+    """Raise `DataError` when every training row has the same label."""
+    if task.kind in {"single", "pair"}:
+        found = set(train["label"])
+        if len(found) < 2:
+            raise DataError(
+                f"{origin}: all {len(train)} training rows of task '{task.name}' have the label "
+                f"'{names[found.pop()]}'. There is nothing to learn. Give rows of other classes, or a larger --limit."
+            )
