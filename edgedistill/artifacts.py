@@ -7,9 +7,6 @@ call; its `driver` says how to run them as one model. No fact is ever read out o
 from __future__ import annotations
 
 import json
-import platform
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +15,9 @@ from pydantic import Field
 from edgedistill import files
 from edgedistill.config import Settings, build
 from edgedistill.data.tasks import Kind, Metric
+from edgedistill.environment import Environment as Environment
+from edgedistill.environment import environment as environment
+from edgedistill.environment import now as now
 from edgedistill.errors import ArtifactError, ConfigError
 
 SCHEMA_VERSION = 1
@@ -70,6 +70,7 @@ class Single(Settings):
     """Run one graph on the batch as it is."""
 
     kind: Literal["single"] = "single"
+    """Tells the drivers apart."""
     graph: str
     """Name of the graph."""
 
@@ -78,6 +79,7 @@ class Buckets(Settings):
     """Pad to the shortest length that holds the text and run that length's graph."""
 
     kind: Literal["buckets"] = "buckets"
+    """Tells the drivers apart."""
     graphs: tuple[str, ...]
     """Names of the graphs, shortest length first."""
 
@@ -97,6 +99,7 @@ class Cascade(Settings):
     """Run segments one after another, feeding hidden states on, until an exit is certain enough."""
 
     kind: Literal["cascade"] = "cascade"
+    """Tells the drivers apart."""
     exits: tuple[Exit, ...]
     """In order; the last one always answers."""
     carry: str = "hidden_state"
@@ -120,6 +123,7 @@ class Heads(Settings):
     """Run one graph; every head answers."""
 
     kind: Literal["heads"] = "heads"
+    """Tells the drivers apart."""
     graph: str
     """Name of the graph."""
     heads: tuple[Head, ...]
@@ -130,6 +134,7 @@ class Seq2Seq(Settings):
     """Run the encoder once, then the decoder step until it says stop."""
 
     kind: Literal["seq2seq"] = "seq2seq"
+    """Tells the drivers apart."""
     encoder: str
     """Name of the encoder's graph."""
     decoder: str
@@ -222,19 +227,6 @@ class FileEntry(Settings):
     """Its size."""
     role: Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
     """What it is for; `reference` files stay out of app packages."""
-
-
-class Environment(Settings):
-    """Where something was made or measured."""
-
-    python: str
-    """Python version."""
-    system: str
-    """Operating system and processor architecture."""
-    cpu: str
-    """Processor as the system names it."""
-    packages: dict[str, str]
-    """Versions of the packages that matter."""
 
 
 class Manifest(Settings):
@@ -330,38 +322,6 @@ class ReferenceRow(Settings):
     """The teacher's logits (start then end scores for a span), real tokens only."""
     student: list[float]
     """The student's logits in PyTorch fp32, likewise."""
-
-
-def environment() -> Environment:
-    """This machine and the packages that decide the numbers."""
-    wanted = ("edgedistill", "torch", "transformers", "onnx", "onnxruntime", "litert-torch", "ai-edge-litert",
-              "ai-edge-quantizer", "executorch", "coremltools", "numpy", "tokenizers")  # fmt: skip
-    packages = {}
-    for name in wanted:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return Environment(
-        python=platform.python_version(),
-        system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu_name(),
-        packages=packages,
-    )
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def file_entry(folder: Path, path: Path, role: str) -> FileEntry:

@@ -29,9 +29,10 @@ def names(kind: Kind) -> list[str]:
 
 
 def summaries(kind: Kind) -> dict[str, str]:
-    """First line of every built-in module's docstring, without importing it."""
+    """One line about each: the first of its docstring, read without importing it; the package of those from outside."""
+    outside = {name: f"from {point.value}" for name, point in _outside(kind).items()}
     own = {name: _first_line(path) for name, path in _own(kind).items()}
-    return {name: own.get(name, f"from {_outside(kind)[name].value}") for name in names(kind)}
+    return dict(sorted({**outside, **own}.items()))
 
 
 def load(kind: Kind, name: str) -> ModuleType:
