@@ -14,6 +14,8 @@ from edgedistill.pages.svg import Box, Scale, tag
 
 _COLOURS = 6
 """Line styles the page's style sheet knows."""
+_LETTERS = 13
+"""Of a term's name beside its curve; the whole name is in the tooltip and in the Markdown page."""
 
 
 def scatter(plot: Plot) -> Markup:
@@ -40,6 +42,7 @@ def scatter(plot: Plot) -> Markup:
         parts.append(svg.text(width - right, y(plot.teacher) - 5, words, "note", "end"))
         edge = width - right - len(words) * svg.LETTER
         taken.append(Box(edge, y(plot.teacher) - 16, width - right, y(plot.teacher)))
+        taken.append(Box(left, y(plot.teacher) - 2, width - right, y(plot.teacher) + 2))
     frame = Box(left, top, width, height - bottom)
     parts += _marks(plot.points, x, y, frame, taken)
     return svg.drawing(width, height, f"{plot.metric} over latency", parts, "scatter")
@@ -64,7 +67,7 @@ def _marks(points: Sequence[Point], x: Scale, y: Scale, frame: Box, taken: list[
     largest = max(point.size_bytes for point in points) or 1
     radii = [max(4.0, 26.0 * math.sqrt(point.size_bytes / largest)) for point in points]
     spots = [(x(point.p90_ms), y(point.score)) for point in points]
-    taken += [Box(cx - 5, cy - 5, cx + 5, cy + 5) for cx, cy in spots]
+    taken += [Box(cx - r, cy - r, cx + r, cy + r) for (cx, cy), r in zip(spots, radii, strict=True)]
     marks, labels = [], []
     for point, radius, (cx, cy) in sorted(zip(points, radii, spots, strict=True), key=lambda item: -item[1]):
         words = f"{point.name}: {point.score:.4g}, {numbers.milliseconds(point.p90_ms)} ms, "
@@ -81,7 +84,7 @@ def _label(point: Point, radius: float, cx: float, cy: float, frame: Box, taken:
     small = f"{numbers.milliseconds(point.p90_ms)} ms · {numbers.size(point.size_bytes)}"
     if point.status and point.status != "passed":
         small += f" · {WORDS[point.status].lower()}"
-    wide = max(len(point.name), len(small)) * svg.LETTER
+    wide = max(len(point.label), len(small)) * svg.LETTER
     tall = 27.0
     places = [
         (cx + radius + 5, cy - tall / 2),
@@ -99,14 +102,14 @@ def _label(point: Point, radius: float, cx: float, cy: float, frame: Box, taken:
     box = (free or inside or boxes)[0]
     taken.append(box)
     return [
-        svg.text(box.left, box.top + 11, point.name, "name"),
+        svg.text(box.left, box.top + 11, point.label, "name"),
         svg.text(box.left, box.top + 24, small, "note"),
     ]
 
 
 def losses(stage: StageContent) -> Markup:
     """The losses of one stage, each with its name and last value at its end; by powers of ten where that helps."""
-    width, height, left, right, top, bottom = 460.0, 230.0, 46.0, 118.0, 12.0, 30.0
+    width, height, left, right, top, bottom = 480.0, 240.0, 46.0, 138.0, 12.0, 34.0
     drawn = [trace for trace in stage.traces if _positive(trace)]
     if not drawn:
         return Markup("")
@@ -131,6 +134,11 @@ def losses(stage: StageContent) -> Markup:
     return svg.drawing(width, height, f"Losses of stage {stage.name} over its steps", parts, "losses")
 
 
+def undrawn(stage: StageContent) -> list[str]:
+    """Terms without a curve: their weight is zero."""
+    return [trace.term for trace in stage.traces if not _positive(trace)]
+
+
 def _positive(trace: Trace) -> list[float]:
     """What of a curve can be drawn; a term whose weight is zero has nothing."""
     return [value for value in trace.values if value is not None and value > 0]
@@ -147,8 +155,8 @@ def _curve(trace: Trace, index: int, x: Scale, y: Scale, edge: float, label_y: f
     for is_drawn, piece in groupby(pairs, key=lambda pair: pair[1] > 0):
         if is_drawn:
             paths.append(tag("polyline", points=" ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in piece)))
-    name = trace.term if len(trace.term) <= 11 else trace.term[:10] + "…"
-    label = svg.text(edge + 6, label_y + 4, f"{name} {numbers.number(last)}", "name")
+    name = trace.term if len(trace.term) <= _LETTERS else trace.term[: _LETTERS - 1] + "…"
+    label = svg.text(edge + 6, label_y + 4, f"{name} {last:.2g}", "name")
     return [tag("g", tag("title", words), *paths, label, class_=f"curve {kind}")]
 
 
@@ -170,11 +178,11 @@ def layer_bars(name: str, values: Sequence[float]) -> Markup:
                 y=f"{roof:.1f}",
                 width=f"{step - 14:.1f}",
                 height=f"{max(0.5, height - bottom - roof):.1f}",
-                class_="bar",
+                class_="column",
             )
             parts += [bar, svg.text(left + (step - 14) / 2, roof - 5, numbers.number(value), "value", "middle")]
         parts.append(svg.text(left + (step - 14) / 2, height - 7, str(layer), "tick", "middle"))
-    return svg.drawing(width, height, f"{name} of every layer", parts, "bars")
+    return svg.drawing(width, height, f"{name} of every layer", parts, "bars", is_scaled=False)
 
 
 def _threads(count: int) -> str:

@@ -165,6 +165,8 @@ class Point(Settings):
 
     name: str
     """Artifact, or pytorch."""
+    label: str
+    """Short name: runtime and precision where that is enough to tell it from the others."""
     p90_ms: float
     """Latency."""
     score: float

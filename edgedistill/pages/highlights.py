@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgedistill.pages import numbers
 from edgedistill.pages.content import ArtifactContent, Content, TimingContent
 from edgedistill.reports import Rung
@@ -16,6 +18,13 @@ def timing_of(content: Content, artifact: ArtifactContent) -> TimingContent | No
         if rows:
             return min(rows, key=lambda row: (row.threads, row.length != _HEADLINE_LENGTH, -row.length))
     return None
+
+
+def rung_rows(artifacts: Sequence[ArtifactContent]) -> list[tuple[str, list[Rung | None]]]:
+    """Every step's title with its rung in each artifact, in the ladder's order; none where it has no such step."""
+    titles = {rung.name: rung.title for artifact in artifacts for rung in artifact.rungs}
+    ladders = [{rung.name: rung for rung in artifact.rungs} for artifact in artifacts]
+    return [(title, [ladder.get(name) for ladder in ladders]) for name, title in titles.items()]
 
 
 def reason_of(rung: Rung) -> str:

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from edgedistill import __version__
 from edgedistill.pages import charts, numbers
 from edgedistill.pages.content import MARKS, WORDS, Content
-from edgedistill.pages.highlights import reason_of, tiles, timing_of
+from edgedistill.pages.highlights import reason_of, rung_rows, tiles, timing_of
+from edgedistill.pages.timings import short_names
 
 _FILTERS = ("size", "milliseconds", "times", "number", "count", "parameters", "seconds")
 
@@ -31,5 +32,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({name: getattr(numbers, name) for name in _FILTERS})
-    environment.globals.update(WORDS=WORDS, MARKS=MARKS, charts=charts, timing_of=timing_of, reason_of=reason_of)
+    environment.globals.update(
+        WORDS=WORDS,
+        MARKS=MARKS,
+        charts=charts,
+        timing_of=timing_of,
+        reason_of=reason_of,
+        rung_rows=rung_rows,
+        short_names=short_names,
+    )
     return environment

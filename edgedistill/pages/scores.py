@@ -15,13 +15,13 @@ _METRIC_NAMES: dict[Metric, str] = {
     "squad_f1": "SQuAD F1",
     "macro_f1": "macro F1",
 }
-_MEASURES = ("artifact_score", "artifact_metric", "metric")
 
 
 def artifact_score(verdict: Verdict, metric: Metric | None) -> Score | None:
     """The artifact's own score on the judged split, from the first rung that measured it."""
-    for rung in verdict.rungs:
-        for measure in rung.measures:
-            if measure.name in _MEASURES and measure.value is not None and metric:
-                return Score(name=_METRIC_NAMES[metric], value=measure.value, low=measure.low, high=measure.high)
+    if metric is None:
+        return None
+    for measure in (measure for rung in verdict.rungs for measure in rung.measures):
+        if measure.name == f"artifact_{metric}" and measure.value is not None:
+            return Score(name=_METRIC_NAMES[metric], value=measure.value, low=measure.low, high=measure.high)
     return None

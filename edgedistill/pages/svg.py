@@ -24,8 +24,19 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, body)
 
 
-def drawing(width: float, height: float, label: str, parts: Iterable[Markup], kind: str) -> Markup:
-    """A whole drawing that scales with its column; `label` is what a screen reader says of it."""
+def drawing(
+    width: float, height: float, label: str, parts: Iterable[Markup], kind: str, is_scaled: bool = True
+) -> Markup:
+    """A whole drawing; `label` is what a screen reader says of it.
+
+    Args:
+        width: in drawing units, which are pixels where it is not scaled.
+        height: likewise.
+        label: of the whole.
+        parts: of the drawing, the first one lowest.
+        kind: class for the style sheet.
+        is_scaled: whether it fills its column; else it is never larger than drawn.
+    """
     return tag(
         "svg",
         tag("title", label),
@@ -33,7 +44,7 @@ def drawing(width: float, height: float, label: str, parts: Iterable[Markup], ki
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
         class_=f"chart {kind}",
-        xmlns="http://www.w3.org/2000/svg",
+        style="width:100%" if is_scaled else f"width:{width:g}px",
     )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from edgedistill.pages.content import ArtifactContent, BenchContent, Plot, Point, TimingContent, Training
+from edgedistill.pages.content import (
+    ArtifactContent,
+    ArtifactStatus,
+    BenchContent,
+    Plot,
+    Point,
+    TimingContent,
+    Training,
+)
 from edgedistill.reports import BenchReport, BenchRow
 
 PYTORCH = "pytorch"
@@ -83,7 +91,8 @@ def plot(
         row.artifact: row for bench in reversed(benches) for row in bench.rows if (row.length, row.threads) == shape
     }
     points, absent = [], []
-    for artifact in artifacts:
+    labels = short_names(artifacts)
+    for artifact, label in zip(artifacts, labels, strict=True):
         row = rows.get(artifact.name)
         if artifact.score is None:
             absent.append(f"{artifact.name}: the gate measured no {metric}")
@@ -92,10 +101,10 @@ def plot(
         elif row is None:
             absent.append(f"{artifact.name}: not timed at {shape[0]} tokens on {shape[1]} thread")
         else:
-            points.append(_point(row, artifact.score.value, artifact))
+            points.append(_point(row, label, artifact.score.value, artifact.status))
     student = training.scores.get("student") if training else None
     if PYTORCH in rows and student is not None:
-        points.append(_point(rows[PYTORCH], student, None))
+        points.append(_point(rows[PYTORCH], PYTORCH, student, None))
     if not points:
         return None
     return Plot(
@@ -108,13 +117,20 @@ def plot(
     )
 
 
-def _point(row: TimingContent, score: float, artifact: ArtifactContent | None) -> Point:
+def short_names(artifacts: Sequence[ArtifactContent]) -> list[str]:
+    """Runtime and precision of every artifact, or its folder's name where others have the same two."""
+    short = [f"{artifact.target} {artifact.scheme}" for artifact in artifacts]
+    return [name if short.count(name) == 1 else artifact.name for name, artifact in zip(short, artifacts, strict=True)]
+
+
+def _point(row: TimingContent, label: str, score: float, status: ArtifactStatus | None) -> Point:
     return Point(
         name=row.artifact,
+        label=label,
         p90_ms=row.latency.p90_ms,
         score=score,
         size_bytes=row.size_bytes,
-        status=artifact.status if artifact else None,
+        status=status,
     )
 
 

@@ -137,8 +137,8 @@ def rungs(is_failed: bool = False, score: float = 0.8842) -> tuple[Rung, ...]:
         reason="share of the teacher's score is 0.943, at least 0.97 is allowed" if is_failed else "",
         rows=872,
         measures=(
-            Measure(name="artifact_score", value=score, low=score - 0.021, high=score + 0.02),
-            Measure(name="teacher_score", value=0.8911),
+            Measure(name="artifact_accuracy", value=score, low=score - 0.021, high=score + 0.02),
+            Measure(name="teacher_accuracy", value=0.8911),
             Measure(name="kept_share", value=score / 0.8911, limit=0.97, relation=">="),
             Measure(name="agreement", value=agreement - 0.07),
         ),
@@ -255,7 +255,7 @@ def write_bench(folders: list[Path], created: str = CREATED) -> BenchReport:
                 "validity": "semi" if place == 2 else "valid",
             }
             rows.append(bench_row(folder.name, (8.31, 5.02, 4.6)[place % 3] / (1 + 0.6 * (threads - 1)), **values))
-        torch = {"target": "pytorch", "threads": threads, "size_bytes": 2340, "peak_rss_bytes": 612_000_000}
+        torch = {"target": "pytorch", "threads": threads, "size_bytes": 23_400_000, "peak_rss_bytes": 612_000_000}
         rows.append(bench_row("pytorch", 27.4 / threads, **torch))
     report = BenchReport(
         created=created,
