@@ -14,6 +14,7 @@ from edgedistill.artifacts import (
     Golden,
     Graph,
     Manifest,
+    ReferenceRow,
     Single,
     Source,
     TaskCard,
@@ -41,7 +42,8 @@ def write_artifact(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(b"a model" * 100)
     (folder / "labels.txt").write_text("negative\npositive\n", encoding="utf-8")
-    (folder / "reference.jsonl").write_text("{}\n", encoding="utf-8")
+    row = ReferenceRow(row_id="0", text="good film", label=1, teacher=[0.0, 1.0], student=[0.0, 1.0])
+    (folder / "reference.jsonl").write_text(json.dumps(row.model_dump(mode="json")) + "\n", encoding="utf-8")
     golden = Golden(
         text="good film", input_ids=(2, 5, 7, 3), token_type_ids=(0,) * 4, student={"logits": [0.0, 1.0]},
         artifact={"logits": [0.0, 1.0]}, tolerance={"logits": 1e-4},

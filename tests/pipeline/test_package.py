@@ -1,0 +1,101 @@
+"""package: only what passed, only what ships, always the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgedistill import files
+from edgedistill.artifacts import read_manifest
+from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnknownNameError, UnprovenError
+from edgedistill.pipeline.package import package
+from tests.made import write_artifact, write_verdict
+
+
+@pytest.fixture
+def passed(tmp_path: Path) -> Path:
+    folder = write_artifact(tmp_path / "artifact")
+    write_verdict(folder)
+    return folder
+
+
+def test_the_bundle_holds_what_ships_and_the_proof(passed: Path, tmp_path: Path) -> None:
+    out = package(passed, out=tmp_path / "dist")
+    names = {path.name for path in out.iterdir()}
+    assert names == {"model.onnx", "labels.txt", "golden.jsonl", "tokenizer.json", "manifest.json", "PROOF.json"}
+    manifest = read_manifest(out)
+    assert {entry.path for entry in manifest.files} == names - {"manifest.json", "PROOF.json"}
+    for entry in manifest.files:
+        assert files.sha256_of(out / entry.path) == entry.sha256
+    proof = json.loads((out / "PROOF.json").read_text(encoding="utf-8"))
+    assert proof["judged_manifest_sha256"] == files.sha256_of(passed / "manifest.json")
+    assert proof["packaged_manifest_sha256"] == files.sha256_of(out / "manifest.json")
+    assert proof["left_out"] == ["reference.jsonl"]
+    assert proof["verdict"]["status"] == "passed"
+
+
+def test_the_same_artifact_gives_the_same_bytes(passed: Path, tmp_path: Path) -> None:
+    one, two = (package(passed, out=tmp_path / name) for name in ("one", "two"))
+    assert files.sha256_of_folder(one) == files.sha256_of_folder(two)
+
+
+def test_an_unchecked_artifact_is_refused(tmp_path: Path) -> None:
+    folder = write_artifact(tmp_path / "artifact")
+    with pytest.raises(UnprovenError, match=r"has not been checked\. Run: edgedistill check"):
+        package(folder, out=tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("status", ["failed", "inconclusive"])
+def test_an_artifact_that_did_not_pass_is_refused_with_the_reason(tmp_path: Path, status: str) -> None:
+    folder = write_artifact(tmp_path / "artifact")
+    write_verdict(folder, status)
+    with pytest.raises(UnprovenError, match=f"{status}: student -> artifact: agreement too low"):
+        package(folder, out=tmp_path / "dist")
+
+
+def test_a_verdict_on_another_manifest_proves_nothing(tmp_path: Path) -> None:
+    folder = write_artifact(tmp_path / "artifact")
+    write_verdict(folder, manifest_sha256="0" * 64)
+    with pytest.raises(UnprovenError, match="about another manifest"):
+        package(folder, out=tmp_path / "dist")
+
+
+def test_a_changed_file_is_named(passed: Path, tmp_path: Path) -> None:
+    path = passed / "model.onnx"
+    path.write_bytes(b"b" * path.stat().st_size)
+    with pytest.raises(ArtifactError, match=r"stale_manifest: 'model\.onnx' was changed"):
+        package(passed, out=tmp_path / "dist")
+
+
+def test_a_cut_file_is_named(passed: Path, tmp_path: Path) -> None:
+    (passed / "model.onnx").write_bytes(b"a")
+    with pytest.raises(ArtifactError, match=r"truncated_file: 'model\.onnx'"):
+        package(passed, out=tmp_path / "dist")
+
+
+@pytest.mark.parametrize("platform", ["android", "ios", "web", "linux-arm64"])
+def test_other_platforms_are_not_made_yet(passed: Path, tmp_path: Path, platform: str) -> None:
+    with pytest.raises(ConfigError, match=f"packages for 'files' only, not yet for '{platform}'"):
+        package(passed, out=tmp_path / "dist", platform=platform)
+
+
+def test_an_unknown_platform_is_refused(passed: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"no platform named 'file'\. Did you mean 'files'"):
+        package(passed, out=tmp_path / "dist", platform="file")
+
+
+def test_what_is_there_is_replaced_only_when_told(passed: Path, tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "mine").touch()
+    with pytest.raises(StorageError, match="already exists"):
+        package(passed, out=tmp_path / "dist")
+    package(passed, out=tmp_path / "dist", overwrite=True)
+    assert not (tmp_path / "dist" / "mine").exists()
+
+
+def test_the_bundle_may_not_lie_in_the_artifact(passed: Path) -> None:
+    with pytest.raises(ConfigError, match="lies inside the artifact"):
+        package(passed, out=passed / "dist")
