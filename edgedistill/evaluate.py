@@ -55,11 +55,15 @@ def predict(
         inputs = pad([encodings[row] for row in rows], pad_id=pad_id)
         width = inputs["input_ids"].shape[1]
         for name, values in runner(inputs).items():
-            is_sequence = name in _SEQUENCE_OUTPUTS or (values.ndim == 3 and values.shape[1] == width)
             for place, row in enumerate(rows):
-                value = values[place, : len(encodings[row])] if is_sequence else values[place]
+                value = values[place, : len(encodings[row])] if is_per_token(name, values, width) else values[place]
                 found.setdefault(name, {})[row] = np.array(value, dtype=np.float32)
     return {name: [values[row] for row in range(len(encodings))] for name, values in found.items()}
+
+
+def is_per_token(name: str, values: Floats, width: int) -> bool:
+    """Whether a (B, ...) output has a value for each of `width` tokens, so that padding must be cut off."""
+    return name in _SEQUENCE_OUTPUTS or (values.ndim == 3 and values.shape[1] == width)
 
 
 def decide(kind: Kind, logits: Sequence[Floats]) -> list[Any]:

@@ -1,0 +1,146 @@
+"""First rung: the folder holds exactly the bytes its manifest names, and its parts fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgedistill import files
+from edgedistill.artifacts import (
+    GOLDENS,
+    LABELS,
+    REFERENCE,
+    FileEntry,
+    Golden,
+    Manifest,
+    ReferenceRow,
+    resolve_inside,
+)
+from edgedistill.data.tasks import TASKS
+from edgedistill.errors import ArtifactError
+from edgedistill.gate.case import read_goldens, read_reference
+from edgedistill.gate.rungs import finding, judged
+from edgedistill.reports import Finding, Rung
+
+NAME, TITLE = "files", "Every file is the one the manifest names"
+
+_UNUSABLE = {"path_outside_folder", "missing_file", "truncated_file", "unreadable_goldens", "broken_manifest"}
+
+
+def files_rung(folder: Path, manifest: Manifest) -> Rung:
+    """Check names, sizes and hashes, then what the files say about each other."""
+    found = [fault for entry in manifest.files for fault in _file_faults(folder, entry)]
+    found += _listing_faults(folder, manifest)
+    if not {fault.name for fault in found} & {"path_outside_folder", "missing_file"}:
+        found += _label_faults(folder, manifest)
+        found += _stored_answer_faults(folder, manifest)
+    return judged(NAME, TITLE, (), found, rows=len(manifest.files))
+
+
+def is_usable(rung: Rung) -> bool:
+    """Whether it makes sense, and is safe, to open the model after this rung."""
+    return not {fault.name for fault in rung.findings} & _UNUSABLE
+
+
+def _file_faults(folder: Path, entry: FileEntry) -> Iterator[Finding]:
+    try:
+        path = resolve_inside(folder, entry.path)
+    except ArtifactError as error:
+        yield finding("path_outside_folder", str(error))
+        return
+    if not path.is_file():
+        yield finding("missing_file", f"'{entry.path}' is in the manifest but not in the folder. Export again.")
+        return
+    size = path.stat().st_size
+    if size < entry.size_bytes:
+        yield finding(
+            "truncated_file",
+            f"'{entry.path}' has {size:,} of its {entry.size_bytes:,} bytes. Copy it again, or export again.",
+        )
+    elif size > entry.size_bytes or files.sha256_of(path) != entry.sha256:
+        yield finding(
+            "stale_manifest",
+            f"'{entry.path}' was changed after the manifest was written (sha256 differs). "
+            "Numbers measured before do not belong to it. Export again.",
+        )
+
+
+def _listing_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    listed = {entry.path: entry for entry in manifest.files}
+    needed = {graph.file: "a graph" for graph in manifest.graphs}
+    needed |= {manifest.tokenizer.file: "the tokenizer", "tokenizer.json": "the tokenizer", GOLDENS: "the goldens"}
+    if (folder / REFERENCE).exists():
+        needed[REFERENCE] = "the judged split"
+    for path, what in needed.items():
+        if path not in listed:
+            yield finding("broken_manifest", f"'{path}' ({what}) is used but not in the manifest's list of files.")
+    if not manifest.graphs:
+        yield finding("broken_manifest", "the manifest names no graph.")
+    tokenizer = listed.get("tokenizer.json")
+    if tokenizer and tokenizer.sha256 != manifest.tokenizer.sha256:
+        yield finding("wrong_vocabulary", "tokenizer.json is not the one the manifest's tokenizer entry describes.")
+
+
+def _label_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    path = folder / LABELS
+    if manifest.labels and path.is_file():
+        written = tuple(path.read_text(encoding="utf-8", errors="replace").split("\n"))
+        written = written[:-1] if written and written[-1] == "" else written
+        if written != manifest.labels:
+            yield _label_fault(f"{LABELS} says", written, "the manifest says", manifest.labels)
+    elif manifest.labels:
+        yield finding("missing_file", f"the manifest has labels but the folder no {LABELS}. Export again.")
+    known = TASKS.get(manifest.task.name or "")
+    if known and set(known.labels) == set(manifest.labels) and known.labels != manifest.labels:
+        yield _label_fault("the manifest says", manifest.labels, f"the task '{known.name}' says", known.labels)
+
+
+def _label_fault(who: str, one: tuple[str, ...], other_who: str, other: tuple[str, ...]) -> Finding:
+    name = "swapped_labels" if sorted(one) == sorted(other) else "other_labels"
+    place = next(
+        (n for n, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
+    )
+    shown = [f"'{labels[place]}'" if place < len(labels) else "nothing" for labels in (one, other)]
+    return finding(
+        name, f"class {place}: {who} {shown[0]}, {other_who} {shown[1]}. Every answer would get a wrong name."
+    )
+
+
+def _stored_answer_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    try:
+        goldens, reference = read_goldens(folder), read_reference(folder)
+    except ArtifactError as error:
+        yield finding("unreadable_goldens", str(error))
+        return
+    yield from _golden_faults(manifest, goldens)
+    yield from _reference_faults(manifest, reference)
+
+
+def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[Finding]:
+    names = {tuple(golden.student) for golden in goldens} | {tuple(golden.artifact) for golden in goldens}
+    if len(names) != 1 or names == {()}:
+        yield finding(
+            "unreadable_goldens", f"goldens do not all store the same outputs: {sorted(names)}. Export again."
+        )
+        return
+    for number, golden in enumerate(goldens, start=1):
+        if not golden.input_ids or len(golden.input_ids) != len(golden.token_type_ids):
+            yield finding(
+                "unreadable_goldens", f"golden {number} has no ids, or not one segment for each. Export again."
+            )
+            return
+        if any(len(golden.student[name]) != len(golden.artifact[name]) for name in golden.student):
+            yield finding("unreadable_goldens", f"golden {number}: student and artifact differ in shape. Export again.")
+            return
+    if manifest.task.kind in ("single", "pair") and manifest.labels:
+        sizes = {len(values) for golden in goldens for values in golden.student.values()}
+        if sizes != {len(manifest.labels)}:
+            yield finding("other_labels", f"{len(manifest.labels)} labels for {sorted(sizes)} logits. Export again.")
+
+
+def _reference_faults(manifest: Manifest, reference: tuple[ReferenceRow, ...]) -> Iterator[Finding]:
+    ids = [row.row_id for row in reference]
+    if len(set(ids)) != len(ids):
+        yield finding("unreadable_goldens", "the stored judged split has the same row twice. Distil and export again.")
+    if manifest.task.kind in ("single", "pair") and len({len(row.student) for row in reference}) > 1:
+        yield finding("unreadable_goldens", "the stored judged split has rows with other numbers of logits.")

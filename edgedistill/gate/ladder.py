@@ -1,0 +1,73 @@
+"""The ladder: every rung in order, and the one status that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from edgedistill.errors import EdgeDistillError
+from edgedistill.gate import accuracy, invariance, numeric, reference, tokens
+from edgedistill.gate.case import Case
+from edgedistill.gate.diagnosis import diagnose
+from edgedistill.gate.rungs import finding, not_run
+from edgedistill.reports import Rung
+
+STEPS: tuple[tuple[str, str, Callable[[Case], Rung]], ...] = (
+    (tokens.NAME, tokens.TITLE, tokens.tokenizer_rung),
+    (reference.NAME, reference.TITLE, reference.reference_rung),
+    (numeric.NAME, numeric.TITLE, numeric.numeric_rung),
+    (invariance.NAME, invariance.TITLE, invariance.invariance_rung),
+    (accuracy.DROP, accuracy.DROP_TITLE, accuracy.drop_rung),
+    (accuracy.DISTILLED, accuracy.DISTILLED_TITLE, accuracy.distilled_rung),
+    (accuracy.END_TO_END, accuracy.END_TO_END_TITLE, accuracy.end_to_end_rung),
+)
+"""Rungs that run here, from text to phone."""
+
+_ELSEWHERE = (
+    ("other_architecture", "The same file on another processor architecture", "this check ran on one processor only"),
+    ("phone", "The same file on a phone", "no phone was asked; the goldens go with the app for its self-test"),
+    ("app_tokenizer", "The app's tokenizer gives the same ids", "no app was built from this artifact yet"),
+)
+_EXPLAINED = (numeric.NAME, accuracy.DROP)
+
+
+def climb(case: Case) -> list[Rung]:
+    """Run every rung; where outputs differ, the numeric rung names the fault."""
+    rungs = [_tried(name, title, step, case) for name, title, step in STEPS]
+    if not any(rung.status == "failed" and rung.name in _EXPLAINED for rung in rungs):
+        return [*rungs, *elsewhere()]
+    named = {item.name for rung in rungs for item in rung.findings}
+    place = next(n for n, rung in enumerate(rungs) if rung.name in _EXPLAINED and rung.status == "failed")
+    if "cannot_run" not in named:
+        found = [item for item in diagnose(case) if item.name not in named]
+        rung = rungs[place]
+        reason = "; ".join([*(item.message for item in found), rung.reason])
+        rungs[place] = rung.model_copy(update={"findings": (*rung.findings, *found), "reason": reason})
+    return [*rungs, *elsewhere()]
+
+
+def elsewhere() -> list[Rung]:
+    """What cannot be tried on this machine, in words."""
+    return [not_run(name, title, reason) for name, title, reason in _ELSEWHERE]
+
+
+def not_climbed(reason: str) -> list[Rung]:
+    """The whole ladder where the model could not even be opened."""
+    return [*(not_run(name, title, reason) for name, title, _ in STEPS), *elsewhere()]
+
+
+def overall(rungs: Sequence[Rung]) -> Literal["passed", "failed", "inconclusive"]:
+    """Failed beats inconclusive beats passed; and nothing passes that was never compared with its student."""
+    statuses = {rung.status for rung in rungs}
+    if "failed" in statuses:
+        return "failed"
+    compared = any(rung.name == numeric.NAME and rung.status == "passed" for rung in rungs)
+    return "passed" if compared and "inconclusive" not in statuses else "inconclusive"
+
+
+def _tried(name: str, title: str, step: Callable[[Case], Rung], case: Case) -> Rung:
+    try:
+        return step(case)
+    except EdgeDistillError as error:
+        found = finding("cannot_run", str(error))
+        return Rung(name=name, title=title, status="failed", reason=str(error), findings=(found,))

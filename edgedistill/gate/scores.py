@@ -1,0 +1,102 @@
+"""Logits of the judged split as answers that a metric can score, resampled by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.data.tasks import Metric
+from edgedistill.evaluate import (
+    Floats,
+    Labels,
+    Predictions,
+    WeightedScore,
+    answer_texts,
+    decide,
+    headline,
+    score,
+    weighted_score,
+)
+from edgedistill.gate.case import Case
+
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers to the labelled rows.
+
+    Attributes:
+        metric: of the task.
+        given: its answers: classes, scores, texts, or the tags of all rows in one list.
+        right: the labels, likewise.
+        row_of: the row each answer belongs to; tags of one sentence are resampled together.
+        rows: how many rows.
+    """
+
+    metric: Metric
+    given: Predictions
+    right: Labels
+    row_of: NDArray[np.int64]
+    rows: int
+
+    @property
+    def score(self) -> float:
+        """The headline, in 0..1."""
+        return headline(self.metric, score(self.metric, self.given, self.right))
+
+    def weighted(self, weights: Floats) -> Floats:
+        """(R, N) weights of rows to (R,) headlines."""
+        return self._weighted(weights[:, self.row_of])
+
+    @cached_property
+    def _weighted(self) -> WeightedScore:
+        return weighted_score(self.metric, self.given, self.right)
+
+
+def labelled(case: Case) -> list[int]:
+    """Positions of the stored rows that have a label."""
+    return [place for place, row in enumerate(case.reference) if row.label is not None]
+
+
+def answers(case: Case, logits: Sequence[Floats]) -> Answers:
+    """What logits for the whole stored split answer on its labelled rows.
+
+    Args:
+        case: with a task and a metric.
+        logits: one flat array for every row of `case.reference`.
+    """
+    assert case.kind is not None
+    metric = case.manifest.task.metric or "accuracy"
+    places = labelled(case)
+    rows = [case.reference[place] for place in places]
+    chosen = [logits[place] for place in places]
+    right: list[Any] = [row.label for row in rows]
+    if case.kind == "span":
+        contexts = [row.text_pair or "" for row in rows]
+        length = case.manifest.tokenizer.max_length
+        given: list[Any] = answer_texts(case.tokenizer, [row.text for row in rows], contexts, chosen, length)
+    elif case.kind == "tokens":
+        return _tags(case, metric, chosen, right)
+    else:
+        given = decide(case.kind, chosen)
+    return Answers(metric, given, right, np.arange(len(rows)), len(rows))
+
+
+def _tags(case: Case, metric: Metric, logits: Sequence[Floats], labels: Sequence[Sequence[int]]) -> Answers:
+    given: list[int] = []
+    right: list[int] = []
+    row_of: list[int] = []
+    for row, (flat, tags) in enumerate(zip(logits, labels, strict=True)):
+        answered = decide("tokens", [case.shaped(flat, len(tags))])[0] if len(tags) else ()
+        for one, two in zip(answered, tags, strict=False):
+            if two != _IGNORED:
+                given.append(one)
+                right.append(two)
+                row_of.append(row)
+    return Answers(metric, given, right, np.array(row_of, dtype=np.int64), len(labels))

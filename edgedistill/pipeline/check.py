@@ -1,0 +1,197 @@
+"""check: open an artifact, climb the gate's ladder, write the verdict beside it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill import files, reports
+from edgedistill.artifacts import MANIFEST, Manifest, environment, now, read_manifest
+from edgedistill.data.encoding import load_tokenizer
+from edgedistill.errors import ArtifactError, CheckpointError, EdgeDistillError, MissingExtraError
+from edgedistill.gate.case import Case, Student, read_goldens, read_reference
+from edgedistill.gate.files import files_rung, is_usable
+from edgedistill.gate.ladder import climb, not_climbed, overall
+from edgedistill.gate.rungs import finding
+from edgedistill.gate.tolerances import Tolerances, read_tolerances
+from edgedistill.reports import VERDICT, Rung, Verdict
+from edgedistill.runner import Arrays, Runner
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Opener = Callable[[Path, Manifest], Runner]
+StudentFinder = Callable[[Path, Manifest], Student | None]
+
+_SEED = 0
+_LAYER_LISTS = ("encoder.layer", "transformer.layer")
+_STUDENT_BESIDE = ("../../student", "../student")
+
+
+def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = True) -> Verdict:
+    """Judge an artifact against its student and its teacher.
+
+    Args:
+        artifact: its folder.
+        settings: texts `name=value` that change a tolerance; the verdict lists them.
+        write: whether to leave the verdict in the folder as `parity.json`.
+
+    Returns:
+        The verdict. A failed gate is no error.
+
+    Raises:
+        ArtifactError: no artifact there.
+        ConfigError: a setting that is no tolerance.
+        MissingExtraError: the artifact's runtime is not installed.
+        StorageError: the verdict cannot be written.
+    """
+    folder = Path(artifact)
+    tolerances, overrides = read_tolerances(settings)
+    manifest = read_manifest(folder)
+    rungs = judge(folder, manifest, tolerances)
+    verdict = Verdict(
+        created=now(),
+        command=shlex.join(["edgedistill", "check", str(folder), *(part for s in settings for part in ("--set", s))]),
+        environment=environment(),
+        artifact=folder.resolve().name,
+        manifest_sha256=files.sha256_of(folder / MANIFEST),
+        status=overall(rungs),
+        rungs=tuple(rungs),
+        overrides=overrides,
+        seed=_SEED,
+    )
+    if write:
+        reports.save(verdict, folder / VERDICT)
+    return verdict
+
+
+def judge(
+    folder: Path,
+    manifest: Manifest,
+    tolerances: Tolerances,
+    *,
+    opener: Opener | None = None,
+    student_finder: StudentFinder | None = None,
+) -> list[Rung]:
+    """Every rung of one artifact.
+
+    Args:
+        folder: the artifact.
+        manifest: its manifest, already read.
+        tolerances: what may differ.
+        opener: loads the model; the target's own runtime unless given.
+        student_finder: finds the student in PyTorch; by the manifest's source unless given.
+    """
+    first = files_rung(folder, manifest)
+    if not is_usable(first):
+        return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
+    try:
+        case = Case(
+            folder=folder,
+            manifest=manifest,
+            runner=_guarded((opener or _open)(folder, manifest)),
+            tokenizer=load_tokenizer(folder),
+            goldens=read_goldens(folder),
+            reference=read_reference(folder),
+            tolerances=tolerances,
+            seed=_SEED,
+            student=(student_finder or find_student)(folder, manifest),
+        )
+        assert case.scheme
+    except MissingExtraError:
+        raise
+    except EdgeDistillError as error:
+        broken = first.model_copy(
+            update={
+                "status": "failed",
+                "reason": "; ".join(filter(None, [str(error), first.reason])),
+                "findings": (*first.findings, finding("cannot_open", str(error))),
+            }
+        )
+        return [broken, *not_climbed("the artifact cannot be opened")]
+    return [first, *climb(case)]
+
+
+def find_student(folder: Path, manifest: Manifest) -> Student | None:
+    """The student in PyTorch, if its folder is here and holds the very weights the manifest names."""
+    places = [Path(manifest.source.path), *(folder / beside for beside in _STUDENT_BESIDE)]
+    for place in places:
+        if (place / "config.json").is_file():
+            found = _load_student(place.resolve(), manifest)
+            if found:
+                return found
+    return None
+
+
+def _load_student(place: Path, manifest: Manifest) -> Student | None:
+    from edgedistill.models.answers import torch_runner
+    from edgedistill.models.loading import load
+
+    try:
+        checkpoint = load(place)
+        tokenizer = load_tokenizer(place)
+    except CheckpointError:
+        return None
+    if checkpoint.source.sha256 != manifest.source.sha256 or checkpoint.is_head_new:
+        return None
+    holder = _layer_holder(checkpoint.model)
+    return Student(
+        runner=torch_runner(checkpoint.model),
+        num_layers=len(holder.layer) if holder else 0,
+        without_layer=lambda layer: _without_layer(checkpoint.model, layer),
+        tokenizer=tokenizer,
+        labels=checkpoint.labels,
+    )
+
+
+def _layer_holder(model: nn.Module) -> Any:
+    """The module whose `layer` is the list of transformer layers; None for a family without one."""
+    for name, module in model.named_modules():
+        if any(f".{name}".endswith(f".{where}") for where in _LAYER_LISTS):
+            return model.get_submodule(name.rpartition(".")[0]) if len(list(module.children())) else None
+    return None
+
+
+def _without_layer(model: nn.Module, skipped: int) -> Runner:
+    """Run a model with one layer left out; the model is whole again after every call."""
+    from torch import nn
+
+    from edgedistill.models.answers import torch_runner
+
+    holder, run = _layer_holder(model), torch_runner(model)
+
+    def shorter(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        whole = holder.layer
+        holder.layer = nn.ModuleList(layer for place, layer in enumerate(whole) if place != skipped)
+        try:
+            return run(inputs)
+        finally:
+            holder.layer = whole
+
+    return shorter
+
+
+def _open(folder: Path, manifest: Manifest) -> Runner:
+    from edgedistill.pipeline.runners import open_runner
+
+    return open_runner(folder, manifest)
+
+
+def _guarded(runner: Runner) -> Runner:
+    """Runtimes raise their own classes; the gate shows what they said and goes on to the next rung."""
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        try:
+            return runner(inputs)
+        except EdgeDistillError:
+            raise
+        except Exception as error:  # onnxruntime and LiteRT raise many unrelated classes
+            first_line = str(error).strip().partition("\n")[0]
+            raise ArtifactError(f"the runtime refused an input: {type(error).__name__}: {first_line}") from error
+
+    return run
