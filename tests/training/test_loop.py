@@ -1,0 +1,271 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from edgedistill.data.batches import Batch
+from edgedistill.errors import TrainingError
+from edgedistill.losses.labels import label_loss
+from edgedistill.models.answers import answer
+from edgedistill.training import loop
+from edgedistill.training.loop import fit
+from edgedistill.training.stage import OptimConfig, Stage
+from tests.support import TinyRows, tiny_model
+
+OPTIM = OptimConfig(lr=1e-3, max_steps=8, batch_size=8, mixed_precision="no")
+
+
+def stage(optim=OPTIM, rows=None, scaffold=None, evaluate=None, dropout=0.1, hook=None):
+    model = tiny_model(dropout=dropout)
+
+    def step(batch: Batch):
+        if hook:
+            hook(batch)
+        logits = answer(model, batch.student).logits
+        if scaffold is not None:
+            logits = scaffold(logits)
+        return {"labels": label_loss("single", logits, batch.labels), "size": 0.01 * logits.pow(2).mean()}
+
+    return Stage("train", model, rows or TinyRows(32), step, optim, scaffold=scaffold, evaluate=evaluate)
+
+
+def lines(slot):
+    return [json.loads(text) for text in (slot / "log.jsonl").read_text().splitlines()]
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_loss_falls_and_every_step_is_written(tmp_path):
+    done = fit(stage(OPTIM.model_copy(update={"max_steps": None, "epochs": 6.0}), dropout=0.0), tmp_path, seed=0)
+    found = lines(tmp_path)
+    assert done.steps == len(found) == 24
+    assert done.rows == 6 * 32
+    assert set(found[0]) == {
+        "stage", "step", "epoch", "seconds", "lr", "loss", "terms", "grad_norm", "rows", "tokens"
+    }  # fmt: skip
+    assert found[-1]["epoch"] == 6.0
+    assert found[0]["loss"] == pytest.approx(sum(found[0]["terms"].values()))
+    assert found[-1]["loss"] < 0.7 * found[0]["loss"]
+
+
+def test_same_seed_same_numbers_other_seed_others(tmp_path):
+    for slot, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fit(stage(), tmp_path / slot, seed)
+    a, b, c = ([line["loss"] for line in lines(tmp_path / slot)] for slot in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_accumulated_parts_give_the_same_steps(tmp_path):
+    whole, parts = stage(dropout=0.0), stage(OPTIM.model_copy(update={"accumulate": 2}), dropout=0.0)
+    uneven = stage(OPTIM.model_copy(update={"accumulate": 3}), dropout=0.0)
+    for name, each in (("whole", whole), ("parts", parts), ("uneven", uneven)):
+        fit(each, tmp_path / name, seed=0)
+    for name in ("parts", "uneven"):
+        for one, two in zip(lines(tmp_path / "whole"), lines(tmp_path / name), strict=True):
+            assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+            assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+
+
+class Stop(Exception):
+    """Stands for a power cut: nothing is saved when it happens."""
+
+
+def stop_at(step):
+    def hook(batch):
+        hook.count += 1
+        if hook.count > step:
+            raise Stop
+
+    hook.count = 0
+    return hook
+
+
+@pytest.mark.parametrize("cut", [1, 4, 6])
+def test_resumed_is_bit_equal_to_uninterrupted(tmp_path, cut):
+    scaffolds = [nn.Linear(2, 2, device="cpu") for _ in range(3)]
+    for scaffold in scaffolds[1:]:
+        scaffold.load_state_dict(scaffolds[0].state_dict())
+    straight, first, second = (stage(scaffold=scaffold) for scaffold in scaffolds)
+    fit(straight, tmp_path / "straight", seed=3)
+    first = stage(scaffold=scaffolds[1], hook=stop_at(cut))
+    with pytest.raises(Stop):
+        fit(first, tmp_path / "cut", seed=3, save_every_s=0.0)
+    done = fit(second, tmp_path / "cut", seed=3)
+    assert done.steps == 8
+    assert same(weights(straight.model), weights(second.model))
+    keep = ("step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
+    straight_lines, cut_lines = (
+        [{key: line[key] for key in keep} for line in lines(tmp_path / name)] for name in ("straight", "cut")
+    )
+    assert straight_lines == cut_lines
+
+
+def test_finished_stage_is_loaded_not_trained(tmp_path):
+    first, second = stage(), stage(hook=stop_at(0))
+    fit(first, tmp_path, seed=0)
+    done = fit(second, tmp_path, seed=0)
+    assert done.steps == 8
+    assert same(weights(first.model), weights(second.model))
+    assert not second.model.training
+
+
+def test_best_epoch_is_kept(tmp_path):
+    scores, kept = iter([0.5, 0.9, 0.7, 0.6]), []
+
+    def evaluate():
+        assert not made.model.training
+        kept.append(weights(made.model))
+        return next(scores)
+
+    made = stage(OPTIM.model_copy(update={"max_steps": None, "epochs": 4.0}), evaluate=evaluate)
+    done = fit(made, tmp_path, seed=0)
+    assert done.score == 0.9
+    assert same(weights(made.model), kept[1])
+    written = [json.loads(text) for text in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [line["score"] for line in written] == [0.5, 0.9, 0.7, 0.6]
+
+
+def test_frozen_weights_stay_byte_identical(tmp_path):
+    made = stage()
+    made.model.base_model.embeddings.requires_grad_(False)
+    before = weights(made.model)
+    fit(made, tmp_path, seed=0)
+    after = weights(made.model)
+    frozen = [name for name in before if ".embeddings." in name]
+    assert frozen
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
+
+
+def test_scaffold_learns_and_is_no_part_of_the_result(tmp_path):
+    from safetensors import safe_open
+
+    scaffold = nn.Linear(2, 2)
+    before = weights(scaffold)
+    made = stage(scaffold=scaffold)
+    fit(made, tmp_path, seed=0)
+    assert not same(before, weights(scaffold))
+    with safe_open(tmp_path / "checkpoint" / "model.safetensors", "pt") as file:
+        assert set(file.keys()) == set(made.model.state_dict())
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == ["model.safetensors", "position.json"]
+
+
+def test_loss_that_is_not_finite_stops_with_the_rows(tmp_path):
+    made = stage()
+    with torch.no_grad():
+        made.model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"step 1: the loss term 'labels' is nan.*Lower the learning rate"):
+        fit(made, tmp_path, seed=0)
+    bad = json.loads((tmp_path / loop.BAD_BATCH).read_text())
+    assert len(bad["row_ids"]) == 8
+    assert bad["terms"]["labels"] == "nan"
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_nothing_to_train_is_refused(tmp_path):
+    made = stage()
+    made.model.requires_grad_(False)
+    with pytest.raises(TrainingError, match="every parameter is frozen"):
+        fit(made, tmp_path, seed=0)
+
+
+def test_no_loss_is_refused(tmp_path):
+    made = Stage("empty", tiny_model(), TinyRows(8), lambda batch: {}, OPTIM)
+    with pytest.raises(TrainingError, match="every weight is 0"):
+        fit(made, tmp_path, seed=0)
+
+
+def test_ctrl_c_saves_and_resuming_gives_the_uninterrupted_result(tmp_path, capsys):
+    straight, again = stage(), stage()
+    fit(straight, tmp_path / "straight", seed=0)
+
+    def press(batch):
+        press.count += 1
+        if press.count == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    press.count = 0
+    with pytest.raises(KeyboardInterrupt):
+        fit(stage(hook=press), tmp_path / "cut", seed=0)
+    assert "saved after step 3" in capsys.readouterr().err
+    assert len(lines(tmp_path / "cut")) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    fit(again, tmp_path / "cut", seed=0)
+    assert same(weights(straight.model), weights(again.model))
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path):
+    fit(stage(), tmp_path, seed=0)
+    other = Stage("train", tiny_model(layers=2), TinyRows(8), lambda batch: {}, OPTIM)
+    with pytest.raises(TrainingError, match="cannot resume"):
+        fit(other, tmp_path, seed=0)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path):
+    fit(stage(), tmp_path, seed=0)
+    path = tmp_path / "checkpoint" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="cannot resume"):
+        fit(stage(), tmp_path, seed=0)
+
+
+def test_checkpoint_set_aside_by_a_killed_process_is_found(tmp_path):
+    with pytest.raises(Stop):
+        fit(stage(hook=stop_at(4)), tmp_path, seed=0, save_every_s=0.0)
+    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint.abc.old")
+    (tmp_path / ".checkpoint.def.part").mkdir()
+    fit(stage(), tmp_path, seed=0)
+    assert len(lines(tmp_path)) == 8
+    assert not list(tmp_path.glob(".checkpoint*"))
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path):
+    fit(stage(), tmp_path / "slot", seed=0, tensorboard=tmp_path / "board")
+    assert [path.name.startswith("events") for path in (tmp_path / "board").iterdir()] == [True]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.training.test_loop import OPTIM, stage
+from edgedistill.training.loop import fit
+fit(stage(OPTIM.model_copy(update={"max_steps": 2000})), Path(sys.argv[1]), seed=0, save_every_s=0.0)
+"""
+
+
+def test_kill_9_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
+    slot = tmp_path / "slot"
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(slot)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 90
+        while not (slot / "checkpoint").is_dir() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+    finally:
+        process.kill()
+        process.wait()
+    optim = OPTIM.model_copy(update={"max_steps": 2000})
+    interrupted = stage(optim, hook=stop_at(3))
+    with pytest.raises(Stop):
+        fit(interrupted, slot, seed=0, save_every_s=0.0)
+    steps = [line["step"] for line in lines(slot)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) > 3
