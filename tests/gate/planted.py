@@ -1,0 +1,202 @@
+"""Artifacts whose runtime is PyTorch, so that every fault can be planted in milliseconds and nothing else differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedistill import artifacts
+from edgedistill.artifacts import Golden, Manifest, ReferenceRow
+from edgedistill.config import build
+from edgedistill.data.encoding import clean, encode, load_tokenizer
+from edgedistill.data.probes import ADVERSARIAL, PLAIN
+from edgedistill.evaluate import predict
+from edgedistill.gate.tolerances import read_tolerances
+from edgedistill.models.answers import torch_runner
+from edgedistill.pipeline import check
+from edgedistill.reports import Rung
+from tests.support import LABELS, save_checkpoint, sentences, tiny_model
+
+MAX_LENGTH = 64
+
+
+@dataclass
+class Planted:
+    """An artifact folder, the model it pretends to hold, and the student it was made from.
+
+    Attributes:
+        folder: the artifact.
+        student_folder: the student's Hugging Face folder.
+        student: the student.
+        model: what the artifact runs; the student itself until a fault is planted.
+        wrap: changes the runner of the artifact.
+    """
+
+    folder: Path
+    student_folder: Path
+    student: Any
+    model: Any
+    wrap: Callable[[Any], Any] = lambda runner: runner
+
+    @property
+    def manifest(self) -> Manifest:
+        return artifacts.read_manifest(self.folder)
+
+    def rungs(self, *settings: str, with_student: bool = True) -> dict[str, Rung]:
+        """The ladder's rungs by name."""
+        tolerances, _ = read_tolerances(settings)
+        finder = check.find_student if with_student else (lambda folder, manifest: None)
+        rungs = check.judge(
+            self.folder,
+            self.manifest,
+            tolerances,
+            opener=lambda folder, manifest: self.wrap(torch_runner(self.model)),
+            student_finder=finder,
+        )
+        return {rung.name: rung for rung in rungs}
+
+    def findings(self, *settings: str, with_student: bool = True) -> set[str]:
+        """Names of every fault found."""
+        return {
+            fault.name for rung in self.rungs(*settings, with_student=with_student).values() for fault in rung.findings
+        }
+
+    def edit_manifest(self, **changes: Any) -> None:
+        """Change the manifest's fields."""
+        values = self.manifest.model_dump(mode="json") | changes
+        (self.folder / artifacts.MANIFEST).write_text(json.dumps(values), encoding="utf-8")
+
+    def refresh_hashes(self) -> None:
+        """Make the manifest fit the files again, as someone who hides a fault would."""
+        entries = [artifacts.file_entry(self.folder, self.folder / e.path, e.role) for e in self.manifest.files]
+        tokenizer = self.manifest.tokenizer.model_dump(mode="json")
+        tokenizer["sha256"] = next(e.sha256 for e in entries if e.path == "tokenizer.json")
+        self.edit_manifest(files=[entry.model_dump(mode="json") for entry in entries], tokenizer=tokenizer)
+
+    def edit_lines(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Change every line of a .jsonl file (None drops it) and hide that in the manifest."""
+        path = self.folder / name
+        rows = [change(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows if row is not None), encoding="utf-8")
+        self.refresh_hashes()
+
+
+def plant(
+    folder: Path,
+    *,
+    family: str = "bert",
+    seed: int = 0,
+    rows: int = 400,
+    scheme: str = "fp32",
+    teacher: bool = True,
+    student: Any = None,
+) -> Planted:
+    """Write a good artifact of a tiny student; labels and teacher mostly agree with it, so it knows its task."""
+    student = student or tiny_model(family, seed=seed)
+    student_folder = save_checkpoint(folder / "student", student)
+    artifact = folder / "artifact"
+    artifact.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (artifact / name).write_bytes((student_folder / name).read_bytes())
+    (artifact / "model.pretended").write_bytes((student_folder / "model.safetensors").read_bytes())
+    (artifact / artifacts.LABELS).write_text("\n".join(LABELS) + "\n", encoding="utf-8")
+    planted = Planted(artifact, student_folder, student, student)
+    _write_goldens(planted)
+    names = {"model.pretended": "model", "tokenizer.json": "tokenizer", "tokenizer_config.json": "tokenizer",
+             artifacts.LABELS: "labels", artifacts.GOLDENS: "golden"}  # fmt: skip
+    if rows:
+        _write_reference(planted, rows, teacher)
+        names[artifacts.REFERENCE] = "reference"
+    _write_manifest(planted, names, scheme, family, bool(rows))
+    return planted
+
+
+def _write_goldens(planted: Planted) -> None:
+    tokenizer = load_tokenizer(planted.student_folder)
+    texts = [clean(text) for text in (*PLAIN, *[text for text, _ in sentences(20, seed=9)], *ADVERSARIAL.values())]
+    encodings = encode(tokenizer, texts, None, MAX_LENGTH)
+    logits = predict(torch_runner(planted.student), encodings, batch_size=1)["logits"]
+    goldens = [
+        Golden(
+            text=text, input_ids=e.input_ids, token_type_ids=e.token_type_ids,
+            student={"logits": row.tolist()}, artifact={"logits": row.tolist()}, tolerance={"logits": 1e-3},
+        )
+        for text, e, row in zip(texts, encodings, logits, strict=True)
+    ]  # fmt: skip
+    _write_lines(planted.folder / artifacts.GOLDENS, goldens)
+
+
+def _write_reference(planted: Planted, rows: int, has_teacher: bool) -> None:
+    random = np.random.default_rng(0)
+    texts = [text for text, _ in sentences(rows, seed=5)]
+    encodings = encode(load_tokenizer(planted.student_folder), texts, None, MAX_LENGTH)
+    logits = np.stack(predict(torch_runner(planted.student), encodings)["logits"])
+    labels = np.where(random.random(rows) < 0.9, logits.argmax(1), 1 - logits.argmax(1))
+    teacher = np.where((random.random(rows) < 0.98)[:, None], logits, logits[:, ::-1])
+    lines = [
+        ReferenceRow(
+            row_id=str(n), text=texts[n], label=int(labels[n]), student=logits[n].tolist(),
+            teacher=teacher[n].tolist() if has_teacher else None,
+        )
+        for n in range(rows)
+    ]  # fmt: skip
+    _write_lines(planted.folder / artifacts.REFERENCE, lines)
+
+
+def _write_lines(path: Path, rows: Sequence[Any]) -> None:
+    path.write_text("".join(row.model_dump_json() + "\n" for row in rows), encoding="utf-8")
+
+
+def _write_manifest(planted: Planted, names: dict[str, str], scheme: str, family: str, has_task: bool) -> None:
+    folder = planted.folder
+    entries = [artifacts.file_entry(folder, folder / name, role) for name, role in names.items()]
+    inputs = [{"name": n, "dtype": "int64", "shape": ["B", "S"]} for n in ("input_ids", "attention_mask")]
+    values = {
+        "created": artifacts.now(),
+        "command": "planted",
+        "environment": artifacts.environment().model_dump(),
+        "source": {
+            "path": str(planted.student_folder), "family": family,
+            "sha256": next(e.sha256 for e in entries if e.path == "model.pretended"),
+            "parameters": sum(p.numel() for p in planted.student.parameters()),
+        },
+        "task": {"name": "tiny" if has_task else None, "kind": "single",
+                 "metric": "accuracy" if has_task else None, "max_length": MAX_LENGTH},
+        "labels": LABELS,
+        "target": "pretended",
+        "scheme": scheme,
+        "graphs": [{"name": "main", "file": "model.pretended", "inputs": inputs,
+                    "outputs": [{"name": "logits", "dtype": "float32", "shape": ["B", 2]}]}],
+        "driver": {"kind": "single", "graph": "main"},
+        "tokenizer": {
+            "kind": "wordpiece", "file": "tokenizer.json", "vocab_size": planted.student.config.vocab_size,
+            "sha256": next(e.sha256 for e in entries if e.path == "tokenizer.json"),
+            "lowercase": True, "strip_accents": None,
+            "special_ids": {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}, "max_length": MAX_LENGTH,
+        },
+        "files": [entry.model_dump() for entry in entries],
+    }  # fmt: skip
+    manifest = build(Manifest, values, "planted")
+    (folder / artifacts.MANIFEST).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
+
+
+def noisy(scale: float, seed: int = 0) -> Callable[[Any], Any]:
+    """A runner's answers with the noise of coarse numbers; the same input always gets the same noise."""
+
+    def wrap(runner: Any) -> Any:
+        def run(inputs: Any) -> dict[str, Any]:
+            outputs = runner(inputs)
+            noise = []
+            for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
+                random = np.random.default_rng([seed, *ids[mask == 1].tolist()])
+                noise.append(random.normal(scale=scale, size=outputs["logits"].shape[1:]))
+            return {"logits": (outputs["logits"] + np.stack(noise)).astype(np.float32)}
+
+        return run
+
+    return wrap
