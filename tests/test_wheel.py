@@ -1,0 +1,109 @@
+"""The built wheel works where there is no checkout: in an empty environment, from another folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIGHT = ("click", "rich", "pydantic", "pyyaml", "numpy", "filelock", "jinja2", "tokenizers", "packaging")
+"""What listing and printing settings needs; torch and the rest stay out, so that a hidden import of them is seen."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the checkout so that nothing is left in it."""
+    place = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "runs", "artifacts", "dist", "build", "*.egg-info")
+    shutil.copytree(ROOT, place / "checkout", ignore=ignored)
+    shutil.copy(ROOT / ".gitignore", place / "checkout")
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(place),
+        str(place / "checkout"),
+    ]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = place.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in a fresh environment that holds the wheel and the light packages only."""
+    place = tmp_path_factory.mktemp("environment")
+    venv.create(place, with_pip=True)
+    python = place / "bin" / "python"
+    for what in (["--no-deps", str(wheel)], list(LIGHT)):
+        done = subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", *what], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0 and what == list(LIGHT):
+            pytest.skip(f"needs a package index: {done.stderr[-300:]}")
+        assert done.returncode == 0, done.stderr
+    return place / "bin" / "edgedistill"
+
+
+def run(command: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run([str(command), *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=clean)
+
+
+def test_the_wheel_holds_what_travels_along(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    wanted = {"edgedistill/py.typed", "edgedistill/_data/android_bench/README.md"}
+    wanted |= {f"edgedistill/_data/schemas/{path.name}" for path in (ROOT / "docs" / "schemas").glob("*.json")}
+    wanted |= {f"edgedistill/_data/export_configs/{path.name}" for path in (ROOT / "export_configs").glob("*.yaml")}
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "edgedistill").rglob("*.yaml")}
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "edgedistill").rglob("*.py")}
+    assert sorted(wanted - set(names)) == []
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--help"], "Exit codes"),
+        (["--version"], "edgedistill "),
+        (["ls"], "int8_dynamic"),
+        (["config", "task"], "# What the user types."),
+        (["config", "road"], "out:    # required"),
+        (["config", "sst2"], "nyu-mll/glue"),
+    ],
+)
+def test_the_light_verbs_run_without_torch(installed: Path, tmp_path: Path, arguments: list[str], shown: str) -> None:
+    done = run(installed, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+
+
+def test_what_travels_along_is_found(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from edgedistill import resources\n"
+        "found = [resources.folder(n) for n in ('export_configs', 'android_bench', 'schemas')]\n"
+        "found.append(resources.export_config(Path('export_configs/onnx-fp32.yaml')))\n"
+        "sys.stdout.write(repr([path.exists() and '_data' in path.parts for path in found]))"
+    )
+    done = run(installed.parent / "python", "-c", code, cwd=tmp_path)
+    assert done.stdout == "[True, True, True, True]", done.stderr
+
+
+def test_a_verb_that_needs_more_says_what_is_missing(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, "distill", "mobilebert", "--task", "sst2", "--out", "x", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "which is not installed. Run: pip install" in done.stderr
+    assert "Traceback" not in done.stderr
