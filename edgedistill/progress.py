@@ -5,10 +5,13 @@ On a terminal a live bar; elsewhere (a log file, CI) one plain line every few se
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Protocol
 
 from rich.console import Console
@@ -22,6 +25,7 @@ from rich.progress import (
 )
 
 _LOG_EVERY_S = 10.0
+_NOTED_LINES = 20
 
 
 class Tracker(Protocol):
@@ -51,6 +55,35 @@ def say(message: str) -> None:
     """One line on stderr about what happens next."""
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what converters and runtimes print, log and warn of off the screen, C++ included.
+
+    When the block fails, the last lines of it travel with the error as a note.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as chatter, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.dup2(chatter.fileno(), 1)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            with redirect_stdout(chatter), redirect_stderr(chatter):
+                yield
+        except Exception as error:
+            chatter.flush()
+            chatter.seek(0)
+            error.add_note("".join(chatter.readlines()[-_NOTED_LINES:]))
+            raise
+        finally:
+            chatter.flush()
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[0])
+            os.close(kept[1])
 
 
 def _bar() -> Progress:

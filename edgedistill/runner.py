@@ -5,11 +5,13 @@ PyTorch, ONNX Runtime, LiteRT and a phone all look like this to the gate, the me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgedistill.errors import DataError
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """Named arrays. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, each (B, S) integer.
@@ -30,3 +32,44 @@ class Runner(Protocol):
             DataError: the batch is longer than the longest length the model takes.
         """
         ...
+
+
+def is_per_token(name: str, output: NDArray[np.generic]) -> bool:
+    """Whether an output's second axis is the sequence: span scores (B, S), and all that is (B, S, ...)."""
+    return output.ndim == 3 or name in {"start_logits", "end_logits"}
+
+
+def answer_in_buckets(
+    graphs: Mapping[int, Callable[[Arrays], dict[str, NDArray[np.float32]]]], inputs: Arrays
+) -> dict[str, NDArray[np.float32]]:
+    """Run a batch row by row, each on the shortest graph that holds its text.
+
+    Args:
+        graphs: fixed length in tokens to a function of (1, length) arrays.
+        inputs: (B, S) arrays, padded on the right.
+
+    Returns:
+        One array per output with B rows; per-token outputs are S long, zero where there is padding.
+
+    Raises:
+        DataError: a text is longer than the longest graph.
+    """
+    mask = np.asarray(inputs["attention_mask"])
+    rows: list[dict[str, NDArray[np.float32]]] = []
+    for number, real in enumerate(mask):
+        size = int(np.flatnonzero(real).max(initial=0)) + 1
+        length = min((length for length in graphs if length >= size), default=None)
+        if length is None:
+            raise DataError(f"the text has {size} tokens; the model takes {max(graphs)}. Cut it, or export it longer.")
+        row = {name: _resized(np.asarray(value)[number : number + 1], length) for name, value in inputs.items()}
+        answers = graphs[length](row)
+        rows.append({n: _resized(a, mask.shape[1], size) if is_per_token(n, a) else a for n, a in answers.items()})
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _resized(array: NDArray[Any], length: int, real: int | None = None) -> NDArray[Any]:
+    """The array with `length` columns: its first `real` ones (as many as fit, if not given), then zeros."""
+    result = np.zeros((array.shape[0], length, *array.shape[2:]), dtype=array.dtype)
+    size = min(length, array.shape[1]) if real is None else real
+    result[:, :size] = array[:, :size]
+    return result

@@ -23,7 +23,7 @@ class ExportConfig(Settings):
     """Runtime; see: edgedistill ls targets."""
     scheme: str = "fp32"
     """Precision; see: edgedistill ls schemes."""
-    max_length: int = Field(128, ge=8, le=512)
+    max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""

@@ -1,0 +1,167 @@
+"""The files beside the model in an artifact: tokenizer, and the judged split with its answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill import files
+from edgedistill.artifacts import GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec
+from edgedistill.data.encoding import clean, encode
+from edgedistill.data.tasks import Task
+from edgedistill.errors import CheckpointError
+from edgedistill.progress import Tracker, progress
+from edgedistill.runner import Arrays, Runner
+
+if TYPE_CHECKING:
+    from edgedistill.models.loading import Checkpoint
+
+Role = Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
+_KINDS: dict[str, Literal["wordpiece", "wordlist", "bpe", "sentencepiece"]] = {
+    "WordPiece": "wordpiece",
+    "WordLevel": "wordlist",
+    "BPE": "bpe",
+    "Unigram": "sentencepiece",
+}
+_ROLES: dict[str, Role] = {LABELS: "labels", GOLDENS: "golden", REFERENCE: "reference", "config.json": "config"}
+_VOCABULARY = "vocab.txt"
+
+
+def role_of(path: Path, is_model: bool) -> Role:
+    """What a file of an artifact is for."""
+    return "model" if is_model else _ROLES.get(path.name, "tokenizer")
+
+
+def write_tokenizer(
+    folder: Path, checkpoint: Checkpoint, input_names: tuple[str, ...], max_length: int
+) -> TokenizerSpec:
+    """Write the tokenizer so that `AutoTokenizer` feeds this very model, and a phone can rebuild it.
+
+    Raises:
+        CheckpointError: an algorithm no phone package or runtime here knows.
+    """
+    tokenizer = checkpoint.tokenizer
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    before = tokenizer.model_max_length, tokenizer.model_input_names
+    tokenizer.model_max_length, tokenizer.model_input_names = max_length, list(input_names)
+    tokenizer.save_pretrained(folder)
+    tokenizer.model_max_length, tokenizer.model_input_names = before
+    stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    algorithm = stored["model"].get("type", "WordPiece")
+    if algorithm not in _KINDS:
+        raise CheckpointError(f"the tokenizer's algorithm is '{algorithm}'. There are: {', '.join(_KINDS)}.")
+    kind = _KINDS[algorithm]
+    if kind in {"wordpiece", "wordlist"}:
+        (folder / _VOCABULARY).write_text("".join(f"{entry}\n" for entry in _entries(tokenizer)), encoding="utf-8")
+    normalizers = list(_normalizers(stored.get("normalizer")))
+    bert = next((n for n in normalizers if n["type"] == "BertNormalizer"), {})
+    return TokenizerSpec(
+        kind=kind,
+        file=_VOCABULARY if (folder / _VOCABULARY).is_file() else "tokenizer.json",
+        sha256=files.sha256_of(folder / "tokenizer.json"),
+        vocab_size=len(tokenizer),
+        lowercase=bool(bert.get("lowercase")) or any(n["type"] == "Lowercase" for n in normalizers),
+        strip_accents=bert.get("strip_accents") if bert else any(n["type"] == "StripAccents" for n in normalizers),
+        handle_chinese_chars=bool(bert.get("handle_chinese_chars", False)),
+        special_ids=_special_ids(tokenizer),
+        max_length=max_length,
+    )
+
+
+def write_reference(
+    folder: Path, checkpoint: Checkpoint, task: Task | None, data: Path | None, max_length: int
+) -> tuple[ReferenceRow, ...]:
+    """Store the judged split with its answers: the student's own file, or computed where a task is given.
+
+    Returns:
+        The rows; none for a checkpoint without either.
+
+    Raises:
+        DataError: the task's files cannot be used.
+    """
+    stored = checkpoint.folder / REFERENCE
+    is_own_task = task is None or (checkpoint.card is not None and checkpoint.card.task.name == task.name)
+    if data is None and is_own_task and stored.is_file():
+        shutil.copyfile(stored, folder / REFERENCE)
+        return tuple(
+            ReferenceRow.model_validate_json(line)
+            for line in stored.read_text(encoding="utf-8").split("\n")
+            if line.strip()
+        )
+    if task is None:
+        return ()
+    rows = tuple(_answered(checkpoint, task, data, max_length))
+    lines = (json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in rows)
+    (folder / REFERENCE).write_text("".join(lines), encoding="utf-8")
+    return rows
+
+
+def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length: int) -> Iterator[ReferenceRow]:
+    """The judged split with the checkpoint's own answers in PyTorch."""
+    from edgedistill.data.labels import label_names
+    from edgedistill.data.rows import Rows
+    from edgedistill.data.sources import dataset_of, open_source
+    from edgedistill.data.splits import judged_split_of
+    from edgedistill.evaluate import predict
+    from edgedistill.models.answers import torch_runner
+
+    source = open_source(task, data)
+    judged = dataset_of(task, source, judged_split_of(task, source), label_names(task, source))
+    rows = Rows(judged, task.kind, checkpoint.tokenizer, max_length=max_length)
+    texts, pairs, labels = rows.texts, rows.pairs, rows.labels or [None] * len(rows)
+    encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
+    with progress(f"PyTorch on {len(rows)} rows of {task.name}", len(rows)) as tracker:
+        outputs = predict(_counted(torch_runner(checkpoint.model), tracker), encodings, pad_id=_pad_id(checkpoint))
+    for number, row_id in enumerate(rows.row_ids):
+        answer = np.concatenate([np.ravel(values[number]) for values in outputs.values()])
+        yield ReferenceRow(
+            row_id=row_id,
+            text=clean(texts[number]),
+            text_pair=None if pairs[number] is None else clean(str(pairs[number])),
+            label=labels[number],
+            student=[float(value) for value in answer],
+        )
+
+
+def _counted(runner: Runner, tracker: Tracker) -> Runner:
+    """The runner, telling the tracker of every row it answered."""
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        answers = runner(inputs)
+        tracker.advance(len(inputs["input_ids"]))
+        return answers
+
+    return run
+
+
+def _pad_id(checkpoint: Checkpoint) -> int:
+    return int(checkpoint.tokenizer.pad_token_id or 0)
+
+
+def _entries(tokenizer: Any) -> list[str]:
+    """The vocabulary in the order of its ids; numbers nobody uses get a name that no text has."""
+    by_id = {number: entry for entry, number in tokenizer.get_vocab().items()}
+    return [by_id.get(number, f"[unused-{number}]") for number in range(max(by_id) + 1)]
+
+
+def _normalizers(stored: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The steps of tokenizer.json's normalizer, sequences unrolled."""
+    if stored is None:
+        return
+    if stored["type"] == "Sequence":
+        for step in stored["normalizers"]:
+            yield from _normalizers(step)
+    else:
+        yield stored
+
+
+def _special_ids(tokenizer: Any) -> dict[str, int]:
+    found = {name: getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "unk", "cls", "sep", "mask")}
+    return {name: int(number) for name, number in found.items() if number is not None}

@@ -1,0 +1,121 @@
+"""Goldens: texts with every answer to them, for the gate and for a device's self-test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.artifacts import GOLDENS, Golden, Manifest, ReferenceRow
+from edgedistill.data.encoding import Encoding, clean, encode, load_tokenizer
+from edgedistill.data.probes import ADVERSARIAL, PAIRS, PLAIN
+from edgedistill.evaluate import predict
+from edgedistill.runner import Runner
+
+if TYPE_CHECKING:
+    from edgedistill.models.loading import Checkpoint
+
+Outputs = dict[str, list[list[float]]]
+
+_REFERENCE_ROWS = 32
+_WIDE_TOKENS = 64
+"""Outputs with many numbers a token (hidden states): only texts up to this length are kept, or the file explodes."""
+_WIDE_TEXTS = 24
+_WIDE = 64
+
+_DEVICE_TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8_weight": 1e-3, "int8_dynamic": 5e-2}
+"""How far another processor may be from the same artifact here, as a share of the largest answer among the goldens.
+
+fp32 and int8_weight: sums in another order. fp16: arithmetic in float16 where the processor has it.
+int8_dynamic: a value on the border of two integers falls to the other side."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """One text of the goldens, and the teacher's answer where the reference has it."""
+
+    text: str
+    text_pair: str | None = None
+    teacher: list[float] | None = None
+
+
+def write(
+    folder: Path, manifest: Manifest, checkpoint: Checkpoint, runner: Runner, reference: Sequence[ReferenceRow]
+) -> None:
+    """Answer the goldens one by one with PyTorch and with the artifact, and write `golden.jsonl`.
+
+    Args:
+        folder: the artifact being made; its tokenizer is there already.
+        manifest: what is known of it so far.
+        checkpoint: the student.
+        runner: the artifact.
+        reference: rows of the judged split; the first ones become goldens too.
+    """
+    from edgedistill.models.answers import torch_runner
+
+    texts = _texts(manifest.task.kind in {"pair", "span"}, reference)
+    encodings = encode(
+        load_tokenizer(folder), [t.text for t in texts], [t.text_pair for t in texts], manifest.tokenizer.max_length
+    )
+    if _is_wide(manifest):
+        short = [n for n, encoding in enumerate(encodings) if len(encoding) <= _WIDE_TOKENS][
+            :: max(1, len(texts) // 48)
+        ]
+        texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
+    pad_id = manifest.tokenizer.special_ids.get("pad", 0)
+    student = _answers(torch_runner(checkpoint.model), encodings, pad_id)
+    artifact = _answers(runner, encodings, pad_id)
+    tolerances = {name: _tolerance(manifest.scheme, rows) for name, rows in artifact.items()}
+    lines = [
+        Golden(
+            text=text.text,
+            text_pair=text.text_pair,
+            input_ids=encoding.input_ids,
+            token_type_ids=encoding.token_type_ids,
+            teacher=_split(text.teacher, list(student)),
+            student={name: rows[number] for name, rows in student.items()},
+            artifact={name: rows[number] for name, rows in artifact.items()},
+            tolerance=tolerances,
+        )
+        for number, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
+    ]
+    with (folder / GOLDENS).open("w", encoding="utf-8") as file:
+        for golden in lines:
+            file.write(json.dumps(golden.model_dump(mode="json"), ensure_ascii=False) + "\n")
+
+
+def _texts(is_paired: bool, reference: Sequence[ReferenceRow]) -> list[_Text]:
+    """Ordinary and adversarial probes, then rows of the judged split."""
+    beside = PLAIN[0] if is_paired else None
+    plain = [_Text(a, b) for a, b in PAIRS] if is_paired else [_Text(text) for text in PLAIN]
+    adversarial = [_Text(clean(text), beside) for text in ADVERSARIAL.values()]
+    rows = [_Text(row.text, row.text_pair, row.teacher) for row in reference[:_REFERENCE_ROWS]]
+    return [*plain, *adversarial, *rows]
+
+
+def _is_wide(manifest: Manifest) -> bool:
+    shapes = [output.shape for output in manifest.graphs[-1].outputs]
+    return any(len(shape) == 3 and isinstance(shape[-1], int) and shape[-1] > _WIDE for shape in shapes)
+
+
+def _answers(runner: Runner, encodings: Sequence[Encoding], pad_id: int) -> Outputs:
+    """Flattened outputs, one text at a time as in an app, to the digits a float32 has."""
+    found = predict(runner, encodings, batch_size=1, pad_id=pad_id)
+    return {name: [[float(f"{value:.8g}") for value in np.ravel(row)] for row in rows] for name, rows in found.items()}
+
+
+def _tolerance(scheme: str, rows: list[list[float]]) -> float:
+    largest = max((abs(value) for row in rows for value in row), default=1.0)
+    return float(f"{_DEVICE_TOLERANCE[scheme] * max(1.0, largest):.3g}")
+
+
+def _split(teacher: list[float] | None, names: list[str]) -> dict[str, list[float]] | None:
+    """A reference row's flat answer by output name: start then end scores for a span."""
+    if teacher is None:
+        return None
+    size = len(teacher) // len(names)
+    return {name: teacher[number * size : (number + 1) * size] for number, name in enumerate(names)}

@@ -1,0 +1,167 @@
+"""Weight schemes of ONNX graphs: float16 storage, int8 storage, and int8 arithmetic per token.
+
+All of them are plain ONNX operators. Tables that are only stored small are widened by `Cast` and `Mul` over
+constants, which a runtime folds when it loads the model: smaller files at the speed of the float model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from edgedistill.quant.onnx_graph import GraphEditor, gemm_as_matmul
+
+_FEW_NUMBERS = 1024
+_FEW_OUTPUTS = 16
+_ALWAYS_FLOAT = {"norms, softmax, GELU, residuals, attention products": "cheap, and known to break when quantized"}
+_FLOAT16_MAX = 65504.0
+_TINY = 1e-8
+"""Lower bound of a row's largest value, so that a row of zeros has a scale."""
+
+
+@dataclass
+class Quantized:
+    """A model after its scheme.
+
+    Attributes:
+        model: the edited model.
+        kept_float: weights left in float, each with the reason.
+    """
+
+    model: onnx.ModelProto
+    kept_float: dict[str, str] = field(default_factory=dict)
+
+
+def apply_scheme(model: onnx.ModelProto, scheme: str) -> Quantized:
+    """Apply fp32, fp16, int8_weight or int8_dynamic to a float32 model, in place."""
+    if scheme == "fp32":
+        return Quantized(model)
+    model = gemm_as_matmul(model)
+    editor = GraphEditor(model)
+    result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
+    for node in list(model.graph.node):
+        if not _is_rewritten(editor, node, scheme, result.kept_float):
+            editor.nodes.append(node)
+    editor.finish()
+    return result
+
+
+def per_channel(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric int8 with one scale per index of `axis`.
+
+    Returns:
+        The integers in [-127, 127], and the scales, 1-D: weight is about integers x scale.
+    """
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    largest = np.maximum(np.abs(weight).max(axis=others), _TINY).astype(np.float32)
+    scale = largest / np.float32(127)
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    return np.clip(np.rint(weight / scale.reshape(shape)), -127, 127).astype(np.int8), scale
+
+
+def _is_rewritten(editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: dict[str, str]) -> bool:
+    """Write `node` in its scheme's form; False where it stays as it is."""
+    position = {"MatMul": 1, "Gather": 0, "Slice": 0}.get(node.op_type)
+    weight = None if position is None else editor.constant(node.input[position])
+    if weight is None or position is None or weight.dtype != np.float32 or weight.ndim != 2:
+        return False
+    name = node.input[position]
+    reason = _reason_for_float(node, weight, scheme)
+    if reason:
+        kept[name] = reason
+        return False
+    if scheme == "fp16":
+        _narrow_float(editor, node, position, weight)
+    elif node.op_type in {"Gather", "Slice"}:
+        _table_rows(editor, node, weight)
+    elif scheme == "int8_weight":
+        _widened_matmul(editor, node, weight)
+    else:
+        _integer_matmul(editor, node, weight)
+    return True
+
+
+def _reason_for_float(node: onnx.NodeProto, weight: NDArray[Any], scheme: str) -> str | None:
+    """Why this weight is better left alone; None for most."""
+    if weight.size < _FEW_NUMBERS:
+        return f"only {weight.size} numbers: nothing to gain"
+    if scheme == "fp16":
+        largest = float(np.abs(weight).max())
+        return f"holds {largest:.3g}, beyond float16" if largest > _FLOAT16_MAX else None
+    if node.op_type == "MatMul" and weight.shape[1] < _FEW_OUTPUTS:
+        return f"gives the {weight.shape[1]} numbers of the answer itself"
+    return None
+
+
+def _narrow_float(editor: GraphEditor, node: onnx.NodeProto, position: int, weight: NDArray[Any]) -> None:
+    """Store the weight as float16. Rows are looked up first, then widened; a matrix is widened when loaded."""
+    table = editor.add_constant(f"{node.input[position]}_f16", weight.astype(np.float16))
+    if position == 0:
+        rows = _same_node(editor, node, table)
+        editor.add("Cast", [rows], node.output[0], to=TensorProto.FLOAT)
+    else:
+        wide = editor.add("Cast", [table], to=TensorProto.FLOAT)
+        editor.add("MatMul", [node.input[0], wide], node.output[0])
+
+
+def _table_rows(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:
+    """An embedding table as int8 with one scale per row: one token's outlier costs no other token its digits."""
+    integers, scale = per_channel(weight, axis=0)
+    rows = _same_node(editor, node, editor.add_constant(f"{node.input[0]}_i8", integers))
+    scales = _same_node(editor, node, editor.add_constant(f"{node.input[0]}_scale", scale[:, None]))
+    editor.add("Mul", [editor.add("Cast", [rows], to=TensorProto.FLOAT), scales], node.output[0])
+
+
+def _same_node(editor: GraphEditor, node: onnx.NodeProto, table: str) -> str:
+    """The same look-up in another table."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[0], copy.name = table, editor.fresh(f"{node.op_type}_node")
+    copy.output[0] = editor.fresh(f"{node.op_type.lower()}_out")
+    editor.nodes.append(copy)
+    return str(copy.output[0])
+
+
+def _widened_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:
+    integers, scale = per_channel(weight, axis=1)
+    table = editor.add_constant(f"{node.input[1]}_i8", integers)
+    wide = editor.add("Cast", [table], to=TensorProto.FLOAT)
+    scaled = editor.add("Mul", [wide, editor.add_constant(f"{node.input[1]}_scale", scale)])
+    editor.add("MatMul", [node.input[0], scaled], node.output[0])
+
+
+def _integer_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:
+    """Integer product with one activation scale per token and one weight scale per output channel.
+
+    Both sides are unsigned with zero point 128: x86 processors without VNNI saturate 16-bit sums of
+    unsigned x signed products, and compute unsigned x unsigned exactly.
+    """
+    largest, tokens = _quantized_rows(editor, node.input[0])
+    integers, scale = per_channel(weight, axis=1)
+    table = editor.add_constant(f"{node.input[1]}_u8", (integers.astype(np.int16) + 128).astype(np.uint8))
+    zero = editor.scalar("zero_point", np.uint8(128))
+    product = editor.add("MatMulInteger", [tokens, table, zero, zero])
+    wide = editor.add("Cast", [product], to=TensorProto.FLOAT)
+    channels = editor.add_constant(f"{node.input[1]}_scale", scale / np.float32(127))
+    editor.add("Mul", [editor.add("Mul", [wide, channels]), largest], node.output[0])
+
+
+def _quantized_rows(editor: GraphEditor, name: str) -> tuple[str, str]:
+    """Names of each row's largest absolute value (..., 1) and of the row as uint8 around 128."""
+    known = editor.shared(("largest", name)), editor.shared(("tokens", name))
+    if known[0] and known[1]:
+        return known[0], known[1]
+    axis = editor.scalar("last_axis", np.array([-1], np.int64))
+    largest = editor.add("ReduceMax", [editor.add("Abs", [name]), axis], keepdims=1)
+    largest = editor.add("Max", [largest, editor.scalar("tiny", np.float32(_TINY))])
+    inverse = editor.add("Div", [editor.scalar("levels", np.float32(127)), largest])
+    spread = editor.add("Mul", [name, inverse])
+    one, zero = editor.scalar("unit_scale", np.float32(1)), editor.scalar("zero_point", np.uint8(128))
+    tokens = editor.add("QuantizeLinear", [spread, one, zero])
+    return editor.share(("largest", name), largest), editor.share(("tokens", name), tokens)

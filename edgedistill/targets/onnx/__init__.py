@@ -1,0 +1,54 @@
+"""ONNX: ONNX Runtime on Android, iOS, the web and desktops; any batch and length, or fixed lengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from edgedistill.errors import MissingExtraError
+from edgedistill.targets import ExportConfig, Exported
+
+if TYPE_CHECKING:
+    from edgedistill.artifacts import Manifest
+    from edgedistill.models.views import ExportView
+    from edgedistill.runner import Runner
+
+SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
+
+
+class Config(ExportConfig):
+    """Settings of the ONNX target. Without `lengths` the model takes any batch and any length up to max_length."""
+
+    target: str = "onnx"
+    opset: int = Field(20, ge=18, le=23)
+    """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
+
+
+def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+    """Write `model.onnx`, or one file per fixed length over one file of shared weights.
+
+    Raises:
+        ExportError: a shape the model has no positions for, or an operator the exporter does not know.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    try:
+        from edgedistill.targets.onnx import convert
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("target 'onnx'", error.name or "onnx", "onnx") from error
+    return convert.export(view, cfg, folder)
+
+
+def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
+    """Load an artifact in ONNX Runtime on the processor.
+
+    Raises:
+        ArtifactError: a file is missing or ONNX Runtime refuses it.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    try:
+        from edgedistill.targets.onnx import runtime
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("running an ONNX model", error.name or "onnxruntime", "onnx") from error
+    return runtime.runner(folder, manifest, threads)

@@ -1,0 +1,162 @@
+"""From an export view to ONNX files."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import torch
+from onnx.external_data_helper import convert_model_to_external_data, write_external_data_tensors
+
+from edgedistill.artifacts import Buckets, Graph, Quantization, Single, Tensor
+from edgedistill.errors import ExportError
+from edgedistill.models.views import ExportView
+from edgedistill.progress import hushed
+from edgedistill.quant.onnx_weights import apply_scheme
+from edgedistill.targets import Exported
+
+if TYPE_CHECKING:
+    from edgedistill.targets.onnx import Config
+
+_EXAMPLE = (2, 16)
+"""Batch and length of the example input. A size of 1 would be taken for a constant by the exporter."""
+_WEIGHTS = "weights.bin"
+
+
+def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+    """Write the model files; see the target's `export`."""
+    if cfg.max_length > view.max_positions:
+        raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
+    if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
+        raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
+    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme)
+    quantization = None
+    if cfg.scheme != "fp32":
+        tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
+        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
+    if cfg.lengths:
+        files, graphs = _fixed(quantized.model, cfg.lengths, folder)
+        driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
+    else:
+        files, graphs = _dynamic(quantized.model, folder)
+        driver = Single(graph="model")
+    return Exported(files, graphs, driver, quantization, cfg.opset)
+
+
+def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
+    """The float32 graph with free axes `batch` and `length`, int64 inputs, and nothing about this machine in it."""
+    example = tuple(torch.ones(_EXAMPLE, dtype=torch.int64) for _ in view.input_names)
+    free = torch.export.Dim.DYNAMIC
+    try:
+        with hushed():
+            program = torch.onnx.export(
+                view,
+                example,
+                dynamo=True,
+                input_names=list(view.input_names),
+                output_names=list(view.output_names),
+                dynamic_shapes={name: {0: free, 1: free} for name in view.input_names},
+                opset_version=opset,
+                verbose=False,
+            )
+            assert program is not None
+            model = program.model_proto
+    except OSError:
+        raise
+    except Exception as error:  # the exporter's errors share no base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(f"the ONNX exporter refused the model: {reason}") from error
+    _name_axes(model)
+    _name_weights(model)
+    _strip(model)
+    return model
+
+
+def _name_axes(model: onnx.ModelProto) -> None:
+    """Call the free axes `batch` and `length` instead of by the exporter's symbols.
+
+    Raises:
+        ExportError: the exporter took one for a constant.
+    """
+    first = model.graph.input[0].type.tensor_type.shape.dim
+    names = {first[0].dim_param: "batch", first[1].dim_param: "length"}
+    if "" in names:
+        raise ExportError("the ONNX exporter fixed the batch size or the length. Please report this model's config.")
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = names.get(axis.dim_param, axis.dim_param)
+
+
+def _name_weights(model: onnx.ModelProto) -> None:
+    """Name the matrices of linears after their biases: the exporter transposes them and forgets their names."""
+    products = {node.output[0]: node for node in model.graph.node if node.op_type == "MatMul"}
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        product = next((products[name] for name in node.input if name in products), None)
+        bias = next((name for name in node.input if name.endswith(".bias")), None)
+        if node.op_type != "Add" or product is None or bias is None:
+            continue
+        tensor = tensors.get(product.input[1])
+        name = f"{bias.removesuffix('.bias')}.weight"
+        if tensor is not None and name not in tensors:
+            tensors[name] = tensor
+            tensor.name = product.input[1] = name
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove stack traces, module paths and the like: they hold this machine's paths and half of a small file."""
+    model.producer_name, model.producer_version = "edgedistill", version("edgedistill")
+    model.doc_string = ""
+    graph = model.graph
+    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
+    graph.name, graph.doc_string = "model", ""
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+def _dynamic(model: onnx.ModelProto, folder: Path) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return (path,), (_graph(model, "model", path.name, None),)
+
+
+def _fixed(
+    model: onnx.ModelProto, lengths: tuple[int, ...], folder: Path
+) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
+    """One file per length with batch 1; where there are several, the weights are in one file they all point to."""
+    paths, graphs = [], []
+    if len(lengths) > 1:
+        convert_model_to_external_data(model, location=_WEIGHTS)
+        model = write_external_data_tensors(model, str(folder))
+        paths.append(folder / _WEIGHTS)
+    for length in lengths:
+        path = folder / (f"model-{length}.onnx" if len(lengths) > 1 else "model.onnx")
+        fixed = onnx.ModelProto()
+        fixed.CopyFrom(model)
+        _fix_axes(fixed, {"batch": 1, "length": length})
+        path.write_bytes(fixed.SerializeToString())
+        paths.append(path)
+        graphs.append(_graph(fixed, f"length_{length}", path.name, length))
+    return tuple(paths), tuple(graphs)
+
+
+def _fix_axes(model: onnx.ModelProto, sizes: dict[str, int]) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param in sizes:
+                axis.dim_value = sizes[axis.dim_param]
+
+
+def _graph(model: onnx.ModelProto, name: str, file: str, length: int | None) -> Graph:
+    inputs, outputs = (tuple(map(_tensor, values)) for values in (model.graph.input, model.graph.output))
+    return Graph(name=name, file=file, length=length, inputs=inputs, outputs=outputs)
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    shape = tuple(axis.dim_param or axis.dim_value for axis in kind.shape.dim)
+    return Tensor(name=value.name, dtype=onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape=shape)
