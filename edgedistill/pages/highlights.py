@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgedistill.pages import numbers
 from edgedistill.pages.content import ArtifactContent, Content, TimingContent
-from edgedistill.reports import Rung
+from edgedistill.reports import Measure, Rung
 
 _HEADLINE_LENGTH = 128
 
@@ -25,6 +25,17 @@ def rung_rows(artifacts: Sequence[ArtifactContent]) -> list[tuple[str, list[Rung
     titles = {rung.name: rung.title for artifact in artifacts for rung in artifact.rungs}
     ladders = [{rung.name: rung for rung in artifact.rungs} for artifact in artifacts]
     return [(title, [ladder.get(name) for ladder in ladders]) for name, title in titles.items()]
+
+
+def per_label(rung: Rung) -> tuple[list[Measure], dict[str, list[Measure]]]:
+    """A rung's measures: those of the whole, and those named `what/label` by what they are, under the label's name."""
+    whole = [measure for measure in rung.measures if "/" not in measure.name]
+    parts: dict[str, list[Measure]] = {}
+    for measure in rung.measures:
+        what, slash, label = measure.name.partition("/")
+        if slash:
+            parts.setdefault(what, []).append(measure.model_copy(update={"name": label}))
+    return whole, parts
 
 
 def reason_of(rung: Rung) -> str:

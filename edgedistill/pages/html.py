@@ -10,7 +10,7 @@ from markupsafe import Markup
 from edgedistill import __version__
 from edgedistill.pages import charts, numbers
 from edgedistill.pages.content import MARKS, WORDS, Content
-from edgedistill.pages.highlights import reason_of, rung_rows, tiles, timing_of
+from edgedistill.pages.highlights import per_label, reason_of, rung_rows, tiles, timing_of
 from edgedistill.pages.timings import short_names
 
 _FILTERS = ("size", "milliseconds", "times", "number", "count", "parameters", "seconds")
@@ -37,6 +37,7 @@ def _environment() -> Environment:
         MARKS=MARKS,
         charts=charts,
         timing_of=timing_of,
+        per_label=per_label,
         reason_of=reason_of,
         rung_rows=rung_rows,
         short_names=short_names,
