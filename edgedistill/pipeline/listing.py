@@ -5,13 +5,13 @@ Listing imports no torch: recipes and targets are read by their files' first lin
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgedistill import plugins
-from edgedistill.config import as_commented_yaml
 from edgedistill.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Kind = Literal["recipes", "targets", "schemes", "tasks"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -48,6 +48,8 @@ def config_yaml(name: str) -> str:
         UnknownNameError: there is nothing of that name.
         MissingExtraError: the recipe or target needs a package that is not installed.
     """
+    from edgedistill.config import as_commented_yaml
+
     model, values = _settings_of(name)
     return as_commented_yaml(model, values)
 

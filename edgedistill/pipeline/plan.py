@@ -150,7 +150,7 @@ def _beside(road: Road, folder: Path) -> Road:
     teacher, distill = road.teacher, road.distill
     return road.model_copy(
         update={
-            "task": find(road.task),
+            "task": find(road.task) if Path(road.task).suffix else road.task,
             "data": find(road.data),
             "teacher": teacher and teacher.model_copy(update={"checkpoint": find(teacher.checkpoint)}),
             "distill": distill.model_copy(
