@@ -8,6 +8,8 @@ Reference: Sun et al., 2020 (arXiv:2004.02984), section 3.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -73,6 +75,18 @@ def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTra
         _start_embeddings(student, teacher)
         _start_head(student, teacher)
     return student
+
+
+@contextmanager
+def first_blocks(student: nn.Module, count: int) -> Iterator[None]:
+    """Run only the first `count` blocks of a student within the block of code; its answer is then meaningless."""
+    encoder: Any = student.base_model.encoder  # type: ignore[union-attr]
+    whole = encoder.layer
+    encoder.layer = whole[:count]
+    try:
+        yield
+    finally:
+        encoder.layer = whole
 
 
 def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class RecipeConfig(Settings):
     """What every recipe can be told."""
 
-    max_length: int = Field(128, ge=8, le=512)
+    max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens; longer text is cut."""
     seed: int = 0
     """Of initialisation, data order and everything else random."""

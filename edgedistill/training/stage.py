@@ -20,27 +20,27 @@ The loop adds them, logs each, and steps."""
 class OptimConfig(Settings):
     """How one stage optimises."""
 
-    lr: float = Field(5e-5, gt=0)
+    lr: float = Field(default=5e-5, gt=0)
     """Peak learning rate."""
-    epochs: float = Field(3.0, gt=0)
+    epochs: float = Field(default=3.0, gt=0)
     """Passes over the data; ignored where max_steps is set."""
-    max_steps: int | None = Field(None, gt=0)
+    max_steps: int | None = Field(default=None, gt=0)
     """Optimiser steps, whatever the data's size."""
-    batch_size: int = Field(32, gt=0)
+    batch_size: int = Field(default=32, gt=0)
     """Rows per optimiser step, over all processes and accumulated parts."""
-    accumulate: int = Field(1, gt=0)
+    accumulate: int = Field(default=1, gt=0)
     """Parts a step's rows are cut into, to save memory; the result is the same."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay; biases and norms have none."""
-    warmup: float = Field(0.1, ge=0, le=1)
+    warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises linearly from 0."""
     schedule: Literal["linear", "constant"] = "linear"
     """What the learning rate does after the warm-up."""
-    clip_norm: float = Field(1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0)
     """Global gradient norm above which gradients are scaled down."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay rates."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     """AdamW's epsilon."""
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"
     """bf16 autocast: auto turns it on where the processor computes in it."""

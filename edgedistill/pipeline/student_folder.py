@@ -1,0 +1,170 @@
+"""A trained student's folder: weights and tokenizer, its card, and the judged rows with everybody's answers."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedistill import files, reports
+from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.reports import STUDENT_CARD, StudentCard
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from edgedistill.data.rows import TaskData
+    from edgedistill.models.loading import Checkpoint
+    from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
+    from edgedistill.training.judging import RowLogits
+    from edgedistill.training.teachers import OnlineTeacher
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs, loaded and checked.
+
+    Attributes:
+        recipe: its name.
+        module: its module.
+        cfg: its settings.
+        data: the task's rows.
+        given: what the recipe gets.
+        teacher: the checkpoint learnt from; none for a recipe without a teacher.
+        start: the checkpoint the student starts from; none for the recipe's own start.
+        provider: answers for the teacher.
+        limit: most rows of each split; none for all.
+    """
+
+    recipe: str
+    module: Recipe
+    cfg: RecipeConfig
+    data: TaskData
+    given: Ingredients
+    teacher: Checkpoint | None
+    start: Checkpoint | None
+    provider: OnlineTeacher | None
+    limit: int | None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result."""
+        corpus = self.data.corpus
+        return {
+            "recipe": self.recipe,
+            "task": self.data.task.model_dump(mode="json"),
+            "labels": list(self.data.labels),
+            "teacher": None if self.teacher is None else self.teacher.source.sha256,
+            "start": None if self.start is None else self.start.source.sha256,
+            "data": self.data.sha256,
+            "corpus": None if corpus is None else corpus.sha256,
+            "limit": self.limit,
+            "config": self.cfg.model_dump(mode="json"),
+        }
+
+
+def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float], folder: Path) -> None:
+    """Judge a student and write its folder, in one move.
+
+    Args:
+        plan: what it was made from.
+        student: trained.
+        seconds: time per stage.
+        folder: where to; what is there is replaced.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    from edgedistill.models.loading import save
+    from edgedistill.training.judging import collect, model_logits
+
+    judged, kind = plan.data.judged, plan.data.task.kind
+    own = model_logits(student, judged, kind)
+    device = student.device
+    provider = plan.provider
+    theirs = None if provider is None else collect(lambda batch: provider(batch.to(device)).logits, judged, kind)
+    student.requires_grad_(True).cpu()
+    with files.atomic_folder(folder, overwrite=True) as part:
+        save(part, student, plan.data.tokenizer)
+        _write_reference(part / REFERENCE, plan.data, own, theirs)
+        source = Source(
+            path=str(folder),
+            sha256=files.sha256_of(part / "model.safetensors"),
+            family=student.config.model_type,
+            parameters=student.num_parameters(),
+        )
+        scores, errors = _scores(plan.data, own, theirs), _layer_errors(plan, student)
+        card = _card(plan, source).model_copy(update={"scores": scores, "layer_errors": errors, "seconds": seconds})
+        reports.save(card, part / STUDENT_CARD)
+
+
+def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:
+    rows = data.judged
+    labels = rows.labels or [None] * len(rows)
+    with path.open("w", encoding="utf-8") as file:
+        for place, (row, text, pair, label) in enumerate(
+            zip(rows.row_ids, rows.texts, rows.pairs, labels, strict=True)
+        ):
+            reference = ReferenceRow(
+                row_id=row,
+                text=text,
+                text_pair=pair,
+                label=label,
+                student=_numbers(own[place]),
+                teacher=None if theirs is None else _numbers(theirs[place]),
+            )
+            file.write(reference.model_dump_json() + "\n")
+
+
+def _numbers(values: Any) -> list[float]:
+    return [float(f"{value:.8g}") for value in values.tolist()]  # all a float32 holds, in half the bytes
+
+
+def _card(plan: Plan, student: Source) -> StudentCard:
+    data = plan.data
+    source = plan.teacher or plan.start
+    assert source is not None
+    parents = source.parents if plan.teacher is not None else (source.source, *source.parents)
+    return StudentCard(
+        created=now(),
+        command=command(),
+        environment=environment(),
+        recipe=plan.recipe,
+        task=TaskCard(name=data.task.name, kind=data.task.kind, metric=data.task.metric, max_length=data.max_length),
+        labels=data.labels,
+        student=student,
+        teacher=None if plan.teacher is None else plan.teacher.source,
+        parents=parents,
+        seed=plan.cfg.seed,
+        data_sha256=data.sha256,
+        licence=source.licence,
+    )
+
+
+def _scores(data: TaskData, own: RowLogits, theirs: RowLogits | None) -> dict[str, float]:
+    from edgedistill.training.judging import agreement, scored
+
+    found = {"student": scored(own, data.judged, data)}
+    if theirs is not None:
+        found["teacher"] = scored(theirs, data.judged, data)
+        found["agreement"] = agreement(own, theirs, data.judged, data)
+    return found | {"rows": float(len(data.judged))}
+
+
+def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]]:
+    from edgedistill.models.layers import layer_map
+    from edgedistill.training.judging import layer_errors
+
+    provider, depth = plan.provider, student.config.num_hidden_layers
+    if provider is None or not plan.data.judged.shares_tokens:
+        return {}
+    if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
+        return {}
+    chosen = getattr(plan.cfg, "layer_map", ())
+    return layer_errors(student, provider, plan.data.judged, layer_map(provider.facts.num_layers, depth, chosen))
+
+
+def command() -> str:
+    """What was typed, as far as can be told."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,0 +1,246 @@
+"""MobileBERT (Sun et al., 2020, arXiv:2004.02984), for any BERT teacher.
+
+A thin student, as wide between its blocks as the teacher and as narrow as wanted inside them, learns in three steps:
+each layer's features and attentions first (knowledge transfer), then these together with the teacher's answers
+(distillation), then mostly the answers (polish). The paper's teacher was made to fit the student; here the student is
+made to fit the teacher, so any fine-tuned BERT will do.
+Differs from the authors' code: statistics are compared layer by layer (theirs averages all layers by mistake),
+attentions by KL, padding never counts, and text comes from the task and, where given, from a corpus (docs/papers.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from edgedistill.config import Settings
+from edgedistill.data.batches import Batch
+from edgedistill.data.tasks import Kind
+from edgedistill.errors import ConfigError
+from edgedistill.losses.attention import attention_kl
+from edgedistill.losses.hidden import feature_map, feature_mean, feature_variance
+from edgedistill.losses.labels import label_loss
+from edgedistill.losses.soft_targets import logit_mse, soft_targets, span_soft_targets
+from edgedistill.models.answers import answer
+from edgedistill.models.layers import layer_map
+from edgedistill.models.loading import load
+from edgedistill.models.mobilebert import Shape, first_blocks, mobilebert_for
+from edgedistill.models.outputs import Outputs, Want
+from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.training.judging import dev_score
+from edgedistill.training.stage import OptimConfig, Stage, Step
+from edgedistill.training.teachers import TeacherProvider
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens"})
+NEEDS_TEACHER = True
+
+
+class Weights(Settings):
+    """What each loss term counts. 0 leaves it out, and with it the cost of computing it."""
+
+    feature: float = Field(default=1.0, ge=0)
+    """Layer-normed features, per feature, mean over layers (section 3.5; the authors' 100)."""
+    mean: float = Field(default=50.0, ge=0)
+    """Each token's mean over its features, squared difference, mean over layers (the authors' 5000)."""
+    variance: float = Field(default=0.05, ge=0)
+    """Each token's variance over its features, absolute difference, mean over layers (the authors' 5)."""
+    attention: float = Field(default=1.0, ge=0)
+    """Attentions, nats per query, mean over heads and layers (the authors' 1)."""
+    logits: float = Field(default=0.0, ge=0)
+    """The teacher's answer: squared logits, or nats with logit_loss=kl."""
+    labels: float = Field(default=0.0, ge=0)
+    """The right answer, nats per row (squared score for regression). 0: no labels are needed at all."""
+
+
+class Config(RecipeConfig):
+    """Settings of MobileBERT."""
+
+    num_layers: int | None = Field(default=None, gt=0)
+    """Student depth; none: the teacher's."""
+    layer_map: tuple[int, ...] = ()
+    """Teacher layer (from 1) that each student layer follows; empty: evenly spread, the last one included."""
+    intra_size: int | None = Field(default=None, gt=0)
+    """Width inside a block, a multiple of the teacher's heads; none: 3/16 of its width (72 for 384)."""
+    ffn_size: int | None = Field(default=None, gt=0)
+    """Width of the feed-forward networks; none: the teacher's width, as in the paper."""
+    num_ffn: int = Field(default=2, gt=0)
+    """Feed-forward networks per block (the paper's MobileBERT has 4, its tiny one 2)."""
+    embedding_size: int = Field(default=128, gt=0)
+    """Width of the word embeddings, at most the teacher's."""
+    norm: Literal["no_norm", "layer_norm"] = "no_norm"
+    """no_norm is a multiplication and an addition: fast on phones (section 3.3)."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Of the feed-forward networks."""
+    strategy: Literal["joint", "progressive", "auxiliary"] = "joint"
+    """Knowledge transfer (section 3.4): all layers at once (JKT), layer by layer (PKT), or not apart from distillation
+    (AKT)."""
+    logit_loss: Literal["mse", "kl"] = "mse"
+    """How the teacher's answer is compared."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the KL; its gradient is rescaled by the square."""
+    transfer: Weights = Weights()
+    """Losses of the knowledge transfer."""
+    transfer_optim: OptimConfig = OptimConfig(lr=1.5e-3, epochs=1.0, batch_size=32)
+    """How the knowledge transfer optimises; a progressive one divides its epochs among the layers."""
+    distill: Weights = Weights(logits=1.0)
+    """Losses of the distillation."""
+    distill_optim: OptimConfig = OptimConfig(lr=1e-3, epochs=3.0, batch_size=32)
+    """How the distillation optimises."""
+    polish: Weights = Weights(feature=0.2, mean=0.0, variance=0.0, attention=0.0, logits=1.0)
+    """Losses of the last stage."""
+    polish_optim: OptimConfig | None = OptimConfig(lr=3e-4, epochs=3.0, batch_size=32)
+    """How the last stage optimises; null leaves it out."""
+
+
+def build_student(cfg: Config, given: Ingredients) -> nn.Module:
+    """Build a student around the teacher, or load one to go on with.
+
+    Raises:
+        ConfigError: a shape that cannot work, or a student to start from that is no match for the teacher.
+        CheckpointError: a teacher or student that cannot be read.
+    """
+    teacher, kind = _teacher(given).facts, given.data.task.kind
+    depth = len(cfg.layer_map) or cfg.num_layers or teacher.num_layers
+    layer_map(teacher.num_layers, cfg.num_layers or depth, cfg.layer_map)
+    if given.start is not None:
+        student: nn.Module = load(given.start, kind=kind, labels=given.data.labels).model
+        _refuse_other_widths(student, given)
+        return student
+    shape = Shape(
+        layers=depth,
+        intra=cfg.intra_size,
+        ffn=cfg.ffn_size,
+        num_ffn=cfg.num_ffn,
+        embedding=cfg.embedding_size,
+        norm=cfg.norm,
+        activation=cfg.activation,
+    )
+    built: nn.Module = mobilebert_for(load(teacher.source, kind=kind, labels=given.data.labels).model, kind, shape)
+    return built
+
+
+def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
+    """Yield transfer, distillation and polish."""
+    teacher, data = _teacher(given), given.data
+    depth = int(student.config.num_hidden_layers)
+    follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map)
+    text = data.train if data.corpus is None else data.corpus
+
+    if cfg.strategy == "joint":
+        step = _step(cfg, cfg.transfer, data.task.kind, teacher, student, follows)
+        yield Stage("transfer", student, text, step, cfg.transfer_optim)
+    if cfg.strategy == "progressive":
+        each = cfg.transfer_optim.model_copy(update={"epochs": cfg.transfer_optim.epochs / depth})
+        for layer in range(1, depth + 1):
+            # Only the newest layer learns: its followers' gradients are 0, and those before it are done.
+            _train_only(student, layer)
+            step = _layer_step(cfg.transfer, teacher, student, layer, follows[layer - 1])
+            yield Stage(f"transfer-{layer:02d}", student, text, step, each)
+        student.requires_grad_(True)
+
+    evaluate = lambda: dev_score(student, data)  # noqa: E731
+    step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
+    yield Stage("distill", student, data.train, step, cfg.distill_optim, evaluate=evaluate)
+    if cfg.polish_optim is not None:
+        step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
+        yield Stage("polish", student, data.train, step, cfg.polish_optim, evaluate=evaluate)
+
+
+def _step(
+    cfg: Config, weights: Weights, kind: Kind, teacher: TeacherProvider, student: nn.Module, follows: Sequence[int]
+) -> Step:
+    want = _wanted(weights)
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        t, s = teacher(batch, want), answer(student, batch.student, want)
+        mask = batch.student.attention_mask
+        terms = _transfer_terms(weights, s, t, mask, follows)
+        if weights.logits:
+            terms["logits"] = weights.logits * _logit_term(cfg, kind, s, t, mask)
+        if weights.labels:
+            if batch.labels is None or s.logits is None:
+                raise ConfigError("labels: this text has no labels. Set the weight to 0.")
+            terms["labels"] = weights.labels * label_loss(kind, s.logits, batch.labels)
+        return terms
+
+    return step
+
+
+def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:
+    want = _wanted(weights)
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        t = teacher(batch, want)
+        with first_blocks(student, layer):
+            s = answer(student, batch.student, want)
+        last = Outputs(hidden=(s.hidden[0], s.hidden[-1]), attentions=s.attentions[-1:])
+        own = Outputs(hidden=(t.hidden[0], t.hidden[followed]), attentions=t.attentions[followed - 1 : followed])
+        return _transfer_terms(weights, last, own, batch.student.attention_mask, (1,))
+
+    return step
+
+
+def _transfer_terms(
+    weights: Weights, s: Outputs, t: Outputs, mask: Tensor, follows: Sequence[int]
+) -> dict[str, Tensor]:
+    """Section 3.5's losses, each the mean over the student's layers; the embedding output is no layer."""
+    features = {"feature": feature_map, "mean": feature_mean, "variance": feature_variance}
+    terms = {}
+    for name, loss in features.items():
+        weight = getattr(weights, name)
+        if weight:
+            values = [loss(s.hidden[own], t.hidden[theirs], mask) for own, theirs in enumerate(follows, start=1)]
+            terms[name] = weight * torch.stack(values).mean()
+    if weights.attention:
+        pairs = [(s.attentions[own], t.attentions[theirs - 1]) for own, theirs in enumerate(follows)]
+        values = [attention_kl(ours, theirs, mask) for ours, theirs in pairs]
+        terms["attention"] = weights.attention * torch.stack(values).mean()
+    return terms
+
+
+def _logit_term(cfg: Config, kind: Kind, s: Outputs, t: Outputs, mask: Tensor) -> Tensor:
+    assert s.logits is not None
+    assert t.logits is not None
+    per_token = mask if kind in {"span", "tokens"} else None
+    if cfg.logit_loss == "mse" or kind == "regression":
+        return logit_mse(s.logits, t.logits, per_token)
+    if kind == "span":
+        return span_soft_targets(s.logits, t.logits, mask, cfg.temperature)
+    return soft_targets(s.logits, t.logits, cfg.temperature, mask=per_token)
+
+
+def _wanted(weights: Weights) -> Want:
+    return Want(
+        hidden=any((weights.feature, weights.mean, weights.variance)),
+        attentions=weights.attention > 0,
+    )
+
+
+def _train_only(student: PreTrainedModel, layer: int) -> None:
+    student.requires_grad_(False)
+    student.base_model.encoder.layer[layer - 1].requires_grad_(True)
+
+
+def _teacher(given: Ingredients) -> TeacherProvider:
+    if given.teacher is None:
+        raise ConfigError("the recipe 'mobilebert' needs a teacher. Give it with --teacher.")
+    return given.teacher
+
+
+def _refuse_other_widths(student: PreTrainedModel, given: Ingredients) -> None:
+    config, teacher = student.config, _teacher(given).facts
+    found = (config.model_type, config.hidden_size, config.num_attention_heads)
+    if found != ("mobilebert", teacher.hidden_size, teacher.num_heads):
+        raise ConfigError(
+            f"--student '{given.start}' is a {found[0]} of width {found[1]} with {found[2]} heads. This recipe goes on "
+            f"with a mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads} heads; "
+            "leave --student out to build one."
+        )

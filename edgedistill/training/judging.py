@@ -1,0 +1,132 @@
+"""How good a model is on some rows: its logits row by row, its score, and how far its layers are from a teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from edgedistill.data.batches import Batch
+from edgedistill.data.tasks import Kind
+from edgedistill.evaluate import answer_texts, decide, headline, score
+from edgedistill.losses.attention import attention_kl
+from edgedistill.losses.hidden import feature_map
+from edgedistill.models.answers import answer
+from edgedistill.models.outputs import Outputs, Want
+from edgedistill.training.teachers import TeacherProvider
+
+if TYPE_CHECKING:
+    from edgedistill.data.rows import Rows, TaskData
+
+_BATCH = 64
+_IGNORED = -100
+RowLogits = list[NDArray[np.float32]]
+"""A flat array for every row: (C,) for texts; start then end scores (2 S,) for spans; (S C,) for tags; real tokens
+only."""
+
+
+def model_logits(model: nn.Module, rows: Rows, kind: Kind) -> RowLogits:
+    """A model's answers to all rows, in their order."""
+    device = next(model.parameters()).device
+    model.eval()
+    return collect(lambda batch: answer(model, batch.to(device).student).logits, rows, kind)
+
+
+def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> RowLogits:
+    """Anyone's answers to all rows, in their order."""
+    found: RowLogits = []
+    with torch.no_grad():
+        for batch in rows.all(_BATCH):
+            logits = ask(batch)
+            assert logits is not None
+            lengths = batch.student.attention_mask.sum(dim=1).tolist()
+            values = logits.float().cpu().numpy()
+            found += [_flat(value, int(length), kind) for value, length in zip(values, lengths, strict=True)]
+    return found
+
+
+def _flat(values: NDArray[np.float32], length: int, kind: Kind) -> NDArray[np.float32]:
+    if kind == "span":
+        return np.ascontiguousarray(values[:length].T).ravel()
+    return values[:length].ravel() if kind == "tokens" else values.ravel()
+
+
+def dev_score(model: nn.Module, data: TaskData) -> float:
+    """The task's headline metric on the development rows: what chooses between epochs."""
+    return scored(model_logits(model, data.dev, data.task.kind), data.dev, data)
+
+
+def scored(logits: RowLogits, rows: Rows, data: TaskData) -> float:
+    """The task's headline metric of such logits."""
+    given, right = decided(logits, rows, data)
+    return headline(data.task.metric, score(data.task.metric, given, right))
+
+
+def agreement(one: RowLogits, other: RowLogits, rows: Rows, data: TaskData) -> float:
+    """Share of answers that are the same; for regression the correlation of the two."""
+    first, second = (decided(logits, rows, data)[0] for logits in (one, other))
+    if data.task.kind == "regression":
+        return score("pearson_spearman", first, second)["pearson"]
+    return float(np.mean([a == b for a, b in zip(first, second, strict=True)]))
+
+
+def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Given and right answers, side by side: one a row, or one a tagged token."""
+    kind, labels = data.task.kind, rows.labels
+    assert labels is not None
+    if kind == "span":
+        copy = Tokenizer.from_str(data.tokenizer.backend_tokenizer.to_str())  # its truncation is set on the way
+        contexts = [pair or "" for pair in rows.pairs]
+        return answer_texts(copy, rows.texts, contexts, logits, data.max_length), labels
+    if kind == "tokens":
+        shaped = [flat.reshape(len(tags), -1) for flat, tags in zip(logits, labels, strict=True)]
+        answered = np.concatenate([np.asarray(tags) for tags in decide(kind, shaped)])
+        right = np.concatenate([np.asarray(tags) for tags in labels])
+        is_counted = right != _IGNORED
+        return answered[is_counted], right[is_counted]
+    return decide(kind, logits), labels
+
+
+def layer_errors(
+    student: nn.Module, teacher: TeacherProvider, rows: Rows, follows: Sequence[int], most: int = 256
+) -> dict[str, list[float]]:
+    """How far each student layer is from the teacher layer it follows, over the first `most` rows.
+
+    Args:
+        student: as wide as the teacher.
+        teacher: gives hidden states; attentions are compared where the heads are as many.
+        rows: same tokens for both.
+        follows: teacher layer (from 1) of every student layer.
+        most: rows to look at.
+
+    Returns:
+        `feature_map_mse` (0 the same pattern, 2 unrelated; the embedding output first) and `attention_kl` (nats).
+    """
+    want, device = Want(hidden=True, attentions=True), next(student.parameters()).device
+    student.eval()
+    sums: dict[str, Tensor] = {}
+    count = 0
+    with torch.no_grad():
+        for batch in rows.all(_BATCH):
+            here = batch.to(device)
+            for name, values in _distances(answer(student, here.student, want), teacher(here, want), here, follows):
+                sums[name] = sums.get(name, torch.zeros_like(values)) + len(batch) * values
+            count += len(batch)
+            if count >= most:
+                break
+    return {name: (total / count).tolist() for name, total in sums.items()}
+
+
+def _distances(s: Outputs, t: Outputs, batch: Batch, follows: Sequence[int]) -> list[tuple[str, Tensor]]:
+    mask = batch.student.attention_mask
+    pairs = enumerate((0, *follows))
+    found = [("feature_map_mse", torch.stack([feature_map(s.hidden[a], t.hidden[b], mask) for a, b in pairs]))]
+    if s.attentions[0].shape[1] == t.attentions[0].shape[1]:
+        each = [attention_kl(s.attentions[a], t.attentions[b - 1], mask) for a, b in enumerate(follows)]
+        found.append(("attention_kl", torch.stack(each)))
+    return found
