@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ SCORES = {"onnx-fp32": 0.8853, "onnx-int8_dynamic": 0.8842, "tflite-int8_dynamic
 SIZES = {"onnx-fp32": 234, "onnx-int8_dynamic": 63, "tflite-int8_dynamic": 66}
 
 
+@cache
+def _tokenizer_json() -> str:
+    from tests.support import tiny_tokenizer
+
+    return str(tiny_tokenizer().backend_tokenizer.to_str())
+
+
 def write_artifact(
     folder: Path,
     target: str = "onnx",
@@ -70,10 +78,8 @@ def write_artifact(
     max_length: int = 128,
 ) -> Manifest:
     """An artifact folder whose files match its manifest; the model file is just bytes."""
-    from tests.support import tiny_tokenizer
-
     folder.mkdir(parents=True)
-    tiny_tokenizer().save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(_tokenizer_json(), encoding="utf-8")
     (folder / "model.bin").write_bytes(b"m" * size_bytes)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     rows: list[dict[str, Any]] = [
@@ -343,15 +349,20 @@ def write_training(run: Path) -> StudentCard:
     return card
 
 
-def write_run(run: Path) -> Path:
-    """A whole run: trained, three artifacts (passed, passed, failed), one bench."""
+def write_run(run: Path, scale: int = 100) -> Path:
+    """A whole run: trained, three artifacts (passed, passed, failed), one bench.
+
+    Args:
+        run: folder to make.
+        scale: of the model files' sizes; 100,000 makes them as large as real ones.
+    """
     write_training(run)
     folders = []
     for name, score in SCORES.items():
         target, _, scheme = name.partition("-")
         folder = run / "artifacts" / f"mobilebert-sst2-{name}"
         lengths = (32, 64, 128) if target == "tflite" else ()
-        write_artifact(folder, target, scheme, lengths=lengths, size_bytes=SIZES[name] * 100_000)
+        write_artifact(folder, target, scheme, lengths=lengths, size_bytes=SIZES[name] * scale)
         write_verdict(folder, "failed" if target == "tflite" else "passed", score)
         folders.append(folder)
     write_bench(folders)

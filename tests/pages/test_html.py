@@ -1,0 +1,226 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from edgedistill import reports
+from edgedistill.artifacts import TaskCard
+from edgedistill.pages.content import MARKS, WORDS
+from edgedistill.pages.gather import gather
+from edgedistill.pages.html import html
+from edgedistill.pages.markdown import markdown
+from edgedistill.reports import STUDENT_CARD, VERDICT, Finding, Measure, Verdict
+from tests.pages.runs import rungs, write_artifact, write_run, write_training, write_verdict
+
+HOSTILE = "<script>alert('x')</script>"
+VOID_ELEMENTS = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Outline(HTMLParser):
+    """Reads a page strictly: every element closed in order, ids once, links to ids that are there."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.links += [values["href"] or ""] if "href" in values else []
+        if tag not in VOID_ELEMENTS:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "sst2")
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return html(gather(run))
+
+
+def test_the_page_is_well_formed(page: str) -> None:
+    outline = Outline(page)
+    assert page.startswith("<!doctype html>")
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+
+
+def test_the_page_loads_and_runs_nothing(page: str) -> None:
+    outline = Outline(page)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "video", "base", "form"} & set(outline.tags)
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on") or name in {"src", "srcset"}]
+    assert all(link.startswith("#") for link in outline.links)
+    assert not re.search(r"https?://|@import|url\(", page)
+
+
+def test_the_page_is_small(page: str) -> None:
+    assert len(page.encode()) < 150_000
+
+
+def test_the_verdict_comes_first_in_a_word_and_a_mark(page: str) -> None:
+    body = page.partition("<body>")[2]
+    assert body.index('<p class="word">Failed</p>') < body.index("<table>")
+    assert MARKS["failed"] in body[: body.index('<p class="word">')]
+
+
+def test_reading_aloud_works(page: str) -> None:
+    outline = Outline(page)
+    assert '<html lang="en">' in page
+    assert outline.tags.count("h1") == 1
+    assert outline.tags.count("caption") == outline.tags.count("table") > 0
+    assert all(scope for tag, name, scope in outline.attributes if tag == "th" and name == "scope")
+    drawn = [values for tag, name, values in outline.attributes if tag == "svg" and name == "role"]
+    assert drawn
+    assert set(drawn) == {"img"}
+    assert page.count('viewBox="') == page.count("<svg") == len(re.findall(r"<svg[^>]*><title>", page))
+
+
+def test_light_dark_narrow_and_printed(page: str) -> None:
+    for query in ("(prefers-color-scheme: dark)", "(max-width: 560px)", "@media print"):
+        assert query in page
+    assert 'name="viewport"' in page
+
+
+def test_not_run_looks_and_reads_unlike_passed(page: str) -> None:
+    for status in ("passed", "failed", "inconclusive", "not_run"):
+        assert f'class="badge is-{status}"><b aria-hidden="true">{MARKS[status]}</b>{WORDS[status]}' in page
+    assert "this check ran on one processor only" in page
+    assert MARKS["passed"] != MARKS["not_run"]
+
+
+def test_limits_intervals_findings_and_overrides_are_shown(page: str) -> None:
+    assert "[4.17, 4.87]" in page
+    assert "≤ 1" in page
+    assert "<code>layer_dropped</code>" in page
+    assert "int8_agreement = 0.95" in page
+    assert page.count("answers are those of the student without layer 3") == 1, "said once, not in the reason as well"
+
+
+def test_times_ratios_memory_and_validity_are_shown(page: str) -> None:
+    for words in (
+        "8.56",
+        "3.3\N{MULTIPLICATION SIGN}",
+        "181.4 MB",
+        "semi",
+        "throttled",
+        "Example Processor",
+        "no padding",
+    ):
+        assert words in page
+
+
+def test_curves_bars_and_points_are_drawn(page: str) -> None:
+    assert page.count("<polyline") == 3 + 1 + 2 + 1, "each term and the sum; a term of zero weight has no curve"
+    assert "Never above zero: labels." in page
+    assert page.count('class="column"') == 7 + 6
+    assert page.count('<g class="mark ') == 4
+
+
+def test_commands_hashes_and_seeds_are_shown(page: str) -> None:
+    for words in (
+        "edgedistill distill mobilebert",
+        "edgedistill check",
+        "da" * 32,
+        "5d" * 32,
+        "7e" * 32,
+        "torch 2.13.0",
+    ):
+        assert words in page
+
+
+def write_hostile(folder: Path) -> Path:
+    write_training(folder)
+    card = reports.read(reports.StudentCard, folder / "student" / STUDENT_CARD)
+    card = card.model_copy(
+        update={
+            "command": f"edgedistill distill {HOSTILE}",
+            "recipe": HOSTILE,
+            "task": TaskCard(name=HOSTILE, kind="single", metric="accuracy"),
+            "scores": {HOSTILE: 1.0},
+            "layer_errors": {HOSTILE: [0.5]},
+            "licence": HOSTILE,
+        }
+    )
+    reports.save(card, folder / "student" / STUDENT_CARD)
+    stage = folder / "stages" / "<b>stage"
+    (folder / "stages" / "01-transfer").rename(stage)
+    log = (stage / "log.jsonl").read_text().replace("feature_map", HOSTILE)
+    (stage / "log.jsonl").write_text(log)
+    artifact = folder / "artifacts" / "<img src=x onerror=alert(1)>"
+    write_artifact(artifact, HOSTILE, HOSTILE, labels=(HOSTILE, '"><svg onload=alert(1)>'))
+    verdict = write_verdict(artifact)
+    bad = rungs(is_failed=True)[1].model_copy(
+        update={
+            "title": HOSTILE,
+            "reason": HOSTILE,
+            "measures": (Measure(name=HOSTILE, value=1.0), Measure(name=f"recall/{HOSTILE}", value=1.0)),
+            "findings": (Finding(name=HOSTILE, message=HOSTILE),),
+        }
+    )
+    hostile = Verdict.model_validate({**verdict.model_dump(), "rungs": (bad,), "overrides": {HOSTILE: 1.0}})
+    reports.save(hostile, artifact / VERDICT)
+    return folder
+
+
+def test_hostile_names_stay_text_in_html(tmp_path: Path) -> None:
+    page = html(gather(write_hostile(tmp_path / "<h1>run")))
+    outline = Outline(page)
+    assert "script" not in outline.tags
+    assert "img" not in outline.tags
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
+    assert "alert" in page, "it is shown, as text"
+    assert page.count("<h1>") == 1
+
+
+def test_hostile_names_stay_text_in_markdown(tmp_path: Path) -> None:
+    text = markdown(gather(write_hostile(tmp_path / "run")))
+    unescaped = re.sub(r"`+[^`]*`+", "", re.sub(r"^    .*$", "", text, flags=re.MULTILINE))
+    assert not re.search(r"(?<!\\)<", unescaped)
+
+
+def test_pages_of_less_than_everything(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "plain" / "a")
+    page = html(gather(tmp_path / "plain"))
+    Outline(page)
+    for words in ("trained elsewhere", "Not checked", "Not on this page", "not timed. Run: edgedistill bench"):
+        assert words in page
+    assert '<section id="training">' not in page
+    write_training(tmp_path / "young")
+    page = html(gather(tmp_path / "young"))
+    Outline(page)
+    assert "No artifact yet" in page
+
+
+def test_markdown_says_the_same(run: Path) -> None:
+    text = markdown(gather(run))
+    for words in (
+        "# sst2: failed",
+        "**✕ Failed.** Of 3 artifacts: 2 passed, 1 failed.",
+        "| mobilebert-sst2-onnx-int8\\_dynamic | ✓ Passed | 0.8842 | 5.17 | 5.5\N{MULTIPLICATION SIGN} |",
+        "○ **The same file on a phone**: not run. no phone was asked",
+        "agreement 0.931, at least 0.98: **beyond its limit**",
+        "**layer\\_dropped**: answers are those",
+        "| 01-transfer | 1875 |",
+        "    edgedistill distill mobilebert",
+    ):
+        assert words in text
+    for line in text.splitlines():
+        if line.startswith("|"):
+            assert line.endswith("|")
