@@ -45,10 +45,11 @@ def write_artifact(folder: Path, **changes: Any) -> Path:
     row = ReferenceRow(row_id="0", text="good film", label=1, teacher=[0.0, 1.0], student=[0.0, 1.0])
     (folder / "reference.jsonl").write_text(json.dumps(row.model_dump(mode="json")) + "\n", encoding="utf-8")
     golden = Golden(
-        text="good film", input_ids=(2, 5, 7, 3), token_type_ids=(0,) * 4, student={"logits": [0.0, 1.0]},
+        text="good\u2028film", input_ids=(2, 5, 7, 3), token_type_ids=(0,) * 4, student={"logits": [0.0, 1.0]},
         artifact={"logits": [0.0, 1.0]}, tolerance={"logits": 1e-4},
     )  # fmt: skip
-    (folder / "golden.jsonl").write_text(json.dumps(golden.model_dump(mode="json")) + "\n", encoding="utf-8")
+    goldens = json.dumps(golden.model_dump(mode="json"), ensure_ascii=False) + "\n"  # U+2028 ends no line of JSON
+    (folder / "golden.jsonl").write_text(goldens, encoding="utf-8")
     tokenizer = write_tokenizer(folder)
     roles = {"model.onnx": "model", "labels.txt": "labels", "golden.jsonl": "golden", "reference.jsonl": "reference",
              "tokenizer.json": "tokenizer"}  # fmt: skip

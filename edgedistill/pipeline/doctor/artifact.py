@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from edgedistill import files, reports
-from edgedistill.artifacts import GOLDENS, LABELS, MANIFEST, Golden, Manifest, read_manifest
+from edgedistill.artifacts import GOLDENS, LABELS, MANIFEST, Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import EdgeDistillError
+from edgedistill.gate.case import read_goldens
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
 from edgedistill.reports import BENCH, VERDICT, Verdict
@@ -86,21 +84,19 @@ def _labels(folder: Path, manifest: Manifest) -> Sign:
         return ok("labels", "the model has none")
     if not path.is_file():
         return broken("labels", f"no {LABELS}; an app cannot name its answers. Export it again.")
-    found = tuple(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    found = tuple(path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n"))
     if found != manifest.labels:
         return broken("labels", f"{LABELS} says {', '.join(found)}; the manifest says {', '.join(manifest.labels)}.")
     return ok("labels", ", ".join(found[:8]) + (", ..." if len(found) > 8 else ""))
 
 
 def _goldens(folder: Path, manifest: Manifest) -> Sign:
-    path = folder / GOLDENS
-    if not path.is_file():
+    if not (folder / GOLDENS).is_file():
         return broken("goldens", f"no {GOLDENS}; a phone has nothing to test itself with. Export it again.")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [Golden.model_validate(json.loads(line)) for line in lines]
-    except (ValueError, ValidationError) as error:
-        return broken("goldens", f"cannot read {GOLDENS}: {error}")
+        rows = read_goldens(folder)
+    except EdgeDistillError as error:
+        return broken("goldens", str(error))
     highest = max((token for row in rows for token in row.input_ids), default=-1)
     if highest < 0 or highest >= manifest.tokenizer.vocab_size:
         return broken("goldens", f"{len(rows)} goldens, highest token id {highest}: not made with this vocabulary.")

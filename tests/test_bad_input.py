@@ -1,0 +1,212 @@
+"""Every mistake a user can make, through the real verbs: one message, the right code, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from safetensors.numpy import load_file, save_file
+
+from edgedistill.cli.verbs import edgedistill
+from tests.made import write_artifact
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(edgedistill, [str(argument) for argument in arguments], prog_name="edgedistill")
+
+
+def refused(result: Result, *messages: str, code: int = 2) -> None:
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    for message in messages:
+        assert message in result.stderr
+
+
+@pytest.fixture
+def model(tiny_bert: Path, tmp_path: Path) -> Path:
+    """A checkpoint of one's own to harm."""
+    return Path(shutil.copytree(tiny_bert, tmp_path / "model"))
+
+
+def changed(model: Path, **changes: Any) -> Path:
+    path = model / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    return model
+
+
+class TestCheckpoints:
+    """What `export` is given; `distill --teacher` reads by the same function."""
+
+    def refuse(self, model: Path, *messages: str) -> None:
+        out = model.parent / "artifact"
+        refused(call("export", model, "--out", out), *messages)
+        assert not out.exists()
+        assert not [name for name in os.listdir(model.parent) if name.endswith((".part", ".old"))]
+
+    def test_that_are_not_there(self, tmp_path: Path) -> None:
+        self.refuse(tmp_path / "nowhere", "nowhere")
+
+    def test_that_are_a_file(self, model: Path) -> None:
+        self.refuse(model / "config.json", "config.json")
+
+    def test_that_are_an_empty_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        self.refuse(tmp_path / "empty", "empty")
+
+    def test_that_are_cut_short(self, model: Path) -> None:
+        path = model / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-100])
+        self.refuse(model, "model.safetensors")
+
+    def test_that_are_nonsense(self, model: Path) -> None:
+        (model / "model.safetensors").write_bytes(b"nonsense" * 100)
+        self.refuse(model, "model.safetensors")
+
+    def test_that_are_pickled(self, model: Path) -> None:
+        (model / "model.safetensors").rename(model / "pytorch_model.bin")
+        self.refuse(model, "safetensors")
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_that_hold_no_numbers(self, model: Path, value: float) -> None:
+        tensors = load_file(model / "model.safetensors")
+        name = next(iter(tensors))
+        tensors[name] = np.full_like(tensors[name], value)
+        save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+        self.refuse(model, name)
+
+    def test_that_have_no_tokenizer(self, model: Path) -> None:
+        for path in [*model.glob("tokenizer*"), *model.glob("vocab*")]:
+            path.unlink()
+        self.refuse(model, "tokenizer")
+
+    def test_that_have_a_broken_config(self, model: Path) -> None:
+        (model / "config.json").write_text("{", encoding="utf-8")
+        self.refuse(model, "config.json")
+
+    def test_that_are_of_a_family_nobody_knows(self, model: Path) -> None:
+        self.refuse(changed(model, model_type="not-a-model", architectures=["NotAModel"]), "not-a-model")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--target", "onxx"], "no target named 'onxx'. Did you mean 'onnx'?"),
+        (["--scheme", "int9"], "no scheme named 'int9'"),
+        (["--set", "opsett=17"], "unknown key 'opsett'"),
+        (["--set", "opset"], "--set takes key=value, not 'opset'"),
+        (["--set", "max_length=9999"], "max_length"),
+        (["--length", "3"], "lengths must rise from at least 8"),
+        (["--config", "nowhere.yaml"], "no file 'nowhere.yaml'"),
+        (["--task", "sst3"], "Did you mean 'sst2'?"),
+    ],
+)
+def test_wrong_export_options(tiny_bert: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(call("export", tiny_bert, "--out", tmp_path / "artifact", *options), message)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_export_over_something_else(tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    refused(call("export", tiny_bert, "--out", tmp_path), "already exists", "--overwrite")
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("verb", ["check", "bench", "package"])
+class TestArtifacts:
+    def call(self, verb: str, folder: Path) -> Result:
+        return call(verb, folder, *(["--out", folder.parent / "dist"] if verb == "package" else []))
+
+    def test_that_are_not_there(self, verb: str, tmp_path: Path) -> None:
+        refused(self.call(verb, tmp_path / "nowhere"), "is no artifact", "edgedistill export STUDENT")
+
+    def test_that_are_a_file(self, verb: str, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        refused(self.call(verb, tmp_path / "file"), "is no artifact")
+
+    def test_that_have_a_broken_manifest(self, verb: str, tmp_path: Path) -> None:
+        folder = write_artifact(tmp_path / "artifact")
+        (folder / "manifest.json").write_text("{", encoding="utf-8")
+        refused(self.call(verb, folder), "manifest.json", "Export it again")
+
+    def test_that_come_from_another_version(self, verb: str, tmp_path: Path) -> None:
+        folder = write_artifact(tmp_path / "artifact")
+        (folder / "manifest.json").write_text('{"schema_version": 99}', encoding="utf-8")
+        refused(self.call(verb, folder), "schema version 99")
+
+
+def test_an_unknown_tolerance(tmp_path: Path) -> None:
+    folder = write_artifact(tmp_path / "artifact")
+    refused(call("check", folder, "--set", "int8_agreemnt=0.9"), "Did you mean 'int8_agreement'?")
+    refused(call("check", folder, "--set", "int8_agreement=much"), "a number is needed, not 'much'")
+    assert not (folder / "parity.json").exists()
+
+
+def test_a_report_of_nothing(tmp_path: Path) -> None:
+    refused(call("report", tmp_path / "nowhere"), "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["mobilbert"], "Did you mean 'mobilebert'?"),
+        (["finetune", "--task", "sst3"], "Did you mean 'sst2'?"),
+        (["finetune", "--task", "nowhere.yaml"], "no file 'nowhere.yaml'"),
+        (["finetune", "--data", "nowhere"], "nowhere"),
+        (["finetune", "--config", "nowhere.yaml"], "no file 'nowhere.yaml'"),
+        (["finetune", "--set", "optim.learning_rate=1"], "unknown key 'optim.learning_rate'"),
+        (["finetune", "--set", "optim.lr=0"], "optim.lr"),
+        (["mobilebert"], "teacher"),
+        (["mobilebert", "--teacher", "nowhere"], "nowhere"),
+        (["finetune", "--student", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_distill_options(
+    tiny_bert: Path,
+    tiny_task_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe, *rest = options
+    given = ["--task", str(tiny_task_dir / "task.yaml"), "--data", str(tiny_task_dir)]
+    if recipe == "finetune" and "--student" not in rest:
+        given += ["--student", str(tiny_bert)]
+    refused(call("distill", recipe, *given, "--out", "run", *rest), message)
+    assert not (tmp_path / "run" / "student").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "messages"),
+    [
+        ('{"sentence": "good film"', ["train.jsonl", "65"]),
+        ('{"text": "good film", "label": 1}', ["train.jsonl", "sentence"]),
+        ('{"sentence": "good film", "label": 7}', ["train.jsonl", "65", "7"]),
+        ('{"sentence": "good film"}', ["train.jsonl", "label"]),
+        ('{"sentence": 5, "label": 1}', ["train.jsonl", "65", "sentence"]),
+    ],
+)
+def test_a_bad_row_is_named_by_file_row_and_column(
+    tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path, line: str, messages: list[str]
+) -> None:
+    data = Path(shutil.copytree(tiny_task_dir, tmp_path / "data"))
+    with (data / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    given = ["--student", tiny_bert, "--task", data / "task.yaml", "--data", data, "--out", tmp_path / "run"]
+    refused(call("distill", "finetune", *given), *messages)
+    assert not (tmp_path / "run" / "student").exists()
+
+
+def test_distilling_over_something_else(tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    given = ["--student", tiny_bert, "--task", tiny_task_dir / "task.yaml", "--data", tiny_task_dir]
+    refused(call("distill", "finetune", *given, "--out", tmp_path), "already exists")
+    assert os.listdir(tmp_path) == ["mine"]
