@@ -14,6 +14,7 @@ from edgedistill.data.readers import class_names
 from edgedistill.data.table import Table
 from edgedistill.data.tasks import PARQUET, HubSource, Split, Task
 from edgedistill.errors import DataError
+from edgedistill.progress import say
 
 
 class HubTables:
@@ -61,6 +62,7 @@ class HubTables:
         from datasets import load_dataset
         from huggingface_hub.errors import OfflineModeIsEnabled
 
+        say(f"loading {self.name} from the Hugging Face Hub or its cache")
         try:
             if self._hub.revision == PARQUET:
                 return load_dataset(self._hub.path, data_files=self._parquet_files(), revision=PARQUET)

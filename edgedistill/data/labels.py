@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from edgedistill.data.table import LABEL_ALIASES, Row, Source, Table, column_of, find_column
@@ -60,7 +61,7 @@ def label_names(task: Task, source: Source) -> tuple[str, ...]:
         column = column_of(task, table, task.label, LABEL_ALIASES)
         if column in table.class_names:
             return table.class_names[column]
-        names += _new_names(table, column, names)
+        names += _new_names(task, table, column, names)
     if len(names) < 2:
         raise DataError(
             f"{source.name}: task '{task.name}' needs two classes or more; its labels are {names}. "
@@ -109,9 +110,11 @@ def _is_unlabelled(task: Task, table: Table) -> bool:
     )
 
 
-def _new_names(table: Table, column: str, known: Sequence[str]) -> list[str]:
+def _new_names(task: Task, table: Table, column: str, known: Sequence[str]) -> list[str]:
     """Names of the classes in a column, those already known left out."""
-    found = {_name(value) for value in _flat(row.get(column) for _, row in table.rows) if value not in _WITHHELD}
+    cells = [row.get(column) for _, row in table.rows]
+    values = chain.from_iterable(_listed(cell) for cell in cells) if task.kind == "tokens" else cells
+    found = {_name(value) for value in values if value not in _WITHHELD}
     if len(found) > _MOST_CLASSES:
         raise DataError(
             f"{table.origin}, column '{column}' holds {len(found)} different values, so it is no class label. "
@@ -127,12 +130,10 @@ def _new_names(table: Table, column: str, known: Sequence[str]) -> list[str]:
     return sorted(new, key=int)
 
 
-def _flat(values: Iterable[Any]) -> Iterable[Any]:
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
+def _listed(cell: Any) -> list[Any]:
+    """The tags in a cell: a list of them, or a text with blanks between them; none in anything else."""
+    tags = cell.split() if isinstance(cell, str) else cell
+    return tags if isinstance(tags, list) else []
 
 
 def _name(value: Any) -> str:

@@ -18,6 +18,7 @@ from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.ragged import Indices, Ragged
 from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
+from edgedistill.data.table import values
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import CUT, IGNORED, rows_sha256, same_tokens, tokenised
 from edgedistill.errors import DataError
@@ -137,17 +138,17 @@ class Rows:
     @cached_property
     def row_ids(self) -> list[str]:
         """Stable id of each row, `<split>-<n>`."""
-        return list(self._dataset["row_id"])
+        return values(self._dataset, "row_id")
 
     @property
     def texts(self) -> list[str]:
         """First text of each row."""
-        return list(self._dataset["text"])
+        return values(self._dataset, "text")
 
     @property
     def pairs(self) -> list[str | None]:
         """Second text of each row, None for a single text."""
-        return list(self._dataset["text_pair"])
+        return values(self._dataset, "text_pair")
 
     @property
     def labels(self) -> list[Any] | None:
@@ -161,8 +162,8 @@ class Rows:
         if isinstance(self._targets, Ragged):
             return self._targets.lists()
         if self._kind == "span":
-            return [list(label["text"]) for label in self._dataset["label"]]
-        return list(self._dataset["label"])
+            return [list(label["text"]) for label in values(self._dataset, "label")]
+        return values(self._dataset, "label")
 
     @property
     def lengths(self) -> Indices:
@@ -205,7 +206,7 @@ def _targets(dataset: Dataset, tokens: Dataset, kind: Kind | None) -> Ragged | n
         return Ragged.from_arrow(tokens.data.column("target"))
     if kind == "span":
         return Ragged.from_arrow(tokens.data.column("target")).values.astype(np.int64).reshape(-1, 2)
-    return np.asarray(dataset["label"], dtype=np.float32 if kind == "regression" else np.int64)
+    return np.asarray(values(dataset, "label"), dtype=np.float32 if kind == "regression" else np.int64)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.labels import has_labels
-from edgedistill.data.table import Source
+from edgedistill.data.table import Source, values
 from edgedistill.data.tasks import Split, Task
 from edgedistill.errors import DataError
 
@@ -42,7 +42,7 @@ def carved(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
     """
     order = np.random.default_rng([seed, 0xDE7]).permutation(len(train))
     if task.kind in {"single", "pair"}:
-        labels = np.asarray(train["label"])[order]
+        labels = np.asarray(values(train, "label"))[order]
         order = order[np.argsort(labels, kind="stable")]
         _, firsts = np.unique(np.sort(labels), return_index=True)
         order = np.delete(order, firsts)
@@ -61,7 +61,7 @@ def carved(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
 def refuse_one_class(task: Task, train: Dataset, names: tuple[str, ...], origin: str) -> None:
     """Raise `DataError` when every training row has the same label."""
     if task.kind in {"single", "pair"}:
-        found = set(train["label"])
+        found = set(values(train, "label"))
         if len(found) < 2:
             raise DataError(
                 f"{origin}: all {len(train)} training rows of task '{task.name}' have the label "

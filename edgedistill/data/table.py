@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgedistill.data.tasks import TASKS, Split, Task
 from edgedistill.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 TEXT_ALIASES = ("text", "sentence", "utterance", "query")
 LABEL_ALIASES = ("intent", "coarse", "category", "label_text", "label")
@@ -90,3 +93,8 @@ def column_of(task: Task, table: Table, column: str, aliases: Collection[str]) -
 def wanted_columns(task: Task) -> frozenset[str]:
     """Every column that could be read for a task."""
     return frozenset({*task.text, task.label, *TEXT_ALIASES, *LABEL_ALIASES})
+
+
+def values(dataset: Dataset, column: str) -> list[Any]:
+    """A column of a `datasets.Dataset` as a list, read in one piece: iterating over it goes row by row."""
+    return list(dataset[column][:])

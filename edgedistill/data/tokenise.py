@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 
 from edgedistill.data.tasks import Kind
+from edgedistill.errors import StorageError
 from edgedistill.files import storage_errors
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def rows_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     columns = [name for name in ("row_id", "text", "text_pair", "label", "words") if name in dataset.column_names]
     for batch in dataset.select_columns(columns).iter(batch_size=1000):
-        for values in zip(*(batch[name] for name in columns), strict=True):
-            digest.update(json.dumps(values, ensure_ascii=True).encode() + b"\n")
+        for row in zip(*(batch[name] for name in columns), strict=True):
+            digest.update(json.dumps(row).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -83,7 +84,7 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
         ).encode()
     ).hexdigest()
     cache = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill"
-    with storage_errors(cache), _quiet():
+    with _cache_errors(cache), _quiet():
         cache.mkdir(parents=True, exist_ok=True)
         return dataset.map(
             _Tokenise(tokenizer, kind, max_length),
@@ -154,6 +155,15 @@ class _Tokenise:
             result.append(tags[word] if tags and word != previous else IGNORED)
             previous = word
         return result
+
+
+@contextmanager
+def _cache_errors(cache: Path) -> Iterator[None]:
+    try:
+        with storage_errors(cache):
+            yield
+    except StorageError as error:
+        raise StorageError(f"{error} Tokenised rows are kept where HF_DATASETS_CACHE or HF_HOME says.") from error
 
 
 @contextmanager
