@@ -26,7 +26,7 @@ FAMILIES = {
     "mobilebert, separate keys": transformers.MobileBertConfig(
         **MOBILE, use_bottleneck_attention=True, key_query_shared_bottleneck=False
     ),
-    "mobilebert, no bottleneck": transformers.MobileBertConfig(**{**BERT}, embedding_size=8, use_bottleneck=False),
+    "mobilebert, no bottleneck": transformers.MobileBertConfig(**BERT, embedding_size=8, use_bottleneck=False),
     "mobilebert, no trigrams": transformers.MobileBertConfig(**MOBILE, trigram_input=False),
 }
 HEADS = {
