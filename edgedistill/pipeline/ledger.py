@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,16 +68,25 @@ class Ledger:
                 "Pass --overwrite to make it again, or choose another --out."
             )
 
-    def begin(self, step: str, key: str) -> None:
-        """Note that the step is under way."""
+    @contextmanager
+    def begun(self, step: str, key: str) -> Iterator[None]:
+        """Note that the step is under way; take the note back when its output turned out to be taken."""
+        former = self._steps.get(step)
         self._put(step, Entry(key=key))
+        try:
+            yield
+        except StorageError:
+            self._put(step, former)
+            raise
 
     def finish(self, step: str, key: str, result: str, seconds: float) -> None:
         """Note what the step made."""
         self._put(step, Entry(key=key, result=result, seconds=round(seconds, 2)))
 
-    def _put(self, step: str, entry: Entry) -> None:
-        self._steps[step] = entry
+    def _put(self, step: str, entry: Entry | None) -> None:
+        self._steps.pop(step, None)
+        if entry:
+            self._steps[step] = entry
         reports.save(_Entries(steps=self._steps), self._path)
 
 

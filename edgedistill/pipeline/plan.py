@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from edgedistill import plugins, resources
 from edgedistill.config import Settings, build, read_yaml, with_settings
@@ -104,17 +104,9 @@ class Road(Settings):
     report: bool = True
     """Whether to write the page."""
 
-    @model_validator(mode="after")
-    def _artifacts_are_distinct(self) -> Road:
-        names = [self.artifact_name(step) for step in self.exports]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two exports would be called '{name}': give one a name of its own")
-        return self
-
     def artifact_name(self, step: ExportStep) -> str:
         """Folder name of an export."""
-        return step.name or f"{self.distill.recipe}-{Path(self.task).stem}-{step.target}-{step.scheme}"
+        return step.name or f"{self.distill.recipe}-{find_task(self.task).name}-{step.target}-{step.scheme}"
 
 
 def load_road(given: Path | str, out: Path | None = None, settings: Sequence[str] = ()) -> Road:
@@ -174,6 +166,10 @@ def _check_steps(road: Road, origin: str) -> None:
     elif road.teacher and road.teacher.settings:
         raise ConfigError(f"{origin}: teacher.settings are of no use without teacher.finetune: true.")
     read_tolerances(road.check.assignments)
+    names = [road.artifact_name(step) for step in road.exports]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            raise ConfigError(f"{origin}: two exports would be called '{name}'. Give one of them a name of its own.")
     for number, step in enumerate(road.exports):
         _check_export(step, f"{origin}: exports.{number}")
 

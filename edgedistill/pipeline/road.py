@@ -100,9 +100,9 @@ class _Walk:
             self.ledger.refuse_other(name, key)
         is_begun = self.ledger.is_begun(name, key)
         say(f"{name}: {'going on' if is_begun else 'starting'}")
-        self.ledger.begin(name, key)
         started = time.monotonic()
-        work(is_begun)
+        with self.ledger.begun(name, key):
+            work(is_begun)
         seconds = time.monotonic() - started
         self.ledger.finish(name, key, identity(), seconds)
         self.steps.append(StepResult(name=name, status="done", seconds=round(seconds, 2), output=str(output)))
@@ -150,7 +150,7 @@ def run(
 
 def _planned(road: Road) -> list[StepResult]:
     names = ["teacher"] if road.teacher and road.teacher.finetune else []
-    names += [f"distill {road.distill.recipe}"]
+    names += ["distill"]
     artifacts = [road.artifact_name(step) for step in road.exports]
     names += [f"{verb} {name}" for name in artifacts for verb in ("export", "check")]
     names += ["bench"] if road.bench and artifacts else []

@@ -203,6 +203,15 @@ def test_an_interrupted_training_goes_on(steps: Steps, road: Path, tmp_path: Pat
     assert steps.calls[0][1]["overwrite"] is False
 
 
+def test_an_output_that_was_taken_is_not_taken_for_begun(steps: Steps, road: Path, tmp_path: Path) -> None:
+    steps.errors["distill mobilebert"] = StorageError("already exists")
+    (tmp_path / "out" / "mobilebert").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="already exists"):
+            run(road)
+        assert steps.calls[-1][1]["resume"] is False
+
+
 def test_other_settings_do_not_replace_a_student_unasked(steps: Steps, road: Path, tmp_path: Path) -> None:
     run(road)
     steps.calls.clear()
@@ -248,10 +257,10 @@ def test_set_and_out_change_the_road(steps: Steps, road: Path, tmp_path: Path) -
 
 def test_dry_run_lists_the_steps_and_writes_nothing(steps: Steps, road: Path, tmp_path: Path) -> None:
     result = run(road, dry_run=True)
-    assert set(by_status(result).values()) == {"planned"}
-    assert [step.name for step in result.steps] == ["teacher", *WHOLE[1:]]
-    assert steps.names() == []
     assert not (tmp_path / "out").exists()
+    assert set(by_status(result).values()) == {"planned"}
+    assert [step.name for step in result.steps] == ["teacher", "distill", *WHOLE[2:]]
+    assert [step.name for step in run(road).steps] == [step.name for step in result.steps]
 
 
 @pytest.mark.parametrize(
