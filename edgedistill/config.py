@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from edgedistill.errors import ConfigError
@@ -28,6 +28,18 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, values: Any) -> Any:
+        """What is left out below a key keeps this model's own default, not the inner model's."""
+        if not isinstance(values, Mapping):
+            return values
+        merged = dict(values)
+        for name, field in cls.model_fields.items():
+            if isinstance(field.default, BaseModel) and isinstance(merged.get(name), Mapping):
+                merged[name] = _merged(field.default.model_dump(), merged[name])
+        return merged
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -110,6 +122,15 @@ def with_settings(values: Mapping[str, Any], assignments: Iterable[str]) -> dict
                 raise ConfigError(f"--set {key}: '{parent}' is a single value and has nothing below it.")
         place[last] = parse_yaml(text, f"--set {key}")
     return result
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, Mapping) and isinstance(under.get(key), Mapping)
+    }
+    return {**under, **over, **both}
 
 
 def _copied(values: Mapping[str, Any]) -> dict[str, Any]:

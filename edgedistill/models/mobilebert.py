@@ -40,7 +40,8 @@ class Shape:
         intra: width inside a block; None: 3/16 of the teacher's width (72 for 384), a multiple of its heads.
         ffn: width of the feed-forward networks; None: the teacher's width, as in the paper.
         num_ffn: feed-forward networks per block.
-        embedding: width of the word embeddings.
+        embedding: width of the word embeddings; None: 128, the teacher's width where that is less, or a MobileBERT
+            teacher's own.
         norm: "no_norm", a multiplication and an addition, or "layer_norm".
         activation: of the feed-forward networks.
     """
@@ -49,7 +50,7 @@ class Shape:
     intra: int | None = None
     ffn: int | None = None
     num_ffn: int = 2
-    embedding: int = 128
+    embedding: int | None = None
     norm: Literal["no_norm", "layer_norm"] = "no_norm"
     activation: Literal["relu", "gelu"] = "relu"
 
@@ -96,9 +97,11 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
     if intra % heads:
         near = heads * max(1, round(intra / heads))
         raise ConfigError(f"intra_size: {intra} cannot be cut into the teacher's {heads} heads. Try {near}.")
-    if shape.embedding > width:
+    own = given.embedding_size if given.model_type == "mobilebert" else min(128, width)
+    embedding = shape.embedding or int(own)
+    if embedding > width:
         raise ConfigError(
-            f"embedding_size: {shape.embedding} is wider than the teacher's {width} features; set at most {width}."
+            f"embedding_size: {embedding} is wider than the teacher's {width} features; set at most {width}."
         )
     config = MobileBertConfig(
         vocab_size=given.vocab_size,
@@ -113,7 +116,7 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
         max_position_embeddings=longest_input(teacher),
         type_vocab_size=max(2, int(getattr(given, "type_vocab_size", 0) or 0)),
         pad_token_id=given.pad_token_id or 0,
-        embedding_size=shape.embedding,
+        embedding_size=embedding,
         intra_bottleneck_size=intra,
         num_feedforward_networks=shape.num_ffn,
         normalization_type=shape.norm,

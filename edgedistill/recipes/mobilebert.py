@@ -73,8 +73,9 @@ class Config(RecipeConfig):
     """Width of the feed-forward networks; none: the teacher's width, as in the paper."""
     num_ffn: int = Field(default=2, gt=0)
     """Feed-forward networks per block (the paper's MobileBERT has 4, its tiny one 2)."""
-    embedding_size: int = Field(default=128, gt=0)
-    """Width of the word embeddings, at most the teacher's."""
+    embedding_size: int | None = Field(default=None, gt=0)
+    """Width of the word embeddings; none: the paper's 128, the teacher's width where that is less, or a MobileBERT
+    teacher's own."""
     norm: Literal["no_norm", "layer_norm"] = "no_norm"
     """no_norm is a multiplication and an addition: fast on phones (section 3.3)."""
     activation: Literal["relu", "gelu"] = "relu"

@@ -1,0 +1,120 @@
+"""Recipes cooked small: the tiny teacher, a tiny task, a few steps of each stage."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgedistill import plugins
+from edgedistill.config import build
+from edgedistill.data.rows import TaskData, load_task_data
+from edgedistill.data.tasks import Task, find_task
+from edgedistill.models.loading import load
+from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.training.loop import fit
+from edgedistill.training.stage import OptimConfig
+from edgedistill.training.teachers import OnlineTeacher
+from tests.support import BAD, GOOD, NOUNS, save_checkpoint, tiny_model, write_jsonl
+
+STEPS = 8
+KEPT = ("stage", "step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
+
+
+def write_even_task(folder: Path, rows: int = 64) -> Path:
+    """A two-class task whose texts all have 7 tokens, so that a mean over rows is a mean over tokens."""
+    for seed, (split, count) in enumerate((("train", rows), ("validation", 16), ("test", 16))):
+        choose = random.Random(seed)
+        made = []
+        for number in range(count):
+            words = (choose.choice(("the", "this", "that")), choose.choice(NOUNS), choose.choice(("is", "was")))
+            adjective = choose.choice(GOOD if number % 2 else BAD)
+            text = " ".join((*words, choose.choice(("very", "quite")), adjective))
+            made.append({"sentence": text, "label": number % 2})
+        write_jsonl(folder / f"{split}.jsonl", made)
+    return folder
+
+
+def ingredients(
+    folder: Path,
+    task: Task | None = None,
+    data_dir: Path | None = None,
+    head: str = "sequence",
+    corpus: Path | None = None,
+    **model: Any,
+) -> Ingredients:
+    """A tiny teacher, its task and a checkpoint to start from (the teacher's)."""
+    teacher = load(save_checkpoint(folder / "teacher", tiny_model(head=head, **model)))
+    data: TaskData = load_task_data(
+        task or find_task("sst2"),
+        data_dir or write_even_task(folder / "data"),
+        teacher.tokenizer,
+        teacher_tokenizer=teacher.tokenizer,
+        max_length=32,
+        seed=0,
+        corpus=corpus,
+    )
+    return Ingredients(data=data, teacher=OnlineTeacher(teacher), start=teacher.path)
+
+
+def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any) -> RecipeConfig:
+    """A recipe's defaults, with every stage cut to a few fp32 steps."""
+    module = plugins.load("recipes", name)
+    cfg: RecipeConfig = build(module.Config, {"max_length": 32, **(settings or {})}, name)
+    small = {"max_steps": STEPS, "batch_size": 8, "mixed_precision": "no", **optim}
+    stages = {key: value for key, value in cfg if isinstance(value, OptimConfig)}
+    return cfg.model_copy(update={key: value.model_copy(update=small) for key, value in stages.items()})
+
+
+def cook(
+    name: str,
+    cfg: RecipeConfig,
+    given: Ingredients,
+    folder: Path,
+    after_build: Callable[[torch.nn.Module], None] | None = None,
+    on_step: Callable[[str, torch.nn.Module], None] | None = None,
+) -> tuple[torch.nn.Module, list[dict[str, Any]]]:
+    """Run every stage; the student and what the stages logged.
+
+    Args:
+        name: of the recipe.
+        cfg: its settings.
+        given: what it cooks with.
+        folder: the stages' folders; finished ones are restored.
+        after_build: told the student before the first stage.
+        on_step: told the stage's name and model before every forward pass; may raise.
+    """
+    module = plugins.load("recipes", name)
+    if not module.NEEDS_TEACHER:
+        given = Ingredients(data=given.data, teacher=None, start=given.start)
+    else:
+        given = Ingredients(data=given.data, teacher=given.teacher, start=None)
+    torch.manual_seed(0)
+    student = module.build_student(cfg, given)
+    if after_build is not None:
+        after_build(student)
+    lines = []
+    for number, stage in enumerate(module.stages(cfg, given, student), start=1):
+        slot = folder / f"{number:02d}-{stage.name}"
+        if on_step is not None:
+            stage = _watched(stage, on_step)
+        fit(stage, slot, seed=0)
+        logged = [json.loads(text) for text in (slot / "log.jsonl").read_text().splitlines()]
+        lines += [{key: line[key] for key in KEPT} for line in logged]
+    return student, lines
+
+
+def _watched(stage: Any, on_step: Callable[[str, torch.nn.Module], None]) -> Any:
+    from dataclasses import replace
+
+    step = stage.step
+
+    def watched(batch: Any) -> Any:
+        on_step(stage.name, stage.model)
+        return step(batch)
+
+    return replace(stage, step=watched)
