@@ -161,14 +161,15 @@ def _curve(trace: Trace, index: int, x: Scale, y: Scale, edge: float, label_y: f
 
 
 def layer_bars(name: str, values: Sequence[float]) -> Markup:
-    """One bar per layer, embedding output first, each with its value."""
+    """One bar per layer with its value. Layer 0 is the embedding output, which has no attention."""
+    first = first_layer(name)
     step, height, top, bottom = 46.0, 170.0, 20.0, 24.0
     width = max(240.0, step * len(values) + 20)
     highest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     y = svg.linear(0.0, highest or 1.0, height - bottom, top)
     parts = [svg.line(6, height - bottom, width - 6, height - bottom, "base")]
-    for layer, value in enumerate(values):
-        left = 14 + layer * step
+    for layer, value in enumerate(values, start=first):
+        left = 14 + (layer - first) * step
         if math.isfinite(value):
             roof = y(abs(value))
             bar = tag(
@@ -183,6 +184,11 @@ def layer_bars(name: str, values: Sequence[float]) -> Markup:
             parts += [bar, svg.text(left + (step - 14) / 2, roof - 5, numbers.number(value), "value", "middle")]
         parts.append(svg.text(left + (step - 14) / 2, height - 7, str(layer), "tick", "middle"))
     return svg.drawing(width, height, f"{name} of every layer", parts, "bars", is_scaled=False)
+
+
+def first_layer(name: str) -> int:
+    """Number of the first of an error's values: attentions begin at layer 1, hidden states at the embedding output."""
+    return 1 if name.startswith("attention") else 0
 
 
 def _threads(count: int) -> str:

@@ -57,7 +57,7 @@ def gather(folder: Path) -> Content:
         layer_errors={name: tuple(values) for name, values in card.layer_errors.items()} if card else {},
         artifacts=artifacts,
         benches=benches,
-        plot=timings.plot(artifacts, benches, training),
+        plot=timings.plot(artifacts, benches),
         commands=_commands(folder, card, manifests, verdicts, bench_reports),
         missing=tuple(dict.fromkeys(missing)),
     )
@@ -155,7 +155,7 @@ def _artifact(
         files=states,
         manifest_sha256=sha256,
         kept_float=manifest.quantization.kept_float if manifest.quantization else {},
-        score=scores.artifact_score(verdict, manifest.task.metric) if verdict and is_current else None,
+        score=scores.score_of("artifact", verdict.rungs, manifest.task.metric) if verdict and is_current else None,
         rungs=verdict.rungs if verdict and is_current else (),
         overrides=verdict.overrides if verdict and is_current else {},
         rows=max((rung.rows for rung in verdict.rungs), default=0) if verdict and is_current else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from edgedistill.pages import numbers
+from edgedistill.pages import charts, numbers
 from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, StageContent, Training
 from edgedistill.pages.highlights import reason_of, tiles, timing_of
 from edgedistill.reports import Measure, Rung
@@ -164,9 +164,11 @@ def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:
 
 
 def _layers(errors: dict[str, tuple[float, ...]]) -> list[str]:
-    deepest = max(map(len, errors.values()))
-    rows = [(name, *map(numbers.number, values), *[""] * (deepest - len(values))) for name, values in errors.items()]
-    return _table(("Error", *map(str, range(deepest))), rows, right=1)
+    lines = [
+        f"- {_safe(name)}, from layer {charts.first_layer(name)}: {', '.join(map(numbers.number, values))}"
+        for name, values in errors.items()
+    ]
+    return ["Lower is closer; layer 0 is the embedding output.", "", *lines]
 
 
 def _again(content: Content) -> list[str]:

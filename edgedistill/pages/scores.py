@@ -1,10 +1,13 @@
-"""Which of a verdict's numbers is the artifact's task metric."""
+"""Which of a verdict's numbers are the task metric of the artifact, its student and its teacher."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from edgedistill.data.tasks import Metric
 from edgedistill.pages.content import Score
-from edgedistill.reports import Verdict
+from edgedistill.reports import Rung
 
 _METRIC_NAMES: dict[Metric, str] = {
     "accuracy": "accuracy",
@@ -17,11 +20,13 @@ _METRIC_NAMES: dict[Metric, str] = {
 }
 
 
-def artifact_score(verdict: Verdict, metric: Metric | None) -> Score | None:
-    """The artifact's own score on the judged split, from the first rung that measured it."""
+def score_of(
+    who: Literal["artifact", "student", "teacher"], rungs: Sequence[Rung], metric: Metric | None
+) -> Score | None:
+    """A model's own score on the judged split, from the first rung that measured it."""
     if metric is None:
         return None
-    for measure in (measure for rung in verdict.rungs for measure in rung.measures):
-        if measure.name == f"artifact_{metric}" and measure.value is not None:
+    for measure in (measure for rung in rungs for measure in rung.measures):
+        if measure.name == f"{who}_{metric}" and measure.value is not None:
             return Score(name=_METRIC_NAMES[metric], value=measure.value, low=measure.low, high=measure.high)
     return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Literal
 
+from edgedistill.pages import scores
 from edgedistill.pages.content import (
     ArtifactContent,
     ArtifactStatus,
@@ -12,7 +14,6 @@ from edgedistill.pages.content import (
     Plot,
     Point,
     TimingContent,
-    Training,
 )
 from edgedistill.reports import BenchReport, BenchRow
 
@@ -75,9 +76,7 @@ def _reference(row: BenchRow, rows: Sequence[BenchRow], artifact: ArtifactConten
     return beside[0] if len(beside) == 1 else None
 
 
-def plot(
-    artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent], training: Training | None
-) -> Plot | None:
+def plot(artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent]) -> Plot | None:
     """Accuracy over latency for everything that has both; none when nothing has.
 
     All points are of one length and one thread count (128 tokens and one thread where they were timed), and of
@@ -102,7 +101,7 @@ def plot(
             absent.append(f"{artifact.name}: not timed at {shape[0]} tokens on {shape[1]} thread")
         else:
             points.append(_point(row, label, artifact.score.value, artifact.status))
-    student = training.scores.get("student") if training else None
+    student, teacher = (_beside(who, metric, artifacts) for who in ("student", "teacher"))
     if PYTORCH in rows and student is not None:
         points.append(_point(rows[PYTORCH], PYTORCH, student, None))
     if not points:
@@ -111,10 +110,17 @@ def plot(
         metric=metric,
         length=shape[0],
         threads=shape[1],
-        teacher=training.scores.get("teacher") if training else None,
+        teacher=teacher,
         points=tuple(points),
         absent=tuple(absent),
     )
+
+
+def _beside(who: Literal["student", "teacher"], metric: str, artifacts: Sequence[ArtifactContent]) -> float | None:
+    """The score the gate found for the model behind the artifacts; none where they have several such models."""
+    found = [scores.score_of(who, artifact.rungs, artifact.task.metric) for artifact in artifacts]
+    values = {score.value for score in found if score and score.name == metric}
+    return values.pop() if len(values) == 1 else None
 
 
 def short_names(artifacts: Sequence[ArtifactContent]) -> list[str]:

@@ -82,6 +82,11 @@ def test_bars_that_are_not_numbers_are_left_out() -> None:
     assert charts.layer_bars("zero", (0.0, 0.0)).count("<rect") == 2
 
 
+def test_layers_are_numbered_as_the_model_counts_them() -> None:
+    assert "layer 0: 0.1" in charts.layer_bars("feature_map_mse", (0.1, 0.2))
+    assert "layer 1: 0.1" in charts.layer_bars("attention_kl", (0.1, 0.2))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [(0, 10, [0, 2, 4, 6, 8, 10]), (0.83, 0.9, [0.84, 0.86, 0.88, 0.9]), (1, 1, [1]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],

@@ -60,6 +60,14 @@ def test_the_plot_holds_what_has_both_score_and_time(run: Path) -> None:
     ]
 
 
+def test_a_plain_export_takes_pytorchs_score_from_the_gate(run: Path) -> None:
+    (run / "student" / STUDENT_CARD).unlink()
+    plot = gather(run).plot
+    assert plot is not None
+    assert {point.name: point.score for point in plot.points}["pytorch"] == 0.8853
+    assert plot.teacher == 0.8911
+
+
 def test_what_cannot_be_plotted_is_named(run: Path) -> None:
     (run / "artifacts" / INT8 / VERDICT).unlink()
     plot = gather(run).plot
