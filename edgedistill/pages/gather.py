@@ -191,7 +191,8 @@ def _headline(artifacts: tuple[ArtifactContent, ...]) -> Headline:
     return Headline(
         status=worst,
         word=WORDS[worst],
-        sentence=f"Of {len(artifacts)} artifacts: {', '.join(parts)}. The headline is the worst of them.",
+        sentence=f"Of {len(artifacts)} artifacts: {', '.join(parts)}."
+        + (" The headline is the worst of them." if len(parts) > 1 else ""),
     )
 
 
