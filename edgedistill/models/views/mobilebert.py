@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgedistill.models.views.attention import attend, padding_bias
 
@@ -87,7 +88,6 @@ def _trigrams(words: Tensor) -> Tensor:
     The last real token reads the padding after it: the caller has set padding to zero, which is what the stock
     model puts after the end of the text, so that padding cannot change an answer.
     """
-    nothing = torch.zeros_like(words[:, :1])
-    following = torch.cat([words[:, 1:], nothing], dim=1)
-    previous = torch.cat([nothing, words[:, :-1]], dim=1)
+    following = functional.pad(words[:, 1:], (0, 0, 0, 1))
+    previous = functional.pad(words[:, :-1], (0, 0, 1, 0))
     return torch.cat([following, words, previous], dim=2)
