@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,10 +50,8 @@ def write_tokenizer(
     tokenizer = checkpoint.tokenizer
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    before = tokenizer.model_max_length, tokenizer.model_input_names
-    tokenizer.model_max_length, tokenizer.model_input_names = max_length, list(input_names)
-    tokenizer.save_pretrained(folder)
-    tokenizer.model_max_length, tokenizer.model_input_names = before
+    with _told(tokenizer, model_max_length=max_length, model_input_names=list(input_names)):
+        tokenizer.save_pretrained(folder)
     stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     algorithm = stored["model"].get("type", "WordPiece")
     if algorithm not in _KINDS:
@@ -98,7 +97,7 @@ def write_reference(
     if task is None:
         return ()
     rows = tuple(_answered(checkpoint, task, data, max_length))
-    lines = (json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in rows)
+    lines = (json.dumps(row.model_dump(mode="json")) + "\n" for row in rows)
     (folder / REFERENCE).write_text("".join(lines), encoding="utf-8")
     return rows
 
@@ -143,6 +142,25 @@ def _counted(runner: Runner, tracker: Tracker) -> Runner:
 
 def _pad_id(checkpoint: Checkpoint) -> int:
     return int(checkpoint.tokenizer.pad_token_id or 0)
+
+
+@contextmanager
+def _told(tokenizer: Any, **values: Any) -> Iterator[None]:
+    """Change what the tokenizer says of itself for the length of the block.
+
+    `save_pretrained` writes some values from the object and some from the arguments it was made with.
+    """
+    before = {name: getattr(tokenizer, name) for name in values}, dict(tokenizer.init_kwargs)
+    for name, value in values.items():
+        setattr(tokenizer, name, value)
+    tokenizer.init_kwargs.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before[0].items():
+            setattr(tokenizer, name, value)
+        tokenizer.init_kwargs.clear()
+        tokenizer.init_kwargs.update(before[1])
 
 
 def _entries(tokenizer: Any) -> list[str]:

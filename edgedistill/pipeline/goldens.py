@@ -84,8 +84,8 @@ def write(
         for number, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
     ]
     with (folder / GOLDENS).open("w", encoding="utf-8") as file:
-        for golden in lines:
-            file.write(json.dumps(golden.model_dump(mode="json"), ensure_ascii=False) + "\n")
+        for golden in lines:  # ASCII only: some line readers also break at U+0085 and U+2028
+            file.write(json.dumps(golden.model_dump(mode="json")) + "\n")
 
 
 def _texts(is_paired: bool, reference: Sequence[ReferenceRow]) -> list[_Text]:
