@@ -22,6 +22,7 @@ from edgedistill.artifacts import read_manifest
 from edgedistill.cli import group
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import DeviceError, TrainingError
+from edgedistill.pipeline.road import RoadResult, StepResult
 from edgedistill.reports import BenchReport, BenchRow, Latency, StudentCard
 from tests.made import HERE, write_artifact, write_verdict
 
@@ -357,6 +358,27 @@ def test_package_and_report_say_where(monkeypatch: pytest.MonkeyPatch, tmp_path:
     stand_in(monkeypatch, "report", tmp_path / "index.html")
     assert call("report", "runs/x").stdout == f"{tmp_path / 'index.html'}\n"
     assert json.loads(call("report", "runs/x", "--json").stdout) == {"page": str(tmp_path / "index.html")}
+
+
+def test_run_shows_steps_and_verdicts_and_exits_by_the_worst(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    verdicts = tuple(
+        write_verdict(write_artifact(tmp_path / status), status) for status in ("passed", "failed", "inconclusive")
+    )
+    steps = (
+        StepResult(name="distill", status="skipped", output="out/student"),
+        StepResult(name="export coreml", status="stopped", message="needs coremltools", exit_code=3),
+        StepResult(name="check failed", status="failed", exit_code=1),
+    )
+    made = RoadResult(out="out", steps=steps, verdicts=verdicts, page="out/index.html")
+    seen = stand_in(monkeypatch, "run", made)
+    result = call("run", "road.yaml", "--set", "limit=5", "--out", "else", "--overwrite")
+    assert result.exit_code == 3, "what is missing weighs more than a failed gate"
+    assert (seen["settings"], seen["out"], seen["overwrite"]) == (("limit=5",), Path("else"), True)
+    for shown in ("skipped", "needs coremltools", "failed: student -> artifact: agreement too low", "not_run"):
+        assert shown in result.stdout
+    assert result.stdout.endswith("report: out/index.html\n")
+    machine = json.loads(call("run", "road.yaml", "--json").stdout)
+    assert (machine["exit_code"], machine["page"], len(machine["verdicts"])) == (3, "out/index.html", 3)
 
 
 def test_an_artifact_that_did_not_pass_is_not_packaged_and_exits_with_1(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,14 +167,40 @@ def road(result: RoadResult, as_json: bool) -> None:
         seconds = f"{step.seconds:.0f}" if step.seconds is not None else ""
         table.add_row(step.name, _status(step.status), seconds, step.message or step.output)
     _print(table)
-    for each in result.verdicts:
-        verdict(each, as_json=False)
+    _times(result)
+    _ladders(result.verdicts)
     if result.page:
         click.echo(f"report: {result.page}")
     return None
 
 
+def _times(result: RoadResult) -> None:
+    """The bench's table, from the report that lies with the artifacts."""
+    from edgedistill import reports
+
+    for step in result.steps:
+        if step.name == "bench" and step.output:
+            bench(reports.read(reports.BenchReport, Path(step.output)), as_json=False)
+
+
+def _ladders(verdicts: Sequence[Verdict]) -> None:
+    """Steps down, artifacts across; then why any of them did not pass."""
+    table = _table("step", *(found.artifact for found in verdicts), title="verdicts")
+    titles = dict.fromkeys(rung.title for found in verdicts for rung in found.rungs)
+    for title in titles:
+        ladders = [{rung.title: rung.status for rung in found.rungs} for found in verdicts]
+        table.add_row(title, *(_status(ladder.get(title, "")) for ladder in ladders))
+    table.add_row(Text("verdict", "bold"), *(_status(found.status) for found in verdicts))
+    if verdicts:
+        _print(table)
+    for found in verdicts:
+        for rung in found.rungs:
+            if rung.status in {"failed", "inconclusive"}:
+                _print(Text.assemble(f"{found.artifact}: ", (rung.title, "bold"), f": {rung.reason}"))
+
+
 def _table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
+    title = f"\n{title}" if title else None
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
