@@ -10,6 +10,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,10 @@ Labels = Sequence[Any] | NDArray[Any]
 """Right answers, one a row: classes, scores, or for spans the list of accepted answer texts."""
 Predictions = Sequence[Any] | NDArray[Any]
 """Given answers, one a row: classes, scores, or answer texts."""
-WeightedScore = Callable[[Floats], Floats]
-"""(R, N) weights of rows -> (R,) headline scores, one for every resample."""
 
 _SEQUENCE_OUTPUTS = ("start_logits", "end_logits")
 _MAX_ANSWER_TOKENS = 30
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def predict(
@@ -167,119 +167,12 @@ def correct(metric: Metric, predictions: Predictions, labels: Labels) -> NDArray
     return np.array(_squad_f1s(predictions, labels)) if metric == "squad_f1" else None
 
 
-def weighted_score(metric: Metric, predictions: Predictions, labels: Labels) -> WeightedScore:
-    """The headline as a function of row weights, for many resamples at once.
-
-    Weights of one give exactly `headline(metric, score(...))`.
-    """
-    rows = correct(metric, predictions, labels)
-    if rows is not None:
-        return lambda weights: _ratio(weights @ rows, weights.sum(axis=1))
-    given, right = np.asarray(predictions), np.asarray(labels)
-    if metric == "pearson_spearman":
-        x, y = given.astype(np.float64), right.astype(np.float64)
-        return lambda weights: (_weighted_pearson(weights, x, y) + _weighted_spearman(weights, x, y)) / 2
-    return _weighted_classes(metric, given, right)
-
-
-def chance(metric: Metric, labels: Labels) -> float:
-    """The headline of the best answer that ignores the text: always the same class; 0 for correlations and spans."""
-    if metric in ("matthews", "pearson_spearman", "squad_f1") or len(labels) == 0:
-        return 0.0
-    right = np.asarray(labels)
-    constants = [np.full(len(right), label) for label in np.unique(right)]
-    return max(headline(metric, score(metric, constant, right)) for constant in constants)
-
-
-def chance_p_value(metric: Metric, predictions: Predictions, labels: Labels, seed: int = 0) -> float:
-    """How likely answers without any knowledge of the text would score as high as these.
-
-    Exact binomial test against always giving the most frequent class for accuracy; a permutation test, in which
-    the answers are dealt to the rows at random, for every other metric.
-
-    Returns:
-        The one-sided p-value.
-    """
-    if metric == "accuracy":
-        rows = correct(metric, predictions, labels)
-        assert rows is not None
-        return float(stats.binom.sf(rows.sum() - 1, len(rows), chance(metric, labels)))
-    # Text comparison is slow, so spans are judged on some rows and few deals; 1 / 61 is still below 0.05.
-    cap, deals = (300, 60) if metric == "squad_f1" else (len(labels), 1000)
-    random = np.random.default_rng(seed)
-    rows_used = random.permutation(len(labels))[:cap]
-    right, given = [labels[row] for row in rows_used], [predictions[row] for row in rows_used]
-    ones = np.ones((1, len(right)))
-    observed = weighted_score(metric, given, right)(ones)[0]
-    reached = 0
-    for _ in range(deals):
-        dealt = [given[row] for row in random.permutation(len(given))]
-        reached += bool(weighted_score(metric, dealt, right)(ones)[0] >= observed)
-    return (reached + 1) / (deals + 1)
-
-
 def recalls(predictions: Predictions, labels: Labels, classes: int) -> Floats:
     """(C,) share of each class's rows that were answered right; NaN for a class without rows."""
     given, right = np.asarray(predictions), np.asarray(labels)
     rows = np.bincount(right, minlength=classes).astype(np.float64)
     hits = np.bincount(right[given == right], minlength=classes).astype(np.float64)
     return np.where(rows > 0, hits / np.maximum(rows, 1), np.nan)
-
-
-def _weighted_classes(metric: Metric, given: NDArray[Any], right: NDArray[Any]) -> WeightedScore:
-    classes = np.unique(np.concatenate([given, right]))
-    is_given = (given[:, None] == classes).astype(np.float32)
-    is_right = (right[:, None] == classes).astype(np.float32)
-    is_hit = is_given * is_right
-
-    def f1(hits: Floats, answered: Floats, wanted: Floats) -> Floats:
-        return _ratio(2 * hits, answered + wanted)
-
-    def weighted(weights: Floats) -> Floats:
-        w = weights.astype(np.float32)
-        hits, answered, wanted = (np.asarray(w @ table, dtype=np.float64) for table in (is_hit, is_given, is_right))
-        total = weights.sum(axis=1)
-        if metric == "macro_f1":
-            has_rows = (answered + wanted) > 0
-            return _ratio((f1(hits, answered, wanted) * has_rows).sum(axis=1), has_rows.sum(axis=1))
-        if metric == "matthews":
-            spread = (total**2 - (answered**2).sum(axis=1)) * (total**2 - (wanted**2).sum(axis=1))
-            return _ratio(hits.sum(axis=1) * total - (answered * wanted).sum(axis=1), np.sqrt(np.maximum(spread, 0)))
-        one = int(np.searchsorted(classes, 1))
-        has_one = one < len(classes) and classes[one] == 1
-        positive = f1(hits[:, one], answered[:, one], wanted[:, one]) if has_one else np.zeros(len(weights))
-        return positive if metric == "f1" else (positive + _ratio(hits.sum(axis=1), total)) / 2
-
-    return weighted
-
-
-def _weighted_pearson(weights: Floats, x: Floats, y: Floats) -> Floats:
-    """Correlate x with y, each (N,), or (R, N) with a row of values for every resample."""
-    total = weights.sum(axis=1, keepdims=True)
-    dx = x - (weights * x).sum(axis=1, keepdims=True) / total
-    dy = y - (weights * y).sum(axis=1, keepdims=True) / total
-    spread = np.sqrt((weights * dx**2).sum(axis=1) * (weights * dy**2).sum(axis=1))
-    return _ratio((weights * dx * dy).sum(axis=1), spread)
-
-
-def _weighted_spearman(weights: Floats, x: Floats, y: Floats) -> Floats:
-    return _weighted_pearson(weights, _weighted_ranks(weights, x), _weighted_ranks(weights, y))
-
-
-def _weighted_ranks(weights: Floats, values: Floats) -> Floats:
-    """(R, N) mid-ranks of `values` in every resample, in which row n occurs `weights[r, n]` times."""
-    _, group = np.unique(values, return_inverse=True)
-    sizes = np.zeros((len(weights), int(group.max()) + 1))
-    np.add.at(sizes.T, group, weights.T)
-    below = np.cumsum(sizes, axis=1) - sizes
-    ranks: Floats = (below + (sizes + 1) / 2)[:, group]
-    return ranks
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    result: Floats = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    return result
 
 
 def _correlation(function: Callable[..., Any], given: Floats, right: Floats) -> float:
@@ -297,10 +190,10 @@ def _squad_f1s(predictions: Predictions, labels: Labels) -> list[float]:
     return [max((_squad_f1(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
 
 
-def _squad_normal(text: str) -> list[str]:
+@lru_cache(maxsize=100_000)
+def _squad_normal(text: str) -> tuple[str, ...]:
     """Lower case, no punctuation, no articles, single spaces: the official script's normalisation, as words."""
-    bare = "".join(character for character in text.lower() if character not in string.punctuation)
-    return re.sub(r"\b(a|an|the)\b", " ", bare).split()
+    return tuple(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
 def _squad_exact(answer: str, gold: str) -> float:

@@ -99,67 +99,9 @@ def test_constant_answers_score_without_a_warning(metric):
     assert all(0 <= value <= 1 for value in scores.values())
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1", "accuracy_f1", "matthews", "macro_f1"])
-@pytest.mark.parametrize("classes", [2, 5])
-def test_weighted_score_of_a_resample_is_the_score_of_its_rows(metric, classes):
-    right = RANDOM.integers(classes, size=60)
-    given = np.where(RANDOM.random(60) < 0.7, right, RANDOM.integers(classes, size=60))
-    assert_weighted(metric, given, right)
-
-
-def test_weighted_correlations_handle_ties():
-    right = RANDOM.integers(6, size=60) / 2.0
-    assert_weighted("pearson_spearman", np.round(right + RANDOM.normal(size=60), 1), right)
-
-
-def test_weighted_squad():
-    answers = [RANDOM.choice(["red cat", "cat", "dog"]) for _ in range(20)]
-    assert_weighted("squad_f1", answers, [["cat"]] * 20)
-
-
-def assert_weighted(metric, given, right):
-    rows = len(right)
-    drawn = [np.arange(rows), *RANDOM.integers(rows, size=(4, rows))]
-    weights = np.stack([np.bincount(rows_, minlength=rows) for rows_ in drawn]).astype(np.float32)
-    expected = [
-        evaluate.headline(metric, evaluate.score(metric, [given[r] for r in rows_], [right[r] for r in rows_]))
-        for rows_ in drawn
-    ]
-    np.testing.assert_allclose(evaluate.weighted_score(metric, given, right)(weights), expected, atol=1e-6)
-
-
 def test_correct_means_to_the_headline():
     assert evaluate.correct("accuracy", [1, 0, 2], [1, 1, 2]).tolist() == [1, 0, 1]
     assert evaluate.correct("matthews", [1, 0], [1, 1]) is None
-
-
-def test_chance_is_the_best_constant_answer():
-    assert evaluate.chance("accuracy", [0, 1, 1, 1]) == 0.75
-    assert evaluate.chance("f1", [0, 1, 1, 1]) == pytest.approx(6 / 7)
-    assert evaluate.chance("matthews", [0, 1, 1]) == 0
-    assert evaluate.chance("pearson_spearman", [0.1, 0.2]) == 0
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "f1", "accuracy_f1", "matthews", "macro_f1"])
-def test_chance_test_tells_knowledge_from_none(metric):
-    right = RANDOM.integers(2, size=200)
-    good = np.where(RANDOM.random(200) < 0.85, right, 1 - right)
-    assert evaluate.chance_p_value(metric, good, right) < 0.01
-    assert evaluate.chance_p_value(metric, np.ones(200, int), right) > 0.05
-    assert evaluate.chance_p_value(metric, np.roll(right, 57), right) > 0.01
-
-
-def test_chance_test_of_correlations_and_spans():
-    right = RANDOM.normal(size=80)
-    assert evaluate.chance_p_value("pearson_spearman", right + RANDOM.normal(size=80), right) < 0.01
-    assert evaluate.chance_p_value("pearson_spearman", RANDOM.normal(size=80), right) > 0.05
-    golds = [[f"word{n}"] for n in range(30)]
-    assert evaluate.chance_p_value("squad_f1", [f"word{n}" for n in range(30)], golds) < 0.05
-    assert evaluate.chance_p_value("squad_f1", ["the"] * 30, golds) > 0.05
-
-
-def test_three_right_answers_prove_nothing():
-    assert evaluate.chance_p_value("accuracy", [0, 1, 0], [0, 1, 0]) > 0.05
 
 
 def test_recalls_match_scikit_learn():

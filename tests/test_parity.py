@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from edgedistill import evaluate, parity
+from edgedistill import parity
+from edgedistill.gate import resampled
 
 
 def test_difference_worked_by_hand():
@@ -118,7 +119,7 @@ def test_ten_thousand_resamples_of_a_judged_split_take_well_under_seconds(recwar
     random = np.random.default_rng(4)
     right = random.integers(150, size=4500)
     given = np.where(random.random(4500) < 0.9, right, 0)
-    score = evaluate.weighted_score("accuracy", given, right)
+    score = resampled.weighted_score("accuracy", given, right)
     start = time.perf_counter()
     parity.paired_bootstrap(score, score, 4500)
     assert time.perf_counter() - start < 10

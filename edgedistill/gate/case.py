@@ -155,7 +155,7 @@ class Case:
     @cached_property
     def adversarial_answers(self) -> list[Floats]:
         """The artifact's outputs for them."""
-        return self.joined(self.run(self.adversarial_encodings, batch_size=1))
+        return self.joined(self.run(self.adversarial_encodings))
 
     @cached_property
     def reference_encodings(self) -> list[Encoding]:

@@ -16,15 +16,23 @@ from edgedistill.artifacts import (
     ReferenceRow,
     resolve_inside,
 )
+from edgedistill.data.encoding import load_tokenizer
 from edgedistill.data.tasks import TASKS
-from edgedistill.errors import ArtifactError
+from edgedistill.errors import ArtifactError, CheckpointError
 from edgedistill.gate.case import read_goldens, read_reference
 from edgedistill.gate.rungs import finding, judged
 from edgedistill.reports import Finding, Rung
 
 NAME, TITLE = "files", "Every file is the one the manifest names"
 
-_UNUSABLE = {"path_outside_folder", "missing_file", "truncated_file", "unreadable_goldens", "broken_manifest"}
+_UNUSABLE = {
+    "path_outside_folder",
+    "missing_file",
+    "truncated_file",
+    "unreadable_goldens",
+    "unreadable_tokenizer",
+    "broken_manifest",
+}
 
 
 def files_rung(folder: Path, manifest: Manifest) -> Rung:
@@ -33,6 +41,7 @@ def files_rung(folder: Path, manifest: Manifest) -> Rung:
     found += _listing_faults(folder, manifest)
     if not {fault.name for fault in found} & {"path_outside_folder", "missing_file"}:
         found += _label_faults(folder, manifest)
+        found += _vocabulary_faults(folder, manifest)
         found += _stored_answer_faults(folder, manifest)
     return judged(NAME, TITLE, (), found, rows=len(manifest.files))
 
@@ -79,6 +88,27 @@ def _listing_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     tokenizer = listed.get("tokenizer.json")
     if tokenizer and tokenizer.sha256 != manifest.tokenizer.sha256:
         yield finding("wrong_vocabulary", "tokenizer.json is not the one the manifest's tokenizer entry describes.")
+
+
+def _vocabulary_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """A phone reads the word list, the gate tokenizer.json: they must be the same vocabulary."""
+    spec = manifest.tokenizer
+    try:
+        vocabulary = load_tokenizer(folder).get_vocab()
+    except CheckpointError as error:
+        yield finding("unreadable_tokenizer", str(error))
+        return
+    if spec.kind not in ("wordpiece", "wordlist") or not spec.file.endswith(".txt"):
+        return
+    lines = (folder / spec.file).read_text(encoding="utf-8", errors="replace").split("\n")
+    for entry, number in vocabulary.items():
+        if number >= len(lines) or lines[number] != entry:
+            found = repr(lines[number]) if number < len(lines) else "nothing"
+            message = (
+                f"line {number + 1} of '{spec.file}' is {found}; tokenizer.json has {entry!r} there. Export again."
+            )
+            yield finding("wrong_vocabulary", message)
+            return
 
 
 def _label_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:

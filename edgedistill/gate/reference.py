@@ -10,9 +10,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import norm
 
-from edgedistill import evaluate
 from edgedistill.evaluate import Floats
 from edgedistill.gate.case import Case
+from edgedistill.gate.resampled import chance, chance_p_value
 from edgedistill.gate.rungs import finding, judged, measure, not_run
 from edgedistill.gate.scores import Answers, answers, labelled
 from edgedistill.reports import Finding, Measure, Rung
@@ -63,8 +63,8 @@ def _look(case: Case, who: str, logits: Sequence[Floats]) -> _Look:
     if not all(np.isfinite(row).all() for row in logits):
         return _Look((), (finding("not_finite", f"the {who}'s stored answers hold NaN or infinity."),), 0)
     given = answers(case, logits)
-    level = evaluate.chance(given.metric, given.right)
-    luck = evaluate.chance_p_value(given.metric, given.given, given.right, case.seed)
+    level = chance(given.metric, given.right)
+    luck = chance_p_value(given.metric, given.given, given.right, case.seed)
     limit = case.tolerances.chance_p_value
     measures = (
         measure(f"{who}_{given.metric}", given.score, level, ">="),
@@ -100,7 +100,7 @@ def _swapped(case: Case, who: str, given: Answers) -> list[Finding]:
     np.add.at(table, (np.asarray(given.given), np.asarray(given.right)), 1)
     _, meant = linear_sum_assignment(-table)
     renamed = [int(meant[answer]) for answer in given.given]
-    if evaluate.chance_p_value("accuracy", renamed, given.right) > _PERMUTED_P_VALUE:
+    if chance_p_value("accuracy", renamed, given.right) > _PERMUTED_P_VALUE:
         return []
     names = case.manifest.labels
     moved = next((n for n in range(classes) if meant[n] != n), 0)

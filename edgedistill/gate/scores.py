@@ -15,14 +15,13 @@ from edgedistill.evaluate import (
     Floats,
     Labels,
     Predictions,
-    WeightedScore,
     answer_texts,
     decide,
     headline,
     score,
-    weighted_score,
 )
 from edgedistill.gate.case import Case
+from edgedistill.gate.resampled import WeightedScore, weighted_score
 
 _IGNORED = -100
 
@@ -35,14 +34,14 @@ class Answers:
         metric: of the task.
         given: its answers: classes, scores, texts, or the tags of all rows in one list.
         right: the labels, likewise.
-        row_of: the row each answer belongs to; tags of one sentence are resampled together.
+        row_of: the row each answer belongs to, where a row has several: a sentence's tags are resampled together.
         rows: how many rows.
     """
 
     metric: Metric
     given: Predictions
     right: Labels
-    row_of: NDArray[np.int64]
+    row_of: NDArray[np.int64] | None
     rows: int
 
     @property
@@ -52,11 +51,12 @@ class Answers:
 
     def weighted(self, weights: Floats) -> Floats:
         """(R, N) weights of rows to (R,) headlines."""
-        return self._weighted(weights[:, self.row_of])
+        answered = weights if self.row_of is None else weights[:, : int(self.row_of.max(initial=-1)) + 1]
+        return self._weighted(answered)
 
     @cached_property
     def _weighted(self) -> WeightedScore:
-        return weighted_score(self.metric, self.given, self.right)
+        return weighted_score(self.metric, self.given, self.right, self.row_of)
 
 
 def labelled(case: Case) -> list[int]:
@@ -85,7 +85,7 @@ def answers(case: Case, logits: Sequence[Floats]) -> Answers:
         return _tags(case, metric, chosen, right)
     else:
         given = decide(case.kind, chosen)
-    return Answers(metric, given, right, np.arange(len(rows)), len(rows))
+    return Answers(metric, given, right, None, len(rows))
 
 
 def _tags(case: Case, metric: Metric, logits: Sequence[Floats], labels: Sequence[Sequence[int]]) -> Answers:

@@ -15,7 +15,7 @@ from edgedistill.artifacts import Golden, Manifest, ReferenceRow
 from edgedistill.config import build
 from edgedistill.data.encoding import clean, encode, load_tokenizer
 from edgedistill.data.probes import ADVERSARIAL, PLAIN
-from edgedistill.evaluate import predict
+from edgedistill.evaluate import answer_texts, predict
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.models.answers import torch_runner
 from edgedistill.pipeline import check
@@ -23,6 +23,7 @@ from edgedistill.reports import Rung
 from tests.support import LABELS, save_checkpoint, sentences, tiny_model
 
 MAX_LENGTH = 64
+METRICS = {"regression": "pearson_spearman", "span": "squad_f1"}
 
 
 @dataclass
@@ -95,64 +96,99 @@ def plant(
     scheme: str = "fp32",
     teacher: bool = True,
     student: Any = None,
+    kind: str = "single",
 ) -> Planted:
     """Write a good artifact of a tiny student; labels and teacher mostly agree with it, so it knows its task."""
-    student = student or tiny_model(family, seed=seed)
+    labels = LABELS if kind in ("single", "pair", "tokens") else ()
+    head = {"span": "span", "tokens": "tokens", "embedding": "bare"}.get(kind, "sequence")
+    student = student or tiny_model(family, head, labels=labels or ("score",), seed=seed)
     student_folder = save_checkpoint(folder / "student", student)
     artifact = folder / "artifact"
     artifact.mkdir()
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (artifact / name).write_bytes((student_folder / name).read_bytes())
     (artifact / "model.pretended").write_bytes((student_folder / "model.safetensors").read_bytes())
-    (artifact / artifacts.LABELS).write_text("\n".join(LABELS) + "\n", encoding="utf-8")
+    (artifact / artifacts.LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     planted = Planted(artifact, student_folder, student, student)
-    _write_goldens(planted)
+    _write_goldens(planted, kind)
     names = {"model.pretended": "model", "tokenizer.json": "tokenizer", "tokenizer_config.json": "tokenizer",
              artifacts.LABELS: "labels", artifacts.GOLDENS: "golden"}  # fmt: skip
     if rows:
-        _write_reference(planted, rows, teacher)
+        _write_reference(planted, rows, teacher, kind)
         names[artifacts.REFERENCE] = "reference"
-    _write_manifest(planted, names, scheme, family, bool(rows))
+    _write_manifest(
+        planted, names, scheme, family, kind if rows or kind == "embedding" else "single", labels, bool(rows)
+    )
     return planted
 
 
-def _write_goldens(planted: Planted) -> None:
+def _write_goldens(planted: Planted, kind: str) -> None:
     tokenizer = load_tokenizer(planted.student_folder)
-    texts = [clean(text) for text in (*PLAIN, *[text for text, _ in sentences(20, seed=9)], *ADVERSARIAL.values())]
-    encodings = encode(tokenizer, texts, None, MAX_LENGTH)
-    logits = predict(torch_runner(planted.student), encodings, batch_size=1)["logits"]
-    goldens = [
-        Golden(
-            text=text, input_ids=e.input_ids, token_type_ids=e.token_type_ids,
-            student={"logits": row.tolist()}, artifact={"logits": row.tolist()}, tolerance={"logits": 1e-3},
-        )
-        for text, e, row in zip(texts, encodings, logits, strict=True)
-    ]  # fmt: skip
+    plain = [*PLAIN[:10], *[text for text, _ in sentences(12, seed=9)]]
+    texts = [clean(text) for text in (*plain, *list(ADVERSARIAL.values())[::3])]
+    pairs = [PLAIN[0] if kind in ("pair", "span") else None for _ in texts]
+    encodings = encode(tokenizer, texts, pairs, MAX_LENGTH)
+    outputs = predict(torch_runner(planted.student), encodings, batch_size=1)
+    goldens = []
+    for n, (text, e) in enumerate(zip(texts, encodings, strict=True)):
+        stored = {name: np.ravel(rows[n]).tolist() for name, rows in outputs.items()}
+        goldens.append(
+            Golden(
+                text=text, text_pair=pairs[n], input_ids=e.input_ids, token_type_ids=e.token_type_ids,
+                student=stored, artifact=stored, tolerance=dict.fromkeys(stored, 1e-3),
+            )
+        )  # fmt: skip
     _write_lines(planted.folder / artifacts.GOLDENS, goldens)
 
 
-def _write_reference(planted: Planted, rows: int, has_teacher: bool) -> None:
+def _write_reference(planted: Planted, rows: int, has_teacher: bool, kind: str) -> None:
     random = np.random.default_rng(0)
+    tokenizer = load_tokenizer(planted.student_folder)
     texts = [text for text, _ in sentences(rows, seed=5)]
-    encodings = encode(load_tokenizer(planted.student_folder), texts, None, MAX_LENGTH)
-    logits = np.stack(predict(torch_runner(planted.student), encodings)["logits"])
-    labels = np.where(random.random(rows) < 0.9, logits.argmax(1), 1 - logits.argmax(1))
-    teacher = np.where((random.random(rows) < 0.98)[:, None], logits, logits[:, ::-1])
+    pairs = [f"{text} and the story" if kind in ("pair", "span") else None for text in reversed(texts)]
+    encodings = encode(tokenizer, texts, pairs, MAX_LENGTH)
+    outputs = predict(torch_runner(planted.student), encodings)
+    flat = [np.concatenate([np.ravel(value) for value in values]) for values in zip(*outputs.values(), strict=True)]
+    labels = _labels(kind, flat, lambda: answer_texts(tokenizer, texts, pairs, flat, MAX_LENGTH), random)
     lines = [
         ReferenceRow(
-            row_id=str(n), text=texts[n], label=int(labels[n]), student=logits[n].tolist(),
-            teacher=teacher[n].tolist() if has_teacher else None,
+            row_id=str(n), text=texts[n], text_pair=pairs[n], label=labels[n], student=flat[n].tolist(),
+            teacher=_teacher(flat[n], kind, random) if has_teacher else None,
         )
         for n in range(rows)
     ]  # fmt: skip
     _write_lines(planted.folder / artifacts.REFERENCE, lines)
 
 
+def _labels(kind: str, flat: list[Any], texts: Callable[[], list[str]], random: Any) -> list[Any]:
+    """Labels that the student mostly gets right."""
+    if kind == "regression":
+        return [float(row[0] + random.normal(scale=0.1)) for row in flat]
+    if kind == "span":
+        return [[text, "another answer"] for text in texts()]
+    if kind == "tokens":
+        return [[-100, *row.reshape(-1, 2).argmax(1)[1:-1].tolist(), -100] for row in flat]
+    return [int(row.argmax() if random.random() < 0.9 else row.argmin()) for row in flat]
+
+
+def _teacher(row: Any, kind: str, random: Any) -> list[float]:
+    """Nearly the student's answer; now and then another one."""
+    return (row[::-1] if kind in ("single", "pair") and random.random() < 0.02 else row + 0.01).tolist()
+
+
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:
     path.write_text("".join(row.model_dump_json() + "\n" for row in rows), encoding="utf-8")
 
 
-def _write_manifest(planted: Planted, names: dict[str, str], scheme: str, family: str, has_task: bool) -> None:
+def _write_manifest(
+    planted: Planted,
+    names: dict[str, str],
+    scheme: str,
+    family: str,
+    kind: str,
+    labels: tuple[str, ...],
+    has_task: bool,
+) -> None:
     folder = planted.folder
     entries = [artifacts.file_entry(folder, folder / name, role) for name, role in names.items()]
     inputs = [{"name": n, "dtype": "int64", "shape": ["B", "S"]} for n in ("input_ids", "attention_mask")]
@@ -165,9 +201,9 @@ def _write_manifest(planted: Planted, names: dict[str, str], scheme: str, family
             "sha256": next(e.sha256 for e in entries if e.path == "model.pretended"),
             "parameters": sum(p.numel() for p in planted.student.parameters()),
         },
-        "task": {"name": "tiny" if has_task else None, "kind": "single",
-                 "metric": "accuracy" if has_task else None, "max_length": MAX_LENGTH},
-        "labels": LABELS,
+        "task": {"name": "tiny" if has_task else None, "kind": kind,
+                 "metric": METRICS.get(kind, "accuracy") if has_task else None, "max_length": MAX_LENGTH},
+        "labels": labels,
         "target": "pretended",
         "scheme": scheme,
         "graphs": [{"name": "main", "file": "model.pretended", "inputs": inputs,

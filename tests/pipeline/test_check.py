@@ -1,0 +1,118 @@
+import json
+import os
+
+import pytest
+
+from edgedistill import reports
+from edgedistill.errors import ArtifactError, StorageError, UnknownNameError
+from edgedistill.pipeline import check as module
+from edgedistill.pipeline.check import check
+from edgedistill.reports import VERDICT, Verdict
+from tests.gate.planted import plant
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """A good artifact, whose pretended runtime `check` opens."""
+    from edgedistill.models.answers import torch_runner
+
+    planted = plant(tmp_path)
+    monkeypatch.setattr(module, "_open", lambda folder, manifest: planted.wrap(torch_runner(planted.model)))
+    return planted
+
+
+def test_verdict_is_written_beside_the_artifact_and_tied_to_its_manifest(opened):
+    verdict = check(opened.folder)
+    assert verdict.status == "passed"
+    assert verdict == reports.read(Verdict, opened.folder / VERDICT)
+    assert verdict.manifest_sha256 == module.files.sha256_of(opened.folder / "manifest.json")
+    assert verdict.artifact == "artifact"
+
+
+def test_checking_again_gives_the_same_rungs(opened):
+    assert check(opened.folder).rungs == check(opened.folder).rungs
+
+
+def test_write_can_be_left_out(opened):
+    check(opened.folder, write=False)
+    assert not (opened.folder / VERDICT).exists()
+
+
+def test_what_was_loosened_is_in_the_verdict_and_in_its_command(opened):
+    verdict = check(opened.folder, settings=["metric_drop_points=5"])
+    assert verdict.overrides == {"metric_drop_points": 5.0}
+    assert verdict.command.endswith("--set metric_drop_points=5")
+
+
+def test_verdict_is_json_even_where_numbers_are_not_finite(opened):
+    import numpy as np
+
+    opened.wrap = lambda runner: lambda inputs: {"logits": np.full((len(inputs["input_ids"]), 2), np.nan, np.float32)}
+    assert check(opened.folder).status == "failed"
+    json.loads((opened.folder / VERDICT).read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_unknown_tolerance(opened):
+    with pytest.raises(UnknownNameError, match="metric_drop_points"):
+        check(opened.folder, settings=["metric_drop=5"])
+
+
+def test_no_artifact_there(tmp_path):
+    with pytest.raises(ArtifactError, match="edgedistill export"):
+        check(tmp_path)
+
+
+def test_unknown_scheme_fails_in_words(opened):
+    opened.edit_manifest(scheme="int3")
+    verdict = check(opened.folder)
+    assert verdict.status == "failed"
+    assert "'int3', which has no tolerances" in verdict.rungs[0].reason
+
+
+def test_model_that_the_runtime_refuses_fails_in_words(opened, monkeypatch):
+    def refuse(folder, manifest):
+        raise ArtifactError("the runtime refuses 'model.onnx'")
+
+    monkeypatch.setattr(module, "_open", refuse)
+    verdict = check(opened.folder)
+    assert verdict.status == "failed"
+    assert verdict.rungs[0].findings[-1].name == "cannot_open"
+    assert {rung.status for rung in verdict.rungs[1:]} == {"not_run"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into read-only folders")
+def test_read_only_folder(opened):
+    opened.folder.chmod(0o555)
+    with pytest.raises(StorageError):
+        check(opened.folder)
+
+
+def test_student_of_other_weights_is_not_taken_for_the_student(opened):
+    source = opened.manifest.source.model_dump() | {"sha256": "0" * 64}
+    opened.edit_manifest(source=source)
+    assert module.find_student(opened.folder, opened.manifest) is None
+
+
+def test_student_is_found_beside_its_artifacts(opened):
+    source = opened.manifest.source.model_dump() | {"path": "somewhere/else"}
+    opened.edit_manifest(source=source)
+    assert module.find_student(opened.folder, opened.manifest) is not None
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
+def test_layers_can_be_left_out_of_every_family(tmp_path, family):
+    planted = plant(tmp_path, family=family, rows=0, seed=1)
+    student = module.find_student(planted.folder, planted.manifest)
+    assert student is not None
+    assert student.num_layers == 4
+    inputs = {"input_ids": [[2, 9, 8, 3]], "attention_mask": [[1] * 4], "token_type_ids": [[0] * 4]}
+    whole = student.runner(inputs_of(inputs))["logits"]
+    without = [student.without_layer(layer)(inputs_of(inputs))["logits"] for layer in range(4)]
+    assert all(abs(whole - other).max() > 1e-4 for other in without)
+    assert (student.runner(inputs_of(inputs))["logits"] == whole).all()
+
+
+def inputs_of(lists):
+    import numpy as np
+
+    return {name: np.array(values) for name, values in lists.items()}
