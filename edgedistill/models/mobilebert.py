@@ -80,14 +80,23 @@ def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTra
 
 @contextmanager
 def first_blocks(student: nn.Module, count: int) -> Iterator[None]:
-    """Run only the first `count` blocks of a student within the block of code; its answer is then meaningless."""
-    encoder: Any = student.base_model.encoder  # type: ignore[union-attr]
-    whole = encoder.layer
-    encoder.layer = whole[:count]
+    """Run only the first `count` blocks within the block of code; the others hand on what they get.
+
+    The blocks stay in their list: transformers hooks them at the first call that asks for hidden states, and would
+    never see those that were not there.
+    """
+    skipped = student.base_model.encoder.layer[count:]  # type: ignore[union-attr, index]
+    for block in skipped:
+        block.forward = _handed_on
     try:
         yield
     finally:
-        encoder.layer = whole
+        for block in skipped:
+            del block.forward
+
+
+def _handed_on(hidden_states: Tensor, *others: object, **more: object) -> Tensor:
+    return hidden_states
 
 
 def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:

@@ -182,7 +182,7 @@ def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, 
         t = teacher(batch, want)
         with first_blocks(student, layer):
             s = answer(student, batch.student, want)
-        last = Outputs(hidden=(s.hidden[0], s.hidden[-1]), attentions=s.attentions[-1:])
+        last = Outputs(hidden=(s.hidden[0], s.hidden[layer]), attentions=s.attentions[layer - 1 : layer])
         own = Outputs(hidden=(t.hidden[0], t.hidden[followed]), attentions=t.attentions[followed - 1 : followed])
         return _transfer_terms(weights, last, own, batch.student.attention_mask, (1,))
 

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from edgedistill.errors import ConfigError
+from edgedistill.recipes import Ingredients, finetune
+from tests.recipes.kitchen import cook, ingredients, smoke_config
+from tests.recipes.test_mobilebert import TASKS, write_kind
+
+NAME = "finetune"
+
+
+def test_learns_what_can_be_learnt(tmp_path):
+    from edgedistill.training.judging import dev_score
+
+    made = ingredients(tmp_path)
+    student, lines = cook(NAME, smoke_config(NAME, max_steps=200, lr=3e-3), made, tmp_path / "run")
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+    assert dev_score(student, made.data) >= 0.8
+
+
+@pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
+def test_every_kind_of_task_with_a_new_head(tmp_path, kind):
+    write_kind(tmp_path / "data", kind)
+    made = ingredients(tmp_path, TASKS[kind], tmp_path / "data", head="bare")
+    student, lines = cook(NAME, smoke_config(NAME, max_steps=3), made, tmp_path / "run")
+    assert len(lines) == 3
+    assert all(torch.isfinite(value).all() for value in student.state_dict().values())
+
+
+def test_needs_a_start(tmp_path):
+    made = ingredients(tmp_path)
+    with pytest.raises(ConfigError, match="--student"):
+        finetune.build_student(smoke_config(NAME), Ingredients(data=made.data, teacher=None))
+
+
+def test_settings_below_a_key_keep_the_recipes_defaults():
+    cfg = smoke_config("mobilebert", {"distill_optim": {"epochs": 2}, "transfer": {"attention": 0}})
+    assert (cfg.distill_optim.lr, cfg.distill_optim.epochs) == (1e-3, 2)
+    assert (cfg.transfer.feature, cfg.transfer.attention) == (1.0, 0)

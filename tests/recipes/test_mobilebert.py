@@ -1,0 +1,216 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from edgedistill.data.tasks import Task
+from edgedistill.errors import ConfigError, TrainingError
+from edgedistill.recipes import Ingredients, mobilebert
+from edgedistill.recipes.mobilebert import Weights
+from tests.recipes.kitchen import cook, ingredients, smoke_config
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
+
+NAME = "mobilebert"
+TERMS = {
+    "transfer": ("feature", "mean", "variance", "attention"),
+    "distill": ("feature", "mean", "variance", "attention", "logits"),
+    "polish": ("feature", "logits"),
+}
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    return ingredients(tmp_path_factory.mktemp("kitchen"))
+
+
+def settings(**values):
+    return smoke_config(NAME, values, max_steps=2)
+
+
+def states(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize(("stage", "term"), [(stage, term) for stage, terms in TERMS.items() for term in terms])
+def test_zeroing_any_term_changes_the_curve(given, tmp_path, stage, term):
+    _, usual = cook(NAME, settings(), given, tmp_path / "usual")
+    _, without = cook(NAME, settings(**{stage: {term: 0.0}}), given, tmp_path / "without")
+    changed = [line for line in without if line["stage"] == stage]
+    assert all(term not in line["terms"] for line in changed)
+    before = [line["loss"] for line in usual if line["stage"] == stage]
+    assert [line["loss"] for line in changed] != before
+
+
+def test_terms_are_mse_and_kl_of_the_right_layers(given, tmp_path):
+    # A student that is its own teacher: every transfer term is 0, whatever the weights.
+    student = tiny_model("mobilebert")
+    teacher = ingredients(tmp_path / "own", family="mobilebert")
+    step = mobilebert._step(settings(), Weights(logits=1.0), "single", teacher.teacher, student, (1, 2, 3, 4))
+    batch = next(iter(given.data.train.all(8)))
+    assert all(abs(term.item()) < 1e-6 for term in step(batch).values())
+    other = mobilebert._step(settings(), Weights(), "single", teacher.teacher, student, (2, 2, 3, 4))
+    assert other(batch)["feature"].item() > 1e-3
+
+
+def test_labels_can_join_and_are_not_needed_otherwise(given, tmp_path):
+    unlabelled = replace(given, data=replace(given.data, train=Unlabelled(given.data.train)))
+    cook(NAME, settings(), unlabelled, tmp_path / "without")
+    with_labels = settings(polish={"labels": 0.5})
+    _, lines = cook(NAME, with_labels, given, tmp_path / "with")
+    assert "labels" in lines[-1]["terms"]
+    with pytest.raises(ConfigError, match="no labels"):
+        cook(NAME, with_labels, unlabelled, tmp_path / "refused")
+
+
+class Unlabelled:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def epoch(self, *arguments):
+        for batch in self.rows.epoch(*arguments):
+            yield replace(batch, labels=None)
+
+
+def test_progressive_transfer_opens_one_layer_at_a_time(given, tmp_path):
+    seen = {}
+
+    def watch(stage, model):
+        seen.setdefault(stage, states(model))
+
+    student, lines = cook(NAME, settings(strategy="progressive"), given, tmp_path, on_step=watch)
+    phases = [f"transfer-{layer:02d}" for layer in range(1, 5)]
+    assert list(dict.fromkeys(line["stage"] for line in lines)) == [*phases, "distill", "polish"]
+    assert all(parameter.requires_grad for parameter in student.parameters())
+    ends = [seen[phase] for phase in phases[1:]] + [seen["distill"]]
+    for layer, (begin, end) in enumerate(zip([seen[phase] for phase in phases], ends, strict=True)):
+        changed = {name for name in begin if not torch.equal(begin[name], end[name])}
+        assert changed
+        assert all(f"encoder.layer.{layer}." in name for name in changed)
+
+
+def test_progressive_phase_leaves_later_layers_without_gradient(given):
+    cfg = settings(strategy="progressive")
+    student = mobilebert.build_student(cfg, replace(given, start=None))
+    mobilebert._train_only(student, 2)
+    batch = next(iter(given.data.train.all(8)))
+    sum(mobilebert._layer_step(cfg.transfer, given.teacher, student, 2, 2)(batch).values()).backward()
+    touched = {name for name, parameter in student.named_parameters() if parameter.grad is not None}
+    assert touched
+    assert all("encoder.layer.1." in name for name in touched)
+    assert len(student.base_model.encoder.layer) == 4
+
+
+def test_auxiliary_transfer_is_part_of_distillation(given, tmp_path):
+    _, lines = cook(NAME, settings(strategy="auxiliary", polish_optim=None), given, tmp_path)
+    assert {line["stage"] for line in lines} == {"distill"}
+    assert {"feature", "attention", "logits"} <= lines[0]["terms"].keys()
+
+
+def test_corpus_feeds_the_transfer(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("the film is in the scene\n" * 24, encoding="utf-8")
+    _, lines = cook(NAME, settings(), ingredients(tmp_path, corpus=corpus), tmp_path / "run")
+    assert {line["tokens"] for line in lines if line["stage"] == "transfer"} == {8 * 8}
+    assert {line["tokens"] for line in lines if line["stage"] == "distill"} == {8 * 7}
+
+
+@pytest.mark.parametrize("loss", ["mse", "kl"])
+@pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
+def test_every_kind_of_task(tmp_path, kind, loss):
+    write_kind(tmp_path / "data", kind)
+    labels = {"regression": ("score",), "tokens": ("DET", "OTHER")}.get(kind, ("no", "yes"))
+    head = kind if kind in {"span", "tokens"} else "sequence"
+    made = ingredients(tmp_path, TASKS[kind], tmp_path / "data", head=head, labels=labels)
+    student, lines = cook(NAME, settings(logit_loss=loss, polish={"labels": 0.5}), made, tmp_path / "run")
+    assert {"logits", "labels"} <= lines[-1]["terms"].keys()
+    assert all(torch.isfinite(value).all() for value in student.state_dict().values())
+
+
+TASKS = {
+    "pair": Task(name="p", kind="pair", text=("a", "b"), labels=("no", "yes")),
+    "regression": Task(name="r", kind="regression", text=("a", "b"), metric="pearson_spearman"),
+    "span": Task(name="s", kind="span", text=("question", "context"), label="answers", metric="squad_f1"),
+    "tokens": Task(name="t", kind="tokens", text=("words",), label="tags", labels=("DET", "OTHER"), metric="accuracy"),
+}
+
+
+def write_kind(folder, kind):
+    rows = []
+    for number in range(24):
+        first, second = ("the film", "a plot")[number % 2], ("was dull", "is great", "is cold")[number % 3]
+        rows.append(
+            {
+                "pair": {"a": first, "b": second, "label": ("no", "yes")[number % 2]},
+                "regression": {"a": first, "b": second, "label": (number % 5) / 2},
+                "span": {
+                    "question": "what is it",
+                    "context": f"{first} {second}",
+                    "answers": {"text": [second], "answer_start": [len(first) + 1]},
+                },
+                "tokens": {"words": f"{first} {second}".split(), "tags": ["DET", "OTHER", "OTHER", "OTHER"]},
+            }[kind]
+        )
+    for split in ("train", "validation"):
+        write_jsonl(folder / f"{split}.jsonl", rows)
+
+
+def test_student_of_fewer_layers_follows_a_map(given, tmp_path):
+    student, _ = cook(NAME, settings(num_layers=2, layer_map=(1, 4)), given, tmp_path)
+    assert student.config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_layers": 5}, "deeper than its teacher of 4"),
+        ({"layer_map": (1, 9)}, "no teacher layer 9"),
+        ({"num_layers": 3, "layer_map": (1, 4)}, "2 entries for 3"),
+        ({"intra_size": 5}, "cannot be cut into the teacher's 2 heads"),
+        ({"embedding_size": 64}, "wider than the teacher's 16"),
+    ],
+)
+def test_impossible_shapes_are_refused(given, values, message):
+    with pytest.raises(ConfigError, match=message):
+        mobilebert.build_student(settings(**values), replace(given, start=None))
+
+
+def test_a_student_to_go_on_with_must_fit(given, tmp_path):
+    with pytest.raises(ConfigError, match="of width 16 with 2 heads"):
+        mobilebert.build_student(settings(), given)
+    start = save_checkpoint(tmp_path, tiny_model("mobilebert"))
+    student = mobilebert.build_student(settings(), replace(given, start=str(start)))
+    assert student.config.model_type == "mobilebert"
+
+
+def test_teacher_with_other_tokens_is_refused_for_layers(given, tmp_path):
+    from edgedistill.data.rows import load_task_data
+    from edgedistill.data.tasks import find_task
+    from tests.recipes.kitchen import write_even_task
+
+    words = vocabulary()
+    data = load_task_data(
+        find_task("sst2"),
+        write_even_task(tmp_path / "data"),
+        tiny_tokenizer(words[:5] + words[5:][::-1]),
+        teacher_tokenizer=tiny_tokenizer(),
+        max_length=32,
+        seed=0,
+    )
+    other = Ingredients(data=data, teacher=given.teacher)
+    with pytest.raises(TrainingError, match="different tokens"):
+        cook(NAME, settings(), other, tmp_path / "refused")
+    sentences_only = settings(
+        strategy="auxiliary",
+        distill={"feature": 0, "mean": 0, "variance": 0, "attention": 0},
+        polish={"feature": 0},
+    )
+    _, lines = cook(NAME, sentences_only, other, tmp_path / "run")
+    assert lines[0]["terms"].keys() == {"logits"}
+
+
+def test_needs_a_teacher(given):
+    with pytest.raises(ConfigError, match="--teacher"):
+        mobilebert.build_student(settings(), Ingredients(data=given.data, teacher=None))
