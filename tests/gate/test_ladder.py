@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgedistill.gate.ladder import overall
-from tests.gate.planted import noisy, plant
+from tests.gate.planted import LAYERS, SEEDS, noisy, plant
 from tests.support import LABELS, tiny_model, tiny_tokenizer, vocabulary
 
 NOT_HERE = {"other_architecture", "phone", "app_tokenizer"}
@@ -39,7 +39,7 @@ def test_the_noise_a_scheme_may_have_passes(tmp_path, scheme, noise):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
 def test_every_family_passes(tmp_path, family):
-    student = tiny_model(family, seed=1 if family == "mobilebert" else 0)
+    student = tiny_model(family, layers=LAYERS, seed=SEEDS[family])
     if family == "mobilebert":
         zero_pad_row(student)
     rungs = plant(tmp_path, family=family, student=student).rungs()
@@ -150,28 +150,28 @@ def test_one_layer_dropped_is_caught_without_the_student(good):
 def test_one_layer_dropped_in_an_integer_artifact(tmp_path):
     planted = plant(tmp_path, scheme="int8_dynamic")
     planted.model = copy.deepcopy(planted.student)
-    del planted.model.bert.encoder.layer[3]
+    del planted.model.bert.encoder.layer[1]
     planted.wrap = noisy(0.005)
     assert "layer_dropped" in planted.findings()
 
 
 def test_the_student_is_whole_again_after_layers_were_left_out(good):
     before = copy.deepcopy(good.student.state_dict())
-    good.model = tiny_model(seed=7)
+    good.model = tiny_model(layers=LAYERS, seed=7)
     good.findings()
     assert all(torch.equal(value, before[name]) for name, value in good.student.state_dict().items())
 
 
 @pytest.mark.parametrize("with_student", [True, False])
 def test_random_weights(good, with_student):
-    good.model = tiny_model(seed=11)
+    good.model = tiny_model(layers=LAYERS, seed=11)
     rungs = good.rungs(with_student=with_student)
     assert [fault.name for fault in rungs["student_to_artifact"].findings] == ["random_weights"]
     assert overall(list(rungs.values())) == "failed"
 
 
 def test_random_weights_with_logits_near_zero_do_not_pass_on_absolute_tolerance(tmp_path):
-    student = tiny_model()
+    student = tiny_model(layers=LAYERS)
     with torch.no_grad():
         student.classifier.weight.mul_(1e-4)
         student.classifier.bias.zero_()
@@ -187,14 +187,14 @@ def test_random_weights_with_logits_near_zero_do_not_pass_on_absolute_tolerance(
 
 
 def test_an_untrained_student_does_not_pass_although_its_artifact_is_exact(tmp_path):
-    student = tiny_model()
+    student = tiny_model(layers=LAYERS)
     with torch.no_grad():
         student.classifier.weight.mul_(1e-3)
     assert "near_zero_logits" in plant(tmp_path, student=student, rows=0).findings()
 
 
 def test_pad_row_that_a_trigram_reads(tmp_path):
-    student = tiny_model("mobilebert", seed=1)
+    student = tiny_model("mobilebert", layers=LAYERS, seed=SEEDS["mobilebert"])
     with torch.no_grad():
         student.get_input_embeddings().weight[0] = 1.0
     rung = plant(tmp_path, family="mobilebert", student=student).rungs()["padding_and_batch"]

