@@ -87,11 +87,10 @@ def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None,
         with (
             journal(slot if training.is_main else slot / f"process{training.process}", board, position.step) as trace,
             _interrupts() as interrupts,
-            progress(stage.name, training.total_rows) as bar,
+            progress(stage.name, training.total_rows - position.rows) as bar,
         ):
             if position.rows:
                 say(f"{stage.name}: going on after step {position.step}")
-                bar.advance(position.rows)
             for line in training.steps(trace, save_every_s):
                 bar.advance(line.rows, f"loss {line.loss:.4g}")
                 if interrupts.is_set():
