@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from edgedistill.config import Settings
+from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.batches import Batch
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import ConfigError
@@ -32,7 +33,7 @@ from edgedistill.models.mobilebert import Shape, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
-from edgedistill.training.stage import OptimConfig, Stage, Step
+from edgedistill.training.stage import Batches, OptimConfig, Stage, Step
 from edgedistill.training.teachers import TeacherProvider
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class Config(RecipeConfig):
     strategy: Literal["joint", "progressive", "auxiliary"] = "joint"
     """Knowledge transfer (section 3.4): all layers at once (JKT), layer by layer (PKT), or not apart from distillation
     (AKT)."""
+    augment: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the task's words replaced by similar ones, anew in every epoch (TinyBERT's idea): for a small task
+    without a corpus. 0: as in the paper."""
     logit_loss: Literal["mse", "kl"] = "mse"
     """How the teacher's answer is compared."""
     temperature: float = Field(default=1.0, gt=0)
@@ -99,6 +103,12 @@ class Config(RecipeConfig):
     """Losses of the last stage."""
     polish_optim: OptimConfig | None = OptimConfig(lr=3e-4, epochs=3.0, batch_size=32)
     """How the last stage optimises; null leaves it out."""
+
+    @model_validator(mode="after")
+    def _new_text_has_no_labels(self) -> Config:
+        if self.augment and any(weights.labels for weights in (self.transfer, self.distill, self.polish)):
+            raise ValueError("augment: text with other words has no labels. Set the labels weights to 0")
+        return self
 
 
 def build_student(cfg: Config, given: Ingredients) -> nn.Module:
@@ -133,7 +143,8 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     teacher, data = _teacher(given), given.data
     depth = int(student.config.num_hidden_layers)
     follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map)
-    text = data.train if data.corpus is None else data.corpus
+    train = data.train if not cfg.augment else _augmented(cfg, given, student)
+    text = train if data.corpus is None else data.corpus
 
     if cfg.strategy == "joint":
         step = _step(cfg, cfg.transfer, data.task.kind, teacher, student, follows)
@@ -149,10 +160,16 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
 
     evaluate = lambda: dev_score(student, data)  # noqa: E731
     step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
-    yield Stage("distill", student, data.train, step, cfg.distill_optim, evaluate=evaluate)
+    yield Stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate)
     if cfg.polish_optim is not None:
         step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
-        yield Stage("polish", student, data.train, step, cfg.polish_optim, evaluate=evaluate)
+        yield Stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
+
+
+def _augmented(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
+    rows = given.data.train
+    embeddings = student.get_input_embeddings().weight  # the teacher's, factorised: near is near in both
+    return Replaced(rows, neighbours(embeddings, given.data.tokenizer, rows), cfg.augment)
 
 
 def _step(

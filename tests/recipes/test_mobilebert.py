@@ -214,3 +214,12 @@ def test_teacher_with_other_tokens_is_refused_for_layers(given, tmp_path):
 def test_needs_a_teacher(given):
     with pytest.raises(ConfigError, match="--teacher"):
         mobilebert.build_student(settings(), Ingredients(data=given.data, teacher=None))
+
+
+def test_augmenting_changes_what_is_read_and_takes_no_labels(given, tmp_path):
+    _, usual = cook(NAME, settings(), given, tmp_path / "usual")
+    _, augmented = cook(NAME, settings(augment=0.5), given, tmp_path / "augmented")
+    assert all(a["terms"] != b["terms"] for a, b in zip(usual, augmented, strict=True))
+    assert [line["tokens"] for line in usual] == [line["tokens"] for line in augmented]
+    with pytest.raises(ConfigError, match="has no labels"):
+        settings(augment=0.5, polish={"labels": 1.0})
