@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json as _json
+import math
 import sys
 from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,14 +89,12 @@ def verdict(found: Verdict, as_json: bool) -> None:
         return json(found.model_dump(mode="json"))
     table = _table("step", "status", "rows", "measured", "reason", title=found.artifact)
     for rung in found.rungs:
-        measures = "\n".join(_measure(measure) for measure in rung.measures)
+        measures = "\n".join(_measures(rung.measures))
         table.add_row(rung.title, _status(rung.status), str(rung.rows or ""), measures, rung.reason)
     _print(table)
     for fault in (fault for rung in found.rungs for fault in rung.findings):
         _print(Text.assemble((f"{fault.name}: ", "bold red"), fault.message))
-    if found.overrides:
-        changed = ", ".join(f"{name}={value:g}" for name, value in found.overrides.items())
-        _print(Text(f"Tolerances changed by hand: {changed}", "bold yellow"))
+    _overrides([found])
     _print(Text.assemble("verdict: ", _status(found.status)))
     return None
 
@@ -185,7 +185,9 @@ def _times(result: RoadResult) -> None:
 
 def _ladders(verdicts: Sequence[Verdict]) -> None:
     """Steps down, artifacts across; then why any of them did not pass."""
-    table = _table("step", *(found.artifact for found in verdicts), title="verdicts")
+    names = [found.artifact for found in verdicts]
+    shared = commonprefix(names).rfind("-") + 1 if len(names) > 1 else 0  # noqa: RUF071 (names, not paths)
+    table = _table("step", *(name[shared:] or name for name in names), title="verdicts")
     titles = dict.fromkeys(rung.title for found in verdicts for rung in found.rungs)
     for title in titles:
         ladders = [{rung.title: rung.status for rung in found.rungs} for found in verdicts]
@@ -197,6 +199,14 @@ def _ladders(verdicts: Sequence[Verdict]) -> None:
         for rung in found.rungs:
             if rung.status in {"failed", "inconclusive"}:
                 _print(Text.assemble(f"{found.artifact}: ", (rung.title, "bold"), f": {rung.reason}"))
+    _overrides(verdicts)
+
+
+def _overrides(verdicts: Sequence[Verdict]) -> None:
+    """Tolerances that somebody changed: never left unsaid beside a verdict."""
+    changed = dict.fromkeys(f"{name}={value:g}" for found in verdicts for name, value in found.overrides.items())
+    if changed:
+        _print(Text(f"Tolerances changed by hand: {', '.join(changed)}", "bold yellow"))
 
 
 def _table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
@@ -222,6 +232,23 @@ def _next(command: str) -> None:
 
 def _status(status: str) -> Text:
     return Text(status, _STYLES.get(status, ""))
+
+
+def _measures(measures: Sequence[Measure]) -> list[str]:
+    """One line each; of a family such as recall_change_points/LABEL the lowest, and those outside their limit."""
+    families: dict[str, list[Measure]] = {}
+    for measure in measures:
+        families.setdefault(measure.name.partition("/")[0], []).append(measure)
+    lines = []
+    for name, members in families.items():
+        shown = [measure for measure in members if not measure.is_within]
+        if len(members) == 1:
+            shown = members
+        elif not shown:
+            shown = [min(members, key=lambda member: math.inf if member.value is None else member.value)]
+        lines += [_measure(measure) for measure in shown]
+        lines += [f"{name}: {len(members) - len(shown)} more"] if len(shown) < len(members) else []
+    return lines
 
 
 def _measure(measure: Measure) -> str:
