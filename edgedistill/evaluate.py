@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from edgedistill.data.encoding import Encoding, clean, pad
 from edgedistill.data.tasks import Kind, Metric
-from edgedistill.runner import Runner
+from edgedistill.runner import Runner, is_per_token
 
 Floats = NDArray[np.floating[Any]]
 Labels = Sequence[Any] | NDArray[Any]
@@ -29,7 +29,6 @@ Labels = Sequence[Any] | NDArray[Any]
 Predictions = Sequence[Any] | NDArray[Any]
 """Given answers, one a row: classes, scores, or answer texts."""
 
-_SEQUENCE_OUTPUTS = ("start_logits", "end_logits")
 _MAX_ANSWER_TOKENS = 30
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -53,17 +52,11 @@ def predict(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         inputs = pad([encodings[row] for row in rows], pad_id=pad_id)
-        width = inputs["input_ids"].shape[1]
         for name, values in runner(inputs).items():
             for place, row in enumerate(rows):
-                value = values[place, : len(encodings[row])] if is_per_token(name, values, width) else values[place]
+                value = values[place, : len(encodings[row])] if is_per_token(name, values) else values[place]
                 found.setdefault(name, {})[row] = np.array(value, dtype=np.float32)
     return {name: [values[row] for row in range(len(encodings))] for name, values in found.items()}
-
-
-def is_per_token(name: str, values: Floats, width: int) -> bool:
-    """Whether a (B, ...) output has a value for each of `width` tokens, so that padding must be cut off."""
-    return name in _SEQUENCE_OUTPUTS or (values.ndim == 3 and values.shape[1] == width)
 
 
 def decide(kind: Kind, logits: Sequence[Floats]) -> list[Any]:

@@ -64,6 +64,8 @@ class Case:
         tolerances: what may differ.
         seed: of the bootstrap.
         student: the student itself; none where it is not at hand.
+        at_length: gives the runner of one fixed length alone; None where the length is free. A runner with several
+            lengths takes the shortest that holds the text, so padding has to be forced on it.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class Case:
     tolerances: Tolerances
     seed: int = 0
     student: Student | None = None
+    at_length: Callable[[int], Runner] | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -101,6 +104,11 @@ class Case:
     def batch_size(self) -> int:
         """Texts at a time. Activations quantized by their range answer by their batch: one, as on a phone."""
         return 1 if self.scheme.activations <= 8 else 32
+
+    @property
+    def fixed_lengths(self) -> list[int]:
+        """Lengths of its graphs in tokens, rising; empty where the length is free."""
+        return sorted(graph.length for graph in self.manifest.graphs if graph.length) if self.at_length else []
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Encoding]:
         """Tokenise with the artifact's tokenizer."""

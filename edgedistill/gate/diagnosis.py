@@ -8,11 +8,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edgedistill import parity
+from edgedistill.data.encoding import pad
 from edgedistill.evaluate import Floats
 from edgedistill.gate.case import Case
 from edgedistill.gate.numeric import Compared, agreement, comparable_rows, real_texts, spread
 from edgedistill.gate.rungs import finding
 from edgedistill.reports import Finding
+from edgedistill.runner import is_per_token
 
 _FLOAT_EXPLAINED = 1e-3
 _INTEGER_EXPLAINED = 0.35
@@ -28,7 +30,17 @@ def diagnose(case: Case) -> list[Finding]:
         One finding: the first hypothesis that explains the outputs, or "outputs_differ" where none does.
     """
     both = real_texts(case)
-    for hypothesis in (_not_finite, _constant, _vocabulary, _swapped, _rescaled, _layer, _unrelated, _quantized):
+    for hypothesis in (
+        _not_finite,
+        _constant,
+        _vocabulary,
+        _swapped,
+        _rescaled,
+        _padding,
+        _layer,
+        _unrelated,
+        _quantized,
+    ):
         found = hypothesis(case, both)
         if found:
             return [found]
@@ -104,6 +116,29 @@ def _rescaled(case: Case, both: Compared) -> Finding | None:
         return None
     name = "sign_flipped" if factor < 0 else "outputs_rescaled"
     return finding(name, f"the artifact's outputs are {factor:.3g} times the student's.")
+
+
+def _padding(case: Case, both: Compared) -> Finding | None:
+    """Whether the student answers as the artifact does once its text is padded to the artifact's fixed length."""
+    if case.student is None or not case.fixed_lengths:
+        return None
+    step = max(1, len(case.goldens) // _LAYER_TEXTS)
+    texts, artifact = case.golden_encodings[::step], case.golden_answers[::step]
+    padded = []
+    for text in texts:
+        length = next((length for length in case.fixed_lengths if length >= len(text)), len(text))
+        outputs = case.student.runner(pad([text], length, case.pad_id))
+        real = {n: [v[0, : len(text)] if is_per_token(n, v) else v[0]] for n, v in outputs.items()}
+        padded += case.joined(real)
+    after = parity.difference(padded, artifact).relative
+    before = parity.difference(case.student_goldens[::step], artifact).relative
+    if after > min(_explained(case), _FEWER * before):
+        return None
+    return finding(
+        "padding_row",
+        f"the student itself changes by {before:.2g} (relative) when its text is padded as the artifact pads it: the "
+        f"embedding row of PAD (id {case.pad_id}) is not zero and a neighbour reads it. Zero that row, export again.",
+    )
 
 
 def _layer(case: Case, both: Compared) -> Finding | None:

@@ -8,15 +8,18 @@ import numpy as np
 
 from edgedistill import parity
 from edgedistill.data.encoding import Encoding, pad
-from edgedistill.evaluate import Floats, is_per_token
+from edgedistill.evaluate import Floats
 from edgedistill.gate.case import Case
-from edgedistill.gate.rungs import finding, judged, measure
+from edgedistill.gate.rungs import finding, judged, measure, not_run
 from edgedistill.reports import Finding, Rung
+from edgedistill.runner import is_per_token
 
 NAME, TITLE = "padding_and_batch", "Padding and neighbours do not change an answer"
 
 _TEXTS = 8
 _MORE_PADDING = 8
+_WORST = 4
+_FILLING = 4
 
 
 def invariance_rung(case: Case) -> Rung:
@@ -28,6 +31,8 @@ def invariance_rung(case: Case) -> Rung:
         for length in _lengths(case, len(text)):
             padded.append(_padded(case, text, length))
             repeated.append(alone[place])
+    if not padded:
+        return not_run(NAME, TITLE, "its one length pads every text alike, so the rungs beside this one judge it")
     together = case.joined(case.run(texts, batch_size=len(texts)))
     limit = _limit(case)
     by_padding, by_batch = parity.difference(repeated, padded), parity.difference(alone, together)
@@ -50,13 +55,17 @@ def _limit(case: Case) -> float:
 
 
 def _texts(case: Case) -> list[Encoding]:
-    """Short to long goldens, and for every fixed length a text that fills it, so that padding means the next one."""
+    """Short to long goldens, and for every fixed length texts that fill it, so that padding means the next one."""
     plain = [e for e, is_odd in zip(case.golden_encodings, case.is_adversarial, strict=True) if not is_odd]
     by_length = sorted(plain or case.golden_encodings, key=len)
     picked = [by_length[n] for n in sorted({int(n) for n in np.linspace(0, len(by_length) - 1, _TEXTS)})]
-    longest = max(case.golden_encodings, key=len)
-    lengths = sorted(graph.length for graph in case.manifest.graphs if graph.length)
-    return picked + [_cut(longest, length) for length in lengths[:-1] if length <= len(longest)]
+    longest = sorted(case.golden_encodings, key=len, reverse=True)
+    filling = [
+        _cut(text, length)
+        for length in case.fixed_lengths[:-1]
+        for text in [text for text in longest if len(text) >= length][:_FILLING]
+    ]
+    return picked + filling
 
 
 def _cut(encoding: Encoding, length: int) -> Encoding:
@@ -66,50 +75,69 @@ def _cut(encoding: Encoding, length: int) -> Encoding:
 
 
 def _lengths(case: Case, size: int) -> list[int]:
-    """Lengths to pad a text to: a little, more, and up to every fixed length."""
+    """Lengths to pad a text to: every graph longer than its own, or where the length is free, a little and more."""
     longest = case.manifest.tokenizer.max_length
-    fixed = [graph.length for graph in case.manifest.graphs if graph.length]
-    wanted = {size + 1, size + _MORE_PADDING, 2 * size, *fixed}
-    return sorted(length for length in wanted if size < length <= min(longest, max(fixed, default=longest)))
+    own = min((length for length in case.fixed_lengths if length >= size), default=size)
+    wanted = case.fixed_lengths or sorted({size + 1, size + _MORE_PADDING, 2 * size, longest})
+    return [length for length in wanted if own < length <= longest]
 
 
-def _padded(case: Case, text: Encoding, length: int, hidden_id: int | None = None) -> Floats:
-    """The outputs for a text padded to `length`; `hidden_id` is put under the mask from the second pad on."""
+def _padded(case: Case, text: Encoding, length: int, near: int | None = None, far: int | None = None) -> Floats:
+    """The outputs for a text padded to `length`; `near` is put under the mask beside the text, `far` further on."""
     inputs = pad([text], length, case.pad_id)
-    if hidden_id is not None:
-        inputs["input_ids"][:, len(text) + 1 :] = hidden_id
+    ids, size = inputs["input_ids"], len(text)
+    ids[:, size : size + 1] = case.pad_id if near is None else near
+    ids[:, size + 1 :] = case.pad_id if far is None else far
     outputs = {}
-    for name, values in case.runner(inputs).items():
-        value = values[0, : len(text)] if is_per_token(name, values, length) else values[0]
+    runner = case.at_length(length) if case.at_length else case.runner
+    for name, values in runner(inputs).items():
+        value = values[0, :size] if is_per_token(name, values) else values[0]
         outputs[name] = [np.array(value, dtype=np.float32)]
     return case.joined(outputs)[0]
 
 
-def _padding_fault(case: Case, texts: Sequence[Encoding], alone: Sequence[Floats]) -> Finding:
-    """Which of two faults: the row of PAD read by a neighbour, or a mask that is not applied.
+def _far(case: Case, size: int) -> int | None:
+    """A length with at least two pads, so that one of them is not beside the text; None where none is left."""
+    return next((length for length in _lengths(case, size) if length >= size + 2), None)
 
-    A convolution over neighbours (MobileBERT's trigram) reads the one pad beside the text and no other, so what
-    lies under the mask further on does not matter to it. A mask that is not applied lets everything through.
+
+def _padding_fault(case: Case, texts: Sequence[Encoding], alone: Sequence[Floats]) -> Finding:
+    """Tell a mask that is not applied from a row of PAD that a neighbour reads, and both from a mask too weak.
+
+    Other tokens are put under the mask. A mask that is not applied lets all of them through. A convolution over
+    neighbours (MobileBERT's trigram) reads the one beside the text and no other.
     """
-    limit = _limit(case)
-    longest = case.manifest.tokenizer.max_length
-    unk = case.manifest.tokenizer.special_ids.get("unk", case.pad_id + 1)
-    short = [n for n, text in enumerate(texts) if len(text) + _MORE_PADDING <= longest][:4]
-    if not short:
+    chosen = [(n, length) for n, text in enumerate(texts) if (length := _far(case, len(text)))]
+    if not chosen:
         return finding("padding_changes_answer", "a text's answer changes when it is padded.")
-    lengths = [len(texts[n]) + _MORE_PADDING for n in short]
-    with_pads = [_padded(case, texts[n], length) for n, length in zip(short, lengths, strict=True)]
-    with_others = [_padded(case, texts[n], length, unk) for n, length in zip(short, lengths, strict=True)]
-    change = parity.difference([alone[n] for n in short], with_pads).relative
-    if parity.difference(with_pads, with_others).relative > limit:
+    padded = {n: _padded(case, texts[n], length) for n, length in chosen}
+    worst = sorted(chosen, key=lambda pair: -parity.difference([alone[pair[0]]], [padded[pair[0]]]).relative)[:_WORST]
+    with_pads = [padded[n] for n, _ in worst]
+    other = case.manifest.tokenizer.special_ids.get("unk", case.pad_id + 1)
+    change = f"padding changes answers by {parity.difference([alone[n] for n, _ in worst], with_pads).relative:.2g}"
+
+    def matters(**under_the_mask: int) -> bool:
+        changed = [_padded(case, texts[n], length, **under_the_mask) for n, length in worst]
+        return parity.difference(with_pads, changed).relative > _limit(case)
+
+    if matters(far=other):
+        message = f"{change} (relative), and so does what lies under the mask: the attention mask is not applied."
+        return finding("mask_ignored", message)
+    if matters(near=other):
         return finding(
-            "mask_ignored",
-            f"padding changes answers by {change:.2g} (relative), and so does what lies under the mask: "
-            "the attention mask is not applied.",
+            "padding_row",
+            f"{change} (relative), and so does the token under the mask beside the text, but none further on: the "
+            f"embedding row of PAD (id {case.pad_id}) is not zero and a neighbour reads it. "
+            "Zero that row in the student, or multiply the embeddings by the mask, and export again.",
+        )
+    if case.fixed_lengths:
+        return finding(
+            "lengths_differ",
+            f"{change} (relative), whatever lies under the mask: the graph of one length does not compute what that of "
+            "another does. Export again; if it stays, the student's attention scores outgrow the mask's bias.",
         )
     return finding(
-        "padding_row",
-        f"padding changes answers by {change:.2g} (relative) although what lies further under the mask does not: "
-        f"the embedding row of PAD (id {case.pad_id}) is not zero and the token beside it reads it. "
-        "Zero that row in the student, or multiply the embeddings by the mask, and export again.",
+        "mask_too_weak",
+        f"{change} (relative), whatever lies under the mask: attention scores of this student are larger than the "
+        "bias that is to hide padding, as in an untrained or diverged model.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files, reports
-from edgedistill.artifacts import MANIFEST, Manifest, environment, now, read_manifest
+from edgedistill.artifacts import MANIFEST, Buckets, Manifest, environment, now, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ArtifactError, CheckpointError, EdgeDistillError, MissingExtraError
 from edgedistill.gate.case import Case, Student, read_goldens, read_reference
@@ -87,6 +88,7 @@ def judge(
         opener: loads the model; the target's own runtime unless given.
         student_finder: finds the student in PyTorch; by the manifest's source unless given.
     """
+    opener = opener or _open
     first = files_rung(folder, manifest)
     if not is_usable(first):
         return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
@@ -94,7 +96,8 @@ def judge(
         case = Case(
             folder=folder,
             manifest=manifest,
-            runner=_guarded((opener or _open)(folder, manifest)),
+            runner=_guarded(opener(folder, manifest)),
+            at_length=_at_length(folder, manifest, opener),
             tokenizer=load_tokenizer(folder),
             goldens=read_goldens(folder),
             reference=read_reference(folder),
@@ -174,6 +177,20 @@ def _without_layer(model: nn.Module, skipped: int) -> Runner:
             holder.layer = whole
 
     return shorter
+
+
+def _at_length(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[int], Runner] | None:
+    """Each fixed length alone: the artifact opened again with a driver that knows only this one."""
+    if not isinstance(manifest.driver, Buckets):
+        return None
+    graphs = {manifest.graph(name).length: name for name in manifest.driver.graphs}
+
+    @lru_cache
+    def open_at(length: int) -> Runner:
+        alone = manifest.model_copy(update={"driver": Buckets(graphs=(graphs[length],))})
+        return _guarded(opener(folder, alone))
+
+    return open_at
 
 
 def _open(folder: Path, manifest: Manifest) -> Runner:

@@ -158,9 +158,11 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
             yield Stage(f"transfer-{layer:02d}", student, text, step, each)
         student.requires_grad_(True)
 
+    # Only the last stage keeps its best epoch: another one's last epoch, at a learning rate of 0, is where to go on.
     evaluate = lambda: dev_score(student, data)  # noqa: E731
+    is_last = cfg.polish_optim is None
     step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
-    yield Stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate)
+    yield Stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate if is_last else None)
     if cfg.polish_optim is not None:
         step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
         yield Stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)

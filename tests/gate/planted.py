@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from edgedistill import artifacts
-from edgedistill.artifacts import Golden, Manifest, ReferenceRow
+from edgedistill.artifacts import Buckets, Golden, Manifest, ReferenceRow
 from edgedistill.config import build
-from edgedistill.data.encoding import clean, encode, load_tokenizer
+from edgedistill.data.encoding import Encoding, clean, encode, load_tokenizer
 from edgedistill.data.probes import ADVERSARIAL, PLAIN
 from edgedistill.evaluate import answer_texts, predict
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.models.answers import torch_runner
 from edgedistill.pipeline import check
 from edgedistill.reports import Rung
+from edgedistill.runner import answer_in_buckets
 from tests.support import LABELS, save_checkpoint, sentences, tiny_model
 
 MAX_LENGTH = 64
@@ -59,10 +61,31 @@ class Planted:
             self.folder,
             self.manifest,
             tolerances,
-            opener=lambda folder, manifest: self.wrap(torch_runner(self.model)),
+            opener=lambda folder, manifest: self.wrap(self._open(manifest)),
             student_finder=finder,
         )
         return {rung.name: rung for rung in rungs}
+
+    def _open(self, manifest: Manifest) -> Any:
+        runner = torch_runner(self.model)
+        if not isinstance(manifest.driver, Buckets):
+            return runner
+        lengths = [manifest.graph(name).length for name in manifest.driver.graphs]
+        return lambda inputs: answer_in_buckets(dict.fromkeys(lengths, runner), inputs)
+
+    def fix_lengths(self, *lengths: int) -> None:
+        """Give the artifact one graph for each length, and make it answer the goldens with them."""
+        graph = self.manifest.graphs[0].model_dump(mode="json")
+        graphs = [graph | {"name": f"length_{length}", "length": length} for length in lengths]
+        self.edit_manifest(graphs=graphs, driver={"kind": "buckets", "graphs": [g["name"] for g in graphs]})
+        runner = self._open(self.manifest)
+
+        def again(row: dict[str, Any]) -> dict[str, Any]:
+            encoding = Encoding(tuple(row["input_ids"]), tuple(row["token_type_ids"]))
+            outputs = predict(runner, [encoding], batch_size=1)
+            return row | {"artifact": {name: np.ravel(values[0]).tolist() for name, values in outputs.items()}}
+
+        self.edit_lines("golden.jsonl", again)
 
     def findings(self, *settings: str, with_student: bool = True) -> set[str]:
         """Names of every fault found."""
@@ -102,11 +125,8 @@ def plant(
     kind: str = "single",
 ) -> Planted:
     """Write a good artifact of a tiny student; labels and teacher mostly agree with it, so it knows its task."""
-    labels = LABELS if kind in ("single", "pair", "tokens") else ()
-    head = {"span": "span", "tokens": "tokens", "embedding": "bare"}.get(kind, "sequence")
-    student = student or tiny_model(
-        family, head, labels=labels or ("score",), layers=LAYERS, seed=SEEDS[family] if seed is None else seed
-    )
+    labels = _labels_of(kind)
+    student = student or tiny_student(family, kind, seed)
     student_folder = save_checkpoint(folder / "student", student)
     artifact = folder / "artifact"
     artifact.mkdir()
@@ -125,6 +145,23 @@ def plant(
         planted, names, scheme, family, kind if rows or kind == "embedding" else "single", labels, bool(rows)
     )
     return planted
+
+
+def tiny_student(family: str = "bert", kind: str = "single", seed: int | None = None) -> Any:
+    """A model with random weights whose answers differ between texts."""
+    head = {"span": "span", "tokens": "tokens", "embedding": "bare"}.get(kind, "sequence")
+    labels = _labels_of(kind) or ("score",)
+    model = tiny_model(family, head, labels=labels, layers=LAYERS, seed=SEEDS[family] if seed is None else seed)
+    if family == "mobilebert":  # without real norms its scores would grow beyond any mask's bias
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if weight.ndim == 2 and "embeddings" not in name and "classifier" not in name:
+                    weight.mul_(0.5)
+    return model
+
+
+def _labels_of(kind: str) -> tuple[str, ...]:
+    return LABELS if kind in ("single", "pair", "tokens") else ()
 
 
 def _write_goldens(planted: Planted, kind: str) -> None:

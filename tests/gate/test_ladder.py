@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from edgedistill.gate.ladder import overall
-from tests.gate.planted import LAYERS, SEEDS, noisy, plant
+from edgedistill.models.views import view_of
+from tests.gate.planted import LAYERS, SEEDS, noisy, plant, tiny_student
 from tests.support import LABELS, tiny_model, tiny_tokenizer, vocabulary
 
 NOT_HERE = {"other_architecture", "phone", "app_tokenizer"}
@@ -39,16 +40,8 @@ def test_the_noise_a_scheme_may_have_passes(tmp_path, scheme, noise):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
 def test_every_family_passes(tmp_path, family):
-    student = tiny_model(family, layers=LAYERS, seed=SEEDS[family])
-    if family == "mobilebert":
-        zero_pad_row(student)
-    rungs = plant(tmp_path, family=family, student=student).rungs()
+    rungs = plant(tmp_path, family=family).rungs()
     assert overall(list(rungs.values())) == "passed", {n: r.reason for n, r in rungs.items() if r.reason}
-
-
-def zero_pad_row(model):
-    with torch.no_grad():
-        model.get_input_embeddings().weight[0] = 0
 
 
 def test_swapped_labels_in_the_model(good):
@@ -157,21 +150,21 @@ def test_one_layer_dropped_in_an_integer_artifact(tmp_path):
 
 def test_the_student_is_whole_again_after_layers_were_left_out(good):
     before = copy.deepcopy(good.student.state_dict())
-    good.model = tiny_model(layers=LAYERS, seed=7)
+    good.model = tiny_student(seed=7)
     good.findings()
     assert all(torch.equal(value, before[name]) for name, value in good.student.state_dict().items())
 
 
 @pytest.mark.parametrize("with_student", [True, False])
 def test_random_weights(good, with_student):
-    good.model = tiny_model(layers=LAYERS, seed=11)
+    good.model = tiny_student(seed=11)
     rungs = good.rungs(with_student=with_student)
     assert [fault.name for fault in rungs["student_to_artifact"].findings] == ["random_weights"]
     assert overall(list(rungs.values())) == "failed"
 
 
 def test_random_weights_with_logits_near_zero_do_not_pass_on_absolute_tolerance(tmp_path):
-    student = tiny_model(layers=LAYERS)
+    student = tiny_student()
     with torch.no_grad():
         student.classifier.weight.mul_(1e-4)
         student.classifier.bias.zero_()
@@ -187,20 +180,77 @@ def test_random_weights_with_logits_near_zero_do_not_pass_on_absolute_tolerance(
 
 
 def test_an_untrained_student_does_not_pass_although_its_artifact_is_exact(tmp_path):
-    student = tiny_model(layers=LAYERS)
+    student = tiny_student()
     with torch.no_grad():
         student.classifier.weight.mul_(1e-3)
     assert "near_zero_logits" in plant(tmp_path, student=student, rows=0).findings()
 
 
 def test_pad_row_that_a_trigram_reads(tmp_path):
-    student = tiny_model("mobilebert", layers=LAYERS, seed=SEEDS["mobilebert"])
+    student = tiny_student("mobilebert")
     with torch.no_grad():
         student.get_input_embeddings().weight[0] = 1.0
     rung = plant(tmp_path, family="mobilebert", student=student).rungs()["padding_and_batch"]
     assert rung.status == "failed"
     assert [fault.name for fault in rung.findings] == ["padding_row"]
     assert "row of PAD (id 0)" in rung.reason
+
+
+def test_pad_row_is_found_although_every_length_pads(tmp_path):
+    student = tiny_student("mobilebert")
+    with torch.no_grad():
+        student.get_input_embeddings().weight[0] = 1.0
+    planted = plant(tmp_path, family="mobilebert", student=student)
+    planted.fix_lengths(16, 32, 64)
+    rungs = planted.rungs()
+    assert [fault.name for fault in rungs["padding_and_batch"].findings] == ["padding_row"]
+    assert "padding_row" in {f.name for f in planted.rungs(with_student=False)["padding_and_batch"].findings}
+
+
+def test_pad_row_is_found_with_one_length_only_where_nothing_is_padded_further(tmp_path):
+    student = tiny_student("mobilebert")
+    with torch.no_grad():
+        student.get_input_embeddings().weight[0] = 1.0
+    planted = plant(tmp_path, family="mobilebert", student=student)
+    planted.fix_lengths(64)
+    rungs = planted.rungs()
+    assert rungs["padding_and_batch"].status == "not_run"
+    assert [fault.name for fault in rungs["student_to_artifact"].findings] == ["padding_row"]
+
+
+def test_good_artifact_of_fixed_lengths_passes(good):
+    good.fix_lengths(16, 32, 64)
+    rungs = good.rungs()
+    assert overall(list(rungs.values())) == "passed", {n: r.reason for n, r in rungs.items() if r.reason}
+
+
+def test_one_graph_of_several_that_differs(good):
+    good.fix_lengths(16, 32, 64)
+
+    def wrap(runner):
+        def run(inputs):
+            logits = runner(inputs)["logits"]
+            return {"logits": logits + (0.3 if inputs["input_ids"].shape[1] >= 32 else 0.0)}
+
+        return run
+
+    good.wrap = wrap
+    rung = good.rungs()["padding_and_batch"]
+    assert rung.status == "failed"
+    assert [fault.name for fault in rung.findings] == ["lengths_differ"]
+
+
+def test_scores_that_outgrow_the_mask(tmp_path):
+    student = tiny_model("mobilebert", layers=LAYERS, seed=SEEDS["mobilebert"])
+    planted = plant(tmp_path, family="mobilebert", student=student, rows=0)
+    view = view_of(student)
+
+    def run(inputs):
+        with torch.no_grad():
+            return {"logits": view(*(torch.as_tensor(inputs[name]) for name in view.input_names))[0].numpy()}
+
+    planted.wrap = lambda runner: run
+    assert "mask_too_weak" in planted.findings(with_student=False)
 
 
 def test_mask_that_is_not_applied(good):

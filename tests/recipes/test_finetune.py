@@ -10,12 +10,13 @@ NAME = "finetune"
 
 
 def test_learns_what_can_be_learnt(tmp_path):
-    from edgedistill.training.judging import dev_score
+    from edgedistill.training.judging import model_logits, scored
 
     made = ingredients(tmp_path)
     student, lines = cook(NAME, smoke_config(NAME, max_steps=200, lr=3e-3), made, tmp_path / "run")
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
-    assert dev_score(student, made.data) >= 0.8
+    rows = made.data.train  # 16 development rows say little of a model this tiny
+    assert scored(model_logits(student, rows, made.data.task.kind), rows, made.data) >= 0.9
 
 
 @pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
