@@ -103,20 +103,10 @@ def bench(report: BenchReport, as_json: bool) -> None:
     """One line per artifact, length and thread count."""
     if as_json:
         return json(report.model_dump(mode="json"))
-    names = (
-        "artifact",
-        "length",
-        "threads",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "first ms",
-        "load ms",
-        "memory",
-        "size",
-        "runs",
-    )
-    table = _table(*names, title=f"{report.environment.cpu}, {report.mode}", numeric=names[1:])
+    names = ("length", "threads", "p50 ms", "p90 ms", "p99 ms", "first ms", "load ms", "memory", "size", "runs")
+    shared = _shared([row.artifact for row in report.rows if row.manifest_sha256])
+    title = f"{shared.rstrip('-')} on {report.environment.cpu}, {report.mode}".removeprefix(" on ")
+    table = _table("artifact", *names, title=title, numeric=names)
     for row in report.rows:
         times = row.latency
         memory = _size(row.peak_rss_bytes) if row.peak_rss_bytes is not None else "not_run"
@@ -124,8 +114,8 @@ def bench(report: BenchReport, as_json: bool) -> None:
         marks += " throttled" if row.is_throttled else ""
         millis = (times.p50_ms, times.p90_ms, times.p99_ms, times.first_ms, times.load_ms)
         table.add_row(
-            row.artifact, str(row.length), str(row.threads), *(f"{value:.2f}" for value in millis), memory,
-            _size(row.size_bytes), f"{times.runs}{marks}",
+            row.artifact.removeprefix(shared), str(row.length), str(row.threads),
+            *(f"{value:.2f}" for value in millis), memory, _size(row.size_bytes), f"{times.runs}{marks}",
         )  # fmt: skip
     _print(table)
     return None
@@ -162,10 +152,11 @@ def road(result: RoadResult, as_json: bool) -> None:
     """Every step, the verdicts, the page."""
     if as_json:
         return json(result.model_dump(mode="json") | {"exit_code": result.exit_code})
+    inside = f"{result.out}/"
     table = _table("step", "status", "seconds", "result", title=result.out)
     for step in result.steps:
         seconds = f"{step.seconds:.0f}" if step.seconds is not None else ""
-        table.add_row(step.name, _status(step.status), seconds, step.message or step.output)
+        table.add_row(step.name, _status(step.status), seconds, step.message or step.output.removeprefix(inside))
     _print(table)
     _times(result)
     _ladders(result.verdicts)
@@ -186,8 +177,8 @@ def _times(result: RoadResult) -> None:
 def _ladders(verdicts: Sequence[Verdict]) -> None:
     """Steps down, artifacts across; then why any of them did not pass."""
     names = [found.artifact for found in verdicts]
-    shared = commonprefix(names).rfind("-") + 1 if len(names) > 1 else 0  # noqa: RUF071 (names, not paths)
-    table = _table("step", *(name[shared:] or name for name in names), title="verdicts")
+    shared = _shared(names)
+    table = _table("step", *(name.removeprefix(shared) for name in names), title="verdicts")
     titles = dict.fromkeys(rung.title for found in verdicts for rung in found.rungs)
     for title in titles:
         ladders = [{rung.title: rung.status for rung in found.rungs} for found in verdicts]
@@ -200,6 +191,12 @@ def _ladders(verdicts: Sequence[Verdict]) -> None:
             if rung.status in {"failed", "inconclusive"}:
                 _print(Text.assemble(f"{found.artifact}: ", (rung.title, "bold"), f": {rung.reason}"))
     _overrides(verdicts)
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What all names begin with, up to a hyphen; nothing for a single name."""
+    common = commonprefix([f"{name}-" for name in names]) if len(set(names)) > 1 else ""  # noqa: RUF071 (not paths)
+    return common[: common.rfind("-") + 1]
 
 
 def _overrides(verdicts: Sequence[Verdict]) -> None:

@@ -65,6 +65,19 @@ class ExportView(nn.Module):
         answers: tuple[Tensor, ...] = self.head(hidden)
         return answers
 
+    def example_inputs(self, batch: int, length: int, dtype: str = "int64") -> dict[str, Tensor]:
+        """Optimum's dummy texts by input name, each (B, S): random, so that no exporter takes a value for a constant.
+
+        Args:
+            batch: B; more than 1 where it is to be free.
+            length: S, at least 2.
+            dtype: "int64" or "int32".
+        """
+        from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
+
+        texts = DummyTextInputGenerator("text-classification", NormalizedTextConfig(self.config), batch, length)
+        return {name: texts.generate(name, framework="pt", int_dtype=dtype) for name in self.input_names}
+
     @property
     def output_axes(self) -> dict[str, tuple[str | int, ...]]:
         """Shape of every output; "batch" and "length" where it is free."""

@@ -47,7 +47,7 @@ def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
 
 def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
     """The float32 graph with free axes `batch` and `length`, int64 inputs, and nothing about this machine in it."""
-    example = tuple(torch.ones(_EXAMPLE, dtype=torch.int64) for _ in view.input_names)
+    example = tuple(view.example_inputs(*_EXAMPLE).values())
     free = torch.export.Dim.DYNAMIC
     try:
         with hushed():

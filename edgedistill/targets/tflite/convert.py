@@ -58,7 +58,7 @@ def _convert(view: ExportView, lengths: tuple[int, ...], path: Path) -> None:
         with hushed():
             converter: Any = litert_torch
             for length in lengths:
-                example = {name: torch.ones(1, length, dtype=torch.int32) for name in view.input_names}
+                example = view.example_inputs(1, length, "int32")
                 converter = converter.signature(_signature(length), _Named(view).eval(), sample_kwargs=example)
             converter.convert().export(str(path))
     except OSError:
