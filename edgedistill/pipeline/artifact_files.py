@@ -104,16 +104,11 @@ def write_reference(
 
 def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length: int) -> Iterator[ReferenceRow]:
     """The judged split with the checkpoint's own answers in PyTorch."""
-    from edgedistill.data.labels import label_names
-    from edgedistill.data.rows import Rows
-    from edgedistill.data.sources import dataset_of, open_source
-    from edgedistill.data.splits import judged_split_of
+    from edgedistill.data.rows import load_judged
     from edgedistill.evaluate import predict
     from edgedistill.models.answers import torch_runner
 
-    source = open_source(task, data)
-    judged = dataset_of(task, source, judged_split_of(task, source), label_names(task, source))
-    rows = Rows(judged, task.kind, checkpoint.tokenizer, max_length=max_length)
+    rows, _ = load_judged(task, data, checkpoint.tokenizer, max_length=max_length)
     texts, pairs, labels = rows.texts, rows.pairs, rows.labels or [None] * len(rows)
     encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
     with progress(f"PyTorch on {len(rows)} rows of {task.name}", len(rows)) as tracker:

@@ -81,12 +81,13 @@ def distill(
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
     plan = _planned(recipe, module, cfg, find_task(str(task)), teacher, student, data, corpus, limit)
+    begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
-        _say_plan(plan)
+        _say_plan(plan, begun)
         return out / STUDENT
     with files.exclusive(out):
         open_run(out, plan.identity(), _facts(), cfg, overwrite)
-        return _run(plan, out)
+        return _run(plan, begun, out)
 
 
 def _config(
@@ -203,8 +204,8 @@ def _built(plan: Plan) -> PreTrainedModel:
     return cast("PreTrainedModel", student)
 
 
-def _say_plan(plan: Plan) -> None:
-    student, data = _built(plan), plan.data
+def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
+    data = plan.data
     if plan.teacher is not None:
         say(
             f"teacher: {plan.teacher.path}, {plan.teacher.source.family}, {plan.teacher.source.parameters:,} parameters"
@@ -226,10 +227,9 @@ def _described(stage: Stage) -> str:
     )
 
 
-def _run(plan: Plan, out: Path) -> Path:
+def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
     from edgedistill.training.loop import accelerator, fit
 
-    student = _built(plan)
     seconds = {}
     try:
         for number, stage in enumerate(plan.module.stages(plan.cfg, plan.given, student), start=1):

@@ -159,6 +159,12 @@ def test_a_teacher_that_was_not_fine_tuned_is_refused(run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_student_that_cannot_be_built_leaves_no_folder(run, tmp_path):
+    with pytest.raises(ConfigError, match="layer"):
+        run(settings=["layer_map=[9]"])
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_with_other_labels_is_refused(run, tmp_path):
     swapped = save_checkpoint(tmp_path / "swapped", tiny_model(labels=LABELS[::-1]))
     with pytest.raises(CheckpointError, match="label 0 is 'positive', the task's is 'negative'"):
