@@ -41,7 +41,12 @@ def main() -> None:
     artifacts = [_exported(student, options.out / "artifacts" / f"student-{t}-{s}", t, s, None) for t, s in VARIANTS]
     verdicts = {folder.name: edgedistill.check(folder) for folder in [teacher, *artifacts]}
     bench = edgedistill.bench(
-        [teacher, *artifacts], mode=options.mode, threads=(1,), lengths=(LENGTH,), reference=False, out=options.out
+        [teacher, *artifacts],
+        mode=options.mode,
+        threads=(1,),
+        lengths=(LENGTH,),
+        reference=False,
+        out=options.out / "bench.json",
     )
     edgedistill.report(options.out)
     card = read(StudentCard, student / STUDENT_CARD)

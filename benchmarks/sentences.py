@@ -3,7 +3,7 @@
     python benchmarks/sentences.py TEXT... --out corpus.txt
 
 TEXT is .txt or .txt.gz, a paragraph on every line. Sentences of 30 to 160 characters are kept, shuffled with a fixed
-seed, and the first 40,000 of them written, one a line.
+seed, and the first 60,000 of them written, one a line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, nargs="+", metavar="TEXT")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=40_000)
+    parser.add_argument("--count", type=int, default=60_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     paragraphs = (line.strip() for path in options.texts for _, line in text_lines(path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ai_edge_litert.tools import flatbuffer_utils
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from edgedistill.progress import hushed
@@ -23,7 +25,9 @@ def quantized(path: Path, scheme: str) -> dict[str, str]:
     with hushed():
         tool = quantizer.Quantizer(str(path))
         tool.load_quantization_recipe(_recipe(scheme))
-        tool.quantize().export_model(str(path), overwrite=True)
+        model = flatbuffer_utils.read_model_from_bytearray(tool.quantize().quantized_model)
+        _share_scales(model)
+        flatbuffer_utils.write_model(model, str(path))
     return {"position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"}
 
 
@@ -45,3 +49,34 @@ def _recipe(scheme: str) -> Any:
             algorithm_key=recipe.AlgorithmName.FLOAT_CASTING,
         )
     return manager.get_quantization_recipe()
+
+
+def _share_scales(model: Any) -> None:
+    """Let the graphs of several lengths refer to one copy of a tensor's scales, as they do to one of its weights.
+
+    Every graph otherwise brings 12 bytes for each row and channel: four lengths of a small student would weigh 1.35
+    times one.
+    """
+    known: dict[tuple[bytes, ...], _Once] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            scales = tensor.quantization
+            if scales is not None and scales.scale is not None:
+                content = tuple(np.asarray(getattr(scales, name)).tobytes() for name in _CONTENT)
+                tensor.quantization = known.setdefault(content, _Once(scales))
+
+
+_CONTENT = ("scale", "zeroPoint", "min", "max", "quantizedDimension")
+
+
+class _Once:
+    """A part of a flatbuffer that is written once and then referred to."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self._place: int | None = None
+
+    def Pack(self, builder: Any) -> int:  # the name that the schema's classes call
+        if self._place is None:
+            self._place = int(self._part.Pack(builder))
+        return self._place
