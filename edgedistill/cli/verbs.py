@@ -23,7 +23,13 @@ edgedistill = new_group()
 
 @edgedistill.command()
 @click.argument("recipe")
-@click.option("--teacher", metavar="ID|DIR", help="Checkpoint to learn from: a Hub id or a folder.")
+@click.option("--teacher", metavar="ID|DIR", multiple=True, help="Checkpoint to learn from; repeated: an ensemble.")
+@click.option(
+    "--teacher-cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Ask the teacher once; keep its logits here.",
+)
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
 @click.option("--task", required=True, metavar="NAME|FILE", help="A known task, or the YAML of your own.")
 @data_option
@@ -43,7 +49,8 @@ edgedistill = new_group()
 @as_json
 def distill(
     recipe: str,
-    teacher: str | None,
+    teacher: tuple[str, ...],
+    teacher_cache: Path | None,
     student: str | None,
     task: str,
     data: Path | None,
@@ -69,6 +76,7 @@ def distill(
         task=task,
         out=out,
         teacher=teacher,
+        teacher_cache=teacher_cache,
         student=student,
         data=data,
         corpus=corpus,

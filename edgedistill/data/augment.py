@@ -117,7 +117,8 @@ class Replaced:
             if not batch.shares_tokens:
                 raise ConfigError("augment: words can be replaced only where teacher and student share a tokenizer.")
             tokens = self._replaced(batch.student, random)
-            yield replace(batch, student=tokens, teacher=tokens, labels=None)
+            ids = tuple(f"{row}~{epoch}" for row in batch.row_ids)  # another text: no stored answer is about it
+            yield replace(batch, row_ids=ids, student=tokens, teacher=tokens, labels=None)
 
     def _replaced(self, tokens: Encoded, random: np.random.Generator) -> Encoded:
         ids, similar = tokens.input_ids, self._similar

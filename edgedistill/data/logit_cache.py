@@ -45,7 +45,7 @@ class LogitCache:
     """Stored logits of sentence-level answers: (C,) float32 a row."""
 
     def __init__(self, folder: Path, fingerprint: Fingerprint) -> None:
-        """Open a cache, or begin one.
+        """Open a cache; nothing is written before it is filled.
 
         Args:
             folder: where it is or shall be.
@@ -53,19 +53,14 @@ class LogitCache:
 
         Raises:
             TrainingError: it holds something else, or is damaged.
-            StorageError: the folder cannot be written.
         """
-        self._folder = folder
-        path = folder / _FINGERPRINT
-        if path.is_file():
-            _refuse_stale(path, fingerprint)
-        else:
-            files.write_json(path, asdict(fingerprint))
+        self._folder, self._fingerprint = folder, fingerprint
+        if (folder / _FINGERPRINT).is_file():
+            _refuse_stale(folder / _FINGERPRINT, fingerprint)
         self._place: dict[str, int] = {}
         self._shards: list[Tensor] = []
         self._table: Tensor | None = None
-        for shard in sorted(folder.glob("logits-*.safetensors")):
-            self._add(*_read(shard))
+        self._read_on()
 
     def __len__(self) -> int:
         """Rows stored."""
@@ -81,6 +76,8 @@ class LogitCache:
         Raises:
             StorageError: the disk is full; the shards written before stay.
         """
+        files.write_json(self._folder / _FINGERPRINT, asdict(self._fingerprint))
+        self._read_on()  # another process of the same run may have filled it meanwhile
         ids: list[str] = []
         logits: list[Tensor] = []
         for batch in batches:
@@ -110,6 +107,10 @@ class LogitCache:
         if self._table is None:
             self._table = torch.cat(self._shards)
         return self._table[places]
+
+    def _read_on(self) -> None:
+        for shard in sorted(self._folder.glob("logits-*.safetensors"))[len(self._shards) :]:
+            self._add(*_read(shard))
 
     def _write(self, ids: list[str], logits: Tensor) -> None:
         number = len(self._shards)

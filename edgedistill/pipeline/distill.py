@@ -18,6 +18,7 @@ from edgedistill.data.tasks import Task, find_task
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.student_folder import Plan, command, write_student
+from edgedistill.pipeline.teaching import fill, provider_of
 from edgedistill.progress import say
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def distill(
     *,
     task: str,
     out: Path | str,
-    teacher: str | Path | None = None,
+    teacher: str | Path | Sequence[str | Path] | None = None,
+    teacher_cache: Path | str | None = None,
     student: str | Path | None = None,
     data: Path | str | None = None,
     corpus: Path | str | None = None,
@@ -53,8 +55,10 @@ def distill(
         recipe: its name; see `edgedistill ls recipes`.
         task: name of a task, or the path of a task's YAML file.
         out: the run folder to make.
-        teacher: folder or Hub id of a checkpoint fine-tuned for the task. "minilm" is the embedded encoder. A recipe
-            without a teacher starts from it where `student` is not given.
+        teacher: folder or Hub id of a checkpoint fine-tuned for the task, or several that answer as one. "minilm" is
+            the embedded encoder. A recipe without a teacher starts from it where `student` is not given.
+        teacher_cache: folder to store the teacher's logits in, so that it is asked once; for recipes and settings that
+            compare logits only. One that is there already is used if it fits, refused if not.
         student: folder or Hub id of a checkpoint to start from, instead of the recipe's own start.
         data: folder of the task's files; none: from the Hub.
         corpus: unlabelled text, .txt or .txt.gz, a paragraph per line.
@@ -80,7 +84,8 @@ def distill(
         refuse_taken(out, overwrite, resume)
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
-    plan = _planned(recipe, module, cfg, find_task(str(task)), teacher, student, data, corpus, limit)
+    teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
+    plan = _planned(recipe, module, cfg, find_task(str(task)), teachers, teacher_cache, student, data, corpus, limit)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
         _say_plan(plan, begun)
@@ -103,7 +108,8 @@ def _planned(
     module: Recipe,
     cfg: RecipeConfig,
     task: Task,
-    teacher: str | Path | None,
+    teachers: Sequence[str | Path],
+    cache: Path | str | None,
     student: str | Path | None,
     data_dir: Path | str | None,
     corpus: Path | str | None,
@@ -112,30 +118,42 @@ def _planned(
     from edgedistill.data.rows import load_task_data
     from edgedistill.models.loading import load
     from edgedistill.recipes import Ingredients
-    from edgedistill.training.teachers import OnlineTeacher
 
-    _refuse_unfit_recipe(recipe, module, task, teacher, student)
-    learns_from = None if teacher is None or not module.NEEDS_TEACHER else load(_place(teacher))
-    begins_with = student if student is not None or module.NEEDS_TEACHER else teacher
+    _refuse_unfit_recipe(recipe, module, task, teachers, student)
+    learnt_from = [load(_place(teacher)) for teacher in teachers] if module.NEEDS_TEACHER else []
+    begins_with = student if student is not None or module.NEEDS_TEACHER else teachers[0]
     start = None if begins_with is None else load(_place(begins_with))
-    reads = start or learns_from
-    assert reads is not None
+    reads = start or learnt_from[0]
+    _refuse_too_long(cfg, [*learnt_from, *([start] if start else [])])
     data = load_task_data(
         task,
         None if data_dir is None else Path(data_dir),
         reads.tokenizer,
-        teacher_tokenizer=None if learns_from is None else learns_from.tokenizer,
+        teacher_tokenizer=learnt_from[0].tokenizer if learnt_from else None,
         max_length=cfg.max_length,
         seed=cfg.seed,
         limit=limit,
         corpus=None if corpus is None else Path(corpus),
     )
     provider = None
-    if learns_from is not None:
-        refuse_unfit_teacher(learns_from, task, data.labels)
-        provider = OnlineTeacher(learns_from)
+    if learnt_from:
+        for checkpoint in learnt_from:
+            refuse_unfit_teacher(checkpoint, task, data.labels)
+        provider = provider_of(learnt_from, data, None if cache is None else Path(cache))
     given = Ingredients(data=data, teacher=provider, start=None if start is None else start.path)
-    return Plan(recipe, module, cfg, data, given, learns_from, start, provider, limit)
+    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit)
+
+
+def _refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> None:
+    from edgedistill.models.answers import longest_input
+
+    for checkpoint in checkpoints:
+        longest = longest_input(checkpoint.model)
+        if cfg.max_length > longest:
+            raise ConfigError(
+                f"max_length is {cfg.max_length}, but '{checkpoint.path}' has positions for {longest} tokens. "
+                f"Set it lower: --set max_length={longest}."
+            )
 
 
 def _place(checkpoint: str | Path) -> str | Path:
@@ -145,16 +163,18 @@ def _place(checkpoint: str | Path) -> str | Path:
 
 
 def _refuse_unfit_recipe(
-    recipe: str, module: Recipe, task: Task, teacher: str | Path | None, student: str | Path | None
+    recipe: str, module: Recipe, task: Task, teachers: Sequence[str | Path], student: str | Path | None
 ) -> None:
     if task.kind not in module.KINDS:
         raise ConfigError(
             f"the recipe '{recipe}' cannot do '{task.name}', a task of kind '{task.kind}'. "
             f"It does: {', '.join(sorted(module.KINDS))}."
         )
-    if module.NEEDS_TEACHER and teacher is None:
+    if len(teachers) > 1 and not module.NEEDS_TEACHER:
+        raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
+    if module.NEEDS_TEACHER and not teachers:
         raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give a fine-tuned checkpoint with --teacher.")
-    if teacher is None and student is None:
+    if not teachers and student is None:
         raise ConfigError(f"the recipe '{recipe}' needs a checkpoint to start from. Give it with --student.")
 
 
@@ -206,10 +226,8 @@ def _built(plan: Plan) -> PreTrainedModel:
 
 def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
     data = plan.data
-    if plan.teacher is not None:
-        say(
-            f"teacher: {plan.teacher.path}, {plan.teacher.source.family}, {plan.teacher.source.parameters:,} parameters"
-        )
+    for teacher in plan.teachers:
+        say(f"teacher: {teacher.path}, {teacher.source.family}, {teacher.source.parameters:,} parameters")
     say(f"student: {student.config.model_type}, {student.num_parameters():,} parameters")
     corpus = "" if data.corpus is None else f", corpus {len(data.corpus)}"
     say(f"rows: train {len(data.train)}, dev {len(data.dev)}, judged {len(data.judged)}{corpus}")
@@ -229,7 +247,10 @@ def _described(stage: Stage) -> str:
 
 def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
     from edgedistill.training.loop import accelerator, fit
+    from edgedistill.training.teachers import CachedTeacher
 
+    if isinstance(plan.given.teacher, CachedTeacher):
+        fill(plan.given.teacher, plan.data)
     seconds = {}
     try:
         for number, stage in enumerate(plan.module.stages(plan.cfg, plan.given, student), start=1):

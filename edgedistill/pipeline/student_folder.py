@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.judging import RowLogits
-    from edgedistill.training.teachers import OnlineTeacher
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,8 @@ class Plan:
         cfg: its settings.
         data: the task's rows.
         given: what the recipe gets.
-        teacher: the checkpoint learnt from; none for a recipe without a teacher.
+        teachers: the checkpoints learnt from; none for a recipe without a teacher.
         start: the checkpoint the student starts from; none for the recipe's own start.
-        provider: answers for the teacher.
         limit: most rows of each split; none for all.
     """
 
@@ -43,9 +41,8 @@ class Plan:
     cfg: RecipeConfig
     data: TaskData
     given: Ingredients
-    teacher: Checkpoint | None
+    teachers: tuple[Checkpoint, ...]
     start: Checkpoint | None
-    provider: OnlineTeacher | None
     limit: int | None
 
     def identity(self) -> dict[str, Any]:
@@ -55,7 +52,7 @@ class Plan:
             "recipe": self.recipe,
             "task": self.data.task.model_dump(mode="json"),
             "labels": list(self.data.labels),
-            "teacher": None if self.teacher is None else self.teacher.source.sha256,
+            "teacher": "+".join(teacher.source.sha256 for teacher in self.teachers) or None,
             "start": None if self.start is None else self.start.source.sha256,
             "data": self.data.sha256,
             "corpus": None if corpus is None else corpus.sha256,
@@ -82,7 +79,7 @@ def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float
     judged, kind = plan.data.judged, plan.data.task.kind
     own = model_logits(student, judged, kind)
     device = student.device
-    provider = plan.provider
+    provider = plan.given.teacher
     theirs = None if provider is None else collect(lambda batch: provider(batch.to(device)).logits, judged, kind)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
@@ -123,9 +120,10 @@ def _numbers(values: Any) -> list[float]:
 
 def _card(plan: Plan, student: Source) -> StudentCard:
     data = plan.data
-    source = plan.teacher or plan.start
+    source = plan.teachers[0] if plan.teachers else plan.start
     assert source is not None
-    parents = source.parents if plan.teacher is not None else (source.source, *source.parents)
+    others = tuple(teacher.source for teacher in plan.teachers[1:])
+    parents = (*others, *source.parents) if plan.teachers else (source.source, *source.parents)
     return StudentCard(
         created=now(),
         command=command(),
@@ -134,7 +132,7 @@ def _card(plan: Plan, student: Source) -> StudentCard:
         task=TaskCard(name=data.task.name, kind=data.task.kind, metric=data.task.metric, max_length=data.max_length),
         labels=data.labels,
         student=student,
-        teacher=None if plan.teacher is None else plan.teacher.source,
+        teacher=plan.teachers[0].source if plan.teachers else None,
         parents=parents,
         seed=plan.cfg.seed,
         data_sha256=data.sha256,
@@ -156,8 +154,8 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
     from edgedistill.models.layers import layer_map
     from edgedistill.training.judging import layer_errors
 
-    provider, depth = plan.provider, student.config.num_hidden_layers
-    if provider is None or not plan.data.judged.shares_tokens:
+    provider, depth = plan.given.teacher, student.config.num_hidden_layers
+    if provider is None or not provider.facts.shows_layers or not plan.data.judged.shares_tokens:
         return {}
     if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
         return {}

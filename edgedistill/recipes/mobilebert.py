@@ -119,6 +119,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         CheckpointError: a teacher or student that cannot be read.
     """
     teacher, kind = _teacher(given).facts, given.data.task.kind
+    _refuse_layers_not_shown(cfg, given)
     depth = len(cfg.layer_map) or cfg.num_layers or teacher.num_layers
     layer_map(teacher.num_layers, cfg.num_layers or depth, cfg.layer_map)
     if given.start is not None:
@@ -264,3 +265,21 @@ def _refuse_other_widths(student: PreTrainedModel, given: Ingredients) -> None:
             f"with a mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads} heads; "
             "leave --student out to build one."
         )
+
+
+def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
+    """Said before anything is trained: an ensemble, a cache and a teacher of other tokens have answers only."""
+    left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
+    wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
+    compared = [name for name, want in wants.items() if want.hidden or want.attentions]
+    if (_teacher(given).facts.shows_layers and given.data.judged.shares_tokens) or not compared:
+        return
+    reason = (
+        "an ensemble or a cache answers with logits only"
+        if given.data.judged.shares_tokens
+        else "the teacher splits text into other tokens than the student"
+    )
+    raise ConfigError(
+        f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil on the answers "
+        "alone: --set strategy=auxiliary and the weights feature, mean, variance and attention of distill and polish 0."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -35,6 +35,7 @@ class TeacherFacts:
         parameters: how many, exactly.
         labels: class names in logit order; empty for a bare encoder.
         licence: as its card states it, or "unknown".
+        shows_layers: whether it can be asked for hidden states and attentions.
     """
 
     source: str
@@ -47,6 +48,7 @@ class TeacherFacts:
     parameters: int
     labels: tuple[str, ...]
     licence: str = "unknown"
+    shows_layers: bool = True
 
 
 class TeacherProvider(Protocol):
@@ -98,13 +100,26 @@ class OnlineTeacher:
 class CachedTeacher:
     """A teacher whose logits were stored once, looked up by row id; the order of the rows does not matter."""
 
-    def __init__(self, facts: TeacherFacts, cache: LogitCache) -> None:
-        self._facts, self._cache = facts, cache
+    def __init__(self, teacher: TeacherProvider, cache: LogitCache) -> None:
+        self._teacher, self._cache = teacher, cache
 
     @property
     def facts(self) -> TeacherFacts:
-        """What the stored teacher was."""
-        return self._facts
+        """What the stored teacher is."""
+        return replace(self._teacher.facts, shows_layers=False)
+
+    def fill(self, batches: Iterable[Batch]) -> None:
+        """Ask the teacher about the rows that are not stored yet.
+
+        Raises:
+            StorageError: the disk is full; what was stored before stays.
+        """
+        self._cache.fill(batches, self._ask)
+
+    def _ask(self, batch: Batch) -> Tensor:
+        logits = self._teacher(batch).logits
+        assert logits is not None
+        return logits
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
         """Look the batch's rows up.
@@ -155,6 +170,7 @@ class EnsembleTeacher:
             each[0],
             sha256="+".join(facts.sha256 for facts in each),
             parameters=sum(facts.parameters for facts in each),
+            shows_layers=False,
         )
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:

@@ -23,6 +23,11 @@ def test_read_back_after_reopening(tmp_path):
     assert again.logits(["train-7", "train-0"]).tolist() == [[7.0, 0.0], [0.0, 0.0]]
 
 
+def test_nothing_is_written_before_it_is_filled(tmp_path):
+    LogitCache(tmp_path / "cache", FINGERPRINT)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_goes_on_after_the_last_whole_shard(tmp_path, monkeypatch):
     monkeypatch.setattr(logit_cache, "_ROWS_PER_SHARD", 6)
     asked = []
@@ -53,7 +58,7 @@ def test_goes_on_after_the_last_whole_shard(tmp_path, monkeypatch):
     ],
 )
 def test_stale_cache_is_refused_with_the_difference(tmp_path, field, value, message):
-    LogitCache(tmp_path, FINGERPRINT)
+    LogitCache(tmp_path, FINGERPRINT).fill([], ask)
     with pytest.raises(TrainingError, match=message):
         LogitCache(tmp_path, replace(FINGERPRINT, **{field: value}))
 

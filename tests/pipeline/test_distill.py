@@ -4,7 +4,9 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -162,6 +164,48 @@ def test_a_teacher_that_was_not_fine_tuned_is_refused(run, tmp_path):
 def test_a_student_that_cannot_be_built_leaves_no_folder(run, tmp_path):
     with pytest.raises(ConfigError, match="layer"):
         run(settings=["layer_map=[9]"])
+    assert not (tmp_path / "run").exists()
+
+
+ANSWERS_ONLY = (
+    "strategy=auxiliary",
+    *(f"{stage}.{term}=0" for stage in ("distill", "polish") for term in ("feature", "mean", "variance", "attention")),
+)
+
+
+def test_an_ensemble_teaches_by_its_answers(run, tiny_bert, tmp_path):
+    other = save_checkpoint(tmp_path / "other", tiny_model(labels=LABELS, seed=5))
+    with pytest.raises(ConfigError, match="transfer, distill, polish: features and attentions cannot be compared"):
+        run(teacher=[tiny_bert, other])
+    assert not (tmp_path / "run").exists()
+    student = run(teacher=[tiny_bert, other], settings=ANSWERS_ONLY)
+    card = reports.read(StudentCard, student / "edgedistill.json")
+    assert card.parents[0].path == str(other)
+    one = json.loads((run(out=tmp_path / "one", settings=ANSWERS_ONLY) / "reference.jsonl").read_text().split("\n")[0])
+    both = json.loads((student / "reference.jsonl").read_text().split("\n")[0])
+    assert one["teacher"] != both["teacher"]
+
+
+def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path, monkeypatch):
+    from edgedistill.training.teachers import OnlineTeacher
+
+    straight = run(out=tmp_path / "straight", settings=ANSWERS_ONLY)
+    cache = tmp_path / "cache"
+    cached = run(out=tmp_path / "cached", settings=ANSWERS_ONLY, teacher_cache=cache)
+    theirs, ours = (safetensors.numpy.load_file(path / "model.safetensors") for path in (straight, cached))
+    assert max(np.abs(theirs[name] - ours[name]).max() for name in theirs) < 1e-4
+    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    run(out=tmp_path / "again", settings=ANSWERS_ONLY, teacher_cache=cache)
+    with pytest.raises(TrainingError, match="max_length was 32 and is 16"):
+        run(out=tmp_path / "stale", settings=[*ANSWERS_ONLY, "max_length=16"], teacher_cache=cache)
+    assert not (tmp_path / "stale").exists()
+
+
+def test_text_longer_than_the_positions_is_refused_before_anything_is_made(run, tiny_bert, tmp_path):
+    with pytest.raises(ConfigError, match=r"max_length is 500, but .* has positions for 128 tokens"):
+        run(settings=["max_length=500"])
+    with pytest.raises(ConfigError, match="positions for 128"):
+        run("finetune", teacher=None, student=tiny_bert, settings=["max_length=500"])
     assert not (tmp_path / "run").exists()
 
 

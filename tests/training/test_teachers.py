@@ -30,7 +30,7 @@ def online(seed=0, kind="single", labels=LABELS, head="sequence", **shape):
 def cached(teacher, folder):
     cache = LogitCache(folder, FINGERPRINT)
     cache.fill(ROWS.all(7), lambda batch: teacher(batch).logits)
-    return CachedTeacher(teacher.facts, cache)
+    return CachedTeacher(teacher, cache)
 
 
 def test_providers_agree(tmp_path):

@@ -1,0 +1,87 @@
+"""Who is learnt from: one checkpoint or several that answer as one, run on every batch or asked once and looked up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill.errors import ConfigError
+from edgedistill.progress import progress
+
+if TYPE_CHECKING:
+    from edgedistill.data.batches import Batch
+    from edgedistill.data.rows import Rows, TaskData
+    from edgedistill.models.loading import Checkpoint
+    from edgedistill.training.teachers import CachedTeacher, TeacherProvider
+
+_BATCH = 64
+
+
+def provider_of(checkpoints: Sequence[Checkpoint], data: TaskData, cache: Path | None) -> TeacherProvider:
+    """Put the teachers behind one interface.
+
+    Args:
+        checkpoints: one, or the members of an ensemble, which must share a tokenizer and their labels.
+        data: of the task.
+        cache: folder of stored logits; nothing is asked or written here.
+
+    Raises:
+        CheckpointError: members of an ensemble that do not have the same labels in the same order.
+        ConfigError: members with different tokenizers, or a cache for a task whose answers are not one row of logits.
+        TrainingError: the cache holds something else.
+    """
+    from edgedistill.data.logit_cache import Fingerprint, LogitCache
+    from edgedistill.data.tokenise import same_tokens
+    from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
+
+    first = checkpoints[0]
+    for other in checkpoints[1:]:
+        if not same_tokens(first.tokenizer, other.tokenizer):
+            raise ConfigError(
+                f"'{other.path}' splits text into other tokens than '{first.path}'. Teachers of one ensemble need the "
+                "same tokenizer."
+            )
+    online = [OnlineTeacher(checkpoint) for checkpoint in checkpoints]
+    provider: TeacherProvider = online[0]
+    if len(online) > 1:
+        provider = EnsembleTeacher(online, "logits" if data.task.kind == "regression" else "probabilities")
+    if cache is None:
+        return provider
+    if data.task.kind in {"span", "tokens"}:
+        raise ConfigError(
+            f"--teacher-cache stores one row of logits a text; '{data.task.name}' is a task of kind "
+            f"'{data.task.kind}'. Leave it out."
+        )
+    vocabulary = hashlib.sha256(first.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    texts = "+".join(rows.sha256 for rows in _splits(data))
+    return CachedTeacher(
+        provider, LogitCache(cache, Fingerprint(provider.facts.sha256, vocabulary, data.max_length, texts))
+    )
+
+
+def fill(teacher: CachedTeacher, data: TaskData) -> None:
+    """Ask the teacher about every row that is trained on or judged, and store its answers.
+
+    Raises:
+        StorageError: the disk is full; what was stored before stays.
+    """
+    from edgedistill.training.loop import accelerator
+
+    with (
+        accelerator().main_process_first(),
+        progress("asking the teacher", sum(map(len, _splits(data)))) as bar,
+    ):
+
+        def batches() -> Iterator[Batch]:
+            for rows in _splits(data):
+                for batch in rows.all(_BATCH):
+                    yield batch.to(accelerator().device)
+                    bar.advance(len(batch))
+
+        teacher.fill(batches())
+
+
+def _splits(data: TaskData) -> list[Rows]:
+    return [data.train, data.judged, *([data.corpus] if data.corpus is not None else [])]
