@@ -22,7 +22,7 @@ from edgedistill.artifacts import read_manifest
 from edgedistill.cli import group
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import DeviceError, TrainingError
-from edgedistill.pipeline.road import RoadResult, StepResult
+from edgedistill.pipeline.walk import RoadResult, StepResult
 from edgedistill.reports import BenchReport, BenchRow, Latency, StudentCard
 from tests.made import HERE, write_artifact, write_verdict
 

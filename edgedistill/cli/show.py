@@ -17,7 +17,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from edgedistill.pipeline.doctor import Checkup
-    from edgedistill.pipeline.road import RoadResult
+    from edgedistill.pipeline.walk import RoadResult
     from edgedistill.reports import BenchReport, Measure, Verdict
 
 _STYLES = {

@@ -6,116 +6,20 @@ shows everything; the exit code tells.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from edgedistill import __version__, files, reports
 from edgedistill.artifacts import MANIFEST, read_manifest
-from edgedistill.config import Settings
 from edgedistill.data.tasks import find_task
-from edgedistill.errors import EdgeDistillError
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.ledger import Ledger, fingerprint, key_of
 from edgedistill.pipeline.plan import EMBEDDED, ExportStep, Road, load_road
-from edgedistill.progress import say
+from edgedistill.pipeline.walk import RoadResult, StepResult, Walk
 from edgedistill.reports import BENCH, VERDICT, Verdict
 
 _GATE_FAILED = 1
-_WORST_FIRST = (2, 3, 1)
-
-
-class StepResult(Settings):
-    """What became of one step."""
-
-    name: str
-    """Such as distill or check mobilebert-sst2-onnx-fp32."""
-    status: Literal["done", "skipped", "failed", "stopped", "planned"]
-    """skipped: finished before; failed: its gate; stopped: an error the rest could do without."""
-    seconds: float | None = None
-    """How long it took; none when it did not run now."""
-    output: str = ""
-    """What it made."""
-    message: str = ""
-    """Why it stopped or failed."""
-    exit_code: int = 0
-    """What the command exits with, were this the only step."""
-
-
-class RoadResult(Settings):
-    """How far the road went."""
-
-    out: str
-    """The road's folder."""
-    steps: tuple[StepResult, ...]
-    """In order."""
-    verdicts: tuple[Verdict, ...] = ()
-    """Of every artifact that was judged."""
-    page: str | None = None
-    """The report."""
-
-    @property
-    def exit_code(self) -> int:
-        """The worst of the steps': something to change, something missing, a failed gate, 0."""
-        codes = {step.exit_code for step in self.steps}
-        return next((code for code in _WORST_FIRST if code in codes), 0)
-
-
-@dataclass
-class _Walk:
-    """The road under way."""
-
-    road: Road
-    ledger: Ledger
-    overwrite: bool
-    steps: list[StepResult] = field(default_factory=list)
-
-    def step(
-        self,
-        name: str,
-        key: str,
-        output: Path,
-        identity: Callable[[], str],
-        work: Callable[[bool], object],
-        is_precious: bool = True,
-    ) -> None:
-        """Do a step, unless it is done.
-
-        Args:
-            name: of the step.
-            key: fingerprint of what it is made from.
-            output: what it makes.
-            identity: fingerprint of what is there now; empty for nothing or something damaged.
-            work: does it; told whether it was begun before with the same key.
-            is_precious: whether a result made from other things is only replaced when told to.
-        """
-        if self.ledger.is_finished(name, key, identity()):
-            say(f"{name}: finished before, skipped")
-            self.steps.append(StepResult(name=name, status="skipped", output=str(output)))
-            return
-        if is_precious and not self.overwrite:
-            self.ledger.refuse_other(name, key)
-        is_begun = self.ledger.is_begun(name, key)
-        say(f"{name}: {'going on' if is_begun else 'starting'}")
-        started = time.monotonic()
-        with self.ledger.begun(name, key):
-            work(is_begun)
-        seconds = time.monotonic() - started
-        self.ledger.finish(name, key, identity(), seconds)
-        self.steps.append(StepResult(name=name, status="done", seconds=round(seconds, 2), output=str(output)))
-
-    def attempt(self, name: str, work: Callable[[], None]) -> bool:
-        """Do what the rest of the road can do without; whether it worked."""
-        try:
-            work()
-        except EdgeDistillError as error:
-            say(f"{name}: {error}")
-            self.steps.append(StepResult(name=name, status="stopped", message=str(error), exit_code=error.exit_code))
-            return False
-        return True
 
 
 def run(
@@ -145,7 +49,7 @@ def run(
     if dry_run:
         return RoadResult(out=str(plan.out), steps=tuple(_planned(plan)))
     with files.exclusive(plan.out):
-        return _go(_Walk(plan, Ledger(plan.out), overwrite))
+        return _go(Walk(plan, Ledger(plan.out), overwrite))
 
 
 def _planned(road: Road) -> list[StepResult]:
@@ -158,7 +62,7 @@ def _planned(road: Road) -> list[StepResult]:
     return [StepResult(name=name, status="planned") for name in names]
 
 
-def _go(walk: _Walk) -> RoadResult:
+def _go(walk: Walk) -> RoadResult:
     teacher = _teacher(walk)
     student = _student(walk, teacher)
     artifacts, verdicts = [], []
@@ -178,7 +82,7 @@ def _go(walk: _Walk) -> RoadResult:
     )
 
 
-def _teacher(walk: _Walk) -> str | None:
+def _teacher(walk: Walk) -> str | None:
     """The teacher's folder or Hub id, fine-tuned first where the road says so."""
     road, step = walk.road, walk.road.teacher
     if step is None:
@@ -193,14 +97,14 @@ def _teacher(walk: _Walk) -> str | None:
     return str(_distilled(walk, "teacher", "finetune", road.out / "teacher", None, checkpoint, None, step.settings))
 
 
-def _student(walk: _Walk, teacher: str | None) -> Path:
+def _student(walk: Walk, teacher: str | None) -> Path:
     step = walk.road.distill
     place = walk.road.out / step.recipe
     return _distilled(walk, "distill", step.recipe, place, teacher, step.student, step.corpus, step.settings)
 
 
 def _distilled(
-    walk: _Walk,
+    walk: Walk,
     name: str,
     recipe: str,
     place: Path,
@@ -243,7 +147,7 @@ def _distilled(
     return student
 
 
-def _export(walk: _Walk, student: Path, step: ExportStep, artifact: Path) -> None:
+def _export(walk: Walk, student: Path, step: ExportStep, artifact: Path) -> None:
     key = key_of(student=fingerprint(student), target=step.target, scheme=step.scheme, settings=step.settings)
 
     def identity() -> str:
@@ -266,7 +170,7 @@ def _export(walk: _Walk, student: Path, step: ExportStep, artifact: Path) -> Non
     walk.step(f"export {artifact.name}", key, artifact, identity, work)
 
 
-def _check(walk: _Walk, artifact: Path) -> None:
+def _check(walk: Walk, artifact: Path) -> None:
     step = walk.road.check
     key = key_of(manifest=files.sha256_of(artifact / MANIFEST), settings=step.settings, version=__version__)
     path = artifact / VERDICT
@@ -289,7 +193,7 @@ def _check(walk: _Walk, artifact: Path) -> None:
         )
 
 
-def _bench(walk: _Walk, artifacts: Sequence[Path]) -> None:
+def _bench(walk: Walk, artifacts: Sequence[Path]) -> None:
     step = walk.road.bench
     assert step is not None
     manifests = [files.sha256_of(artifact / MANIFEST) for artifact in artifacts]
@@ -303,12 +207,12 @@ def _bench(walk: _Walk, artifacts: Sequence[Path]) -> None:
     _judge(walk, "bench", key, artifacts[0] / BENCH, work)
 
 
-def _judge(walk: _Walk, name: str, key: str, path: Path, work: Callable[[bool], object]) -> None:
+def _judge(walk: Walk, name: str, key: str, path: Path, work: Callable[[bool], object]) -> None:
     """A step whose result is a report on what is there: made again whenever that changed."""
     walk.step(name, key, path, lambda: files.sha256_of(path) if path.is_file() else "", work, is_precious=False)
 
 
-def _report(walk: _Walk, run_folder: Path) -> Path | None:
+def _report(walk: Walk, run_folder: Path) -> Path | None:
     page: list[Path] = []
 
     def work() -> None:

@@ -25,7 +25,8 @@ from edgedistill.errors import (
     TrainingError,
     UnknownNameError,
 )
-from edgedistill.pipeline.road import RoadResult, run
+from edgedistill.pipeline.road import run
+from edgedistill.pipeline.walk import RoadResult
 from edgedistill.reports import Verdict
 from tests.made import write_artifact, write_verdict
 
