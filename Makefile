@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup  ## the whole road on the embedded task: teacher, student, exports, gate, bench, report
 	@echo "== the whole road on the embedded task (about six minutes on two cores) =="
-	@$(BIN)/edgedistill run demo --out runs/demo
+	@$(BIN)/edgedistill run demo --out runs/demo --overwrite
 
 test: setup  ## the fast tests
 	@echo "== fast tests =="
@@ -42,6 +42,7 @@ test-all: setup  ## every test that needs no phone, GPU or network: what CI runs
 
 test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
 	@echo "== long tests =="
+	@mkdir -p docs/results
 	@$(BIN)/python -m pytest -m "long" --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
 	  date -u +"run on %Y-%m-%d" >> docs/results/test-long.txt; tail -n 15 docs/results/test-long.txt; exit $$status
 
