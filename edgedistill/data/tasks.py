@@ -212,3 +212,8 @@ TASKS: dict[str, Task] = {
     )
 }
 """Every task known by name. Label orders and columns are the Hub's."""
+
+
+def same_head(one: str, two: str) -> bool:
+    """Whether models of these kinds have the same head: two texts are answered by the head that answers one."""
+    return one == two or {one, two} == {"single", "pair"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from edgedistill import files, plugins
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build, read_yaml, with_settings
-from edgedistill.data.tasks import Task, find_task
+from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.student_folder import Plan, command, write_student
@@ -184,8 +184,7 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     Raises:
         CheckpointError: it has no head for it, or other labels, or the same in another order.
     """
-    same = {"pair": "single"}
-    if same.get(teacher.kind, teacher.kind) != same.get(task.kind, task.kind):
+    if not same_head(teacher.kind, task.kind):
         raise CheckpointError(
             f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "
             f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {teacher.path} "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgedistill import files, plugins, reports
 from edgedistill.artifacts import LABELS, MANIFEST, Manifest, TaskCard, environment, file_entry, now
 from edgedistill.config import build, read_yaml, with_settings
-from edgedistill.data.tasks import Task, find_task
+from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError, ExportError, UnknownNameError
 from edgedistill.progress import say
 from edgedistill.quant.schemes import SCHEMES
@@ -189,8 +189,7 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
         return loading.load(plan.student)
     names = load_label_names(plan.task, data) if plan.task.kind in {"single", "pair", "tokens"} else ()
     checkpoint = loading.load(plan.student, labels=names)
-    kinds = [{"pair": "single"}.get(kind, kind) for kind in (checkpoint.kind, plan.task.kind)]
-    if kinds[0] != kinds[1]:
+    if not same_head(checkpoint.kind, plan.task.kind):
         raise CheckpointError(
             f"the checkpoint has a head of kind '{checkpoint.kind}'; the task '{plan.task.name}' is of kind "
             f"'{plan.task.kind}'. Choose another --task, or train it first: edgedistill distill finetune."

@@ -10,7 +10,7 @@ import safetensors.numpy
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from edgedistill import distill, reports
+from edgedistill import check, distill, export, reports
 from edgedistill.artifacts import ReferenceRow
 from edgedistill.config import read_yaml
 from edgedistill.data.tasks import Task, find_task
@@ -207,6 +207,22 @@ def test_text_longer_than_the_positions_is_refused_before_anything_is_made(run, 
     with pytest.raises(ConfigError, match="positions for 128"):
         run("finetune", teacher=None, student=tiny_bert, settings=["max_length=500"])
     assert not (tmp_path / "run").exists()
+
+
+def test_empty_and_huge_text_is_read_as_any_other(run, tiny_task_dir, tmp_path):
+    odd = ["", "   ", "\x00\x1b[31m", "\N{PILE OF POO}" * 600, "\u202e\u0301"]
+    rows = [{"sentence": text, "label": number % 2} for number, text in enumerate([*odd * 6, "warm " * 200_000])]
+    for split in ("train", "validation", "test"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{split}.jsonl").write_text(text)
+    student = run(data=tmp_path / "data")
+    card = reports.read(StudentCard, student / "edgedistill.json")
+    assert card.scores["rows"] == len(rows)
+    assert all(np.isfinite(value) for value in card.scores.values())
+    artifact = export(student, settings=["max_length=32"], task="sst2", data=tmp_path / "data")
+    rungs = {rung.name: rung.status for rung in check(artifact).rungs}
+    assert (rungs["student_to_artifact"], rungs["padding_and_batch"]) == ("passed", "passed")
 
 
 def test_a_teacher_with_other_labels_is_refused(run, tmp_path):
