@@ -209,6 +209,7 @@ def test_text_longer_than_the_positions_is_refused_before_anything_is_made(run, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_empty_and_huge_text_is_read_as_any_other(run, tiny_task_dir, tmp_path):
     odd = ["", "   ", "\x00\x1b[31m", "\N{PILE OF POO}" * 600, "\u202e\u0301"]
     rows = [{"sentence": text, "label": number % 2} for number, text in enumerate([*odd * 6, "warm " * 200_000])]
