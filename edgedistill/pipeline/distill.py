@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edgedistill import files, plugins
+from edgedistill import files, plugins, resources
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Recipe, RecipeConfig
     from edgedistill.training.stage import Stage
-
-EMBEDDED = "minilm"
-"""As --teacher or --student: the encoder that the extra `demo` installs."""
 
 
 def distill(
@@ -120,9 +117,9 @@ def _planned(
     from edgedistill.recipes import Ingredients
 
     _refuse_unfit_recipe(recipe, module, task, teachers, student)
-    learnt_from = [load(_place(teacher)) for teacher in teachers] if module.NEEDS_TEACHER else []
+    learnt_from = [load(resources.checkpoint(teacher)) for teacher in teachers] if module.NEEDS_TEACHER else []
     begins_with = student if student is not None or module.NEEDS_TEACHER else teachers[0]
-    start = None if begins_with is None else load(_place(begins_with))
+    start = None if begins_with is None else load(resources.checkpoint(begins_with))
     reads = start or learnt_from[0]
     _refuse_too_long(cfg, [*learnt_from, *([start] if start else [])])
     data = load_task_data(
@@ -154,12 +151,6 @@ def _refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> No
                 f"max_length is {cfg.max_length}, but '{checkpoint.path}' has positions for {longest} tokens. "
                 f"Set it lower: --set max_length={longest}."
             )
-
-
-def _place(checkpoint: str | Path) -> str | Path:
-    from edgedistill.models.loading import embedded_teacher
-
-    return embedded_teacher() if str(checkpoint) == EMBEDDED and not Path(checkpoint).exists() else checkpoint
 
 
 def _refuse_unfit_recipe(

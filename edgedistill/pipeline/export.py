@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedistill import files, plugins, reports
+from edgedistill import files, plugins, reports, resources
 from edgedistill.artifacts import LABELS, MANIFEST, Manifest, TaskCard, environment, file_entry, now
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
@@ -185,17 +185,18 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     from edgedistill.data.sources import load_label_names
     from edgedistill.models import loading
 
+    place = resources.checkpoint(plan.student)
     if plan.task is None:
-        return loading.load(plan.student)
+        return loading.load(place)
     names = load_label_names(plan.task, data) if plan.task.kind in {"single", "pair", "tokens"} else ()
-    checkpoint = loading.load(plan.student, labels=names)
+    checkpoint = loading.load(place, labels=names)
     if not same_head(checkpoint.kind, plan.task.kind):
         raise CheckpointError(
             f"the checkpoint has a head of kind '{checkpoint.kind}'; the task '{plan.task.name}' is of kind "
             f"'{plan.task.kind}'. Choose another --task, or train it first: edgedistill distill finetune."
         )
     if checkpoint.is_head_new or (names and sorted(names) == sorted(checkpoint.labels) and names != checkpoint.labels):
-        own = loading.load(plan.student).labels
+        own = loading.load(place).labels
         raise CheckpointError(
             f"the checkpoint answers with {len(own)} labels ({', '.join(own[:5])}), the task '{plan.task.name}' has "
             f"{len(names)} ({', '.join(names[:5])}), in that order. Choose another --task, or train it first."

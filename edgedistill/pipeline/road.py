@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from edgedistill import __version__, files, reports
+from edgedistill import __version__, files, reports, resources
 from edgedistill.artifacts import MANIFEST, read_manifest
 from edgedistill.data.tasks import find_task
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.ledger import Ledger, fingerprint, key_of
-from edgedistill.pipeline.plan import EMBEDDED, ExportStep, Road, load_road
+from edgedistill.pipeline.plan import ExportStep, Road, load_road
 from edgedistill.pipeline.walk import RoadResult, StepResult, Walk
 from edgedistill.reports import BENCH, VERDICT, Verdict
 
@@ -87,11 +87,7 @@ def _teacher(walk: Walk) -> str | None:
     road, step = walk.road, walk.road.teacher
     if step is None:
         return None
-    checkpoint = step.checkpoint
-    if checkpoint == EMBEDDED:
-        from edgedistill.models.loading import embedded_teacher
-
-        checkpoint = str(embedded_teacher())
+    checkpoint = str(resources.checkpoint(step.checkpoint))
     if not step.finetune:
         return checkpoint
     return str(_distilled(walk, "teacher", "finetune", road.out / "teacher", None, checkpoint, None, step.settings))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgedistill.artifacts import Environment, Source, TaskCard
-from edgedistill.errors import CheckpointError, MissingExtraError, StorageError
+from edgedistill.errors import CheckpointError, StorageError
 from edgedistill.models import loading
 from edgedistill.models.loading import load, save
 from edgedistill.reports import STUDENT_CARD, StudentCard
@@ -235,9 +235,3 @@ def test_full_disk_while_saving_is_a_storage_error(tiny_bert, tmp_path, monkeypa
     monkeypatch.setattr(found.model, "save_pretrained", full)
     with pytest.raises(StorageError, match="no space left on the disk"):
         save(tmp_path / "out", found.model, found.tokenizer)
-
-
-def test_embedded_teacher_names_its_extra(monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(MissingExtraError, match=r"edgedistill\[demo\]"):
-        loading.embedded_teacher()

