@@ -34,7 +34,7 @@ SCHEMES: dict[str, Scheme] = {
     for scheme in (
         Scheme("fp32", "32-bit floats throughout: the reference", 32, 32),
         Scheme("fp16", "16-bit float weights: half the size, the same answers to three digits", 16, 16),
-        Scheme("int8_dynamic", "8-bit weights and products: a quarter of the size, fast on most phones", 8, 8),
+        Scheme("int8_dynamic", "8-bit weights and products: a quarter of the size", 8, 8),
         Scheme("int8_weight", "8-bit weights, float arithmetic: small, exact enough for old runtimes", 8, 32),
     )
 }
