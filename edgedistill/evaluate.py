@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -34,29 +35,45 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def predict(
-    runner: Runner, encodings: Sequence[Encoding], batch_size: int = 32, pad_id: int = 0
+    runner: Runner, encodings: Sequence[Encoding], batch_size: int = 32, pad_id: int | None = None
 ) -> dict[str, list[NDArray[np.float32]]]:
-    """Run a model over texts, shortest first so that little is spent on padding.
+    """Run a model over texts, shortest first.
+
+    Unless told to pad, only texts of one length share a batch: an answer is then about its text alone, also where
+    padding changes what the model says (a row of PAD that is not zero and that a convolution reads).
 
     Args:
         runner: the model.
         encodings: N tokenised texts.
         batch_size: texts at a time. Where activations are quantized per batch, 1 is what a phone sees.
-        pad_id: the tokenizer's padding token.
+        pad_id: the tokenizer's padding token, where texts of several lengths are to share a batch.
 
     Returns:
         For each output, N arrays in the order of `encodings`; outputs with a value per token hold real tokens only.
     """
-    order = sorted(range(len(encodings)), key=lambda row: len(encodings[row]))
     found: dict[str, dict[int, NDArray[np.float32]]] = {}
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        inputs = pad([encodings[row] for row in rows], pad_id=pad_id)
+    for rows in batches_of([len(encoding) for encoding in encodings], batch_size, is_mixed=pad_id is not None):
+        inputs = pad([encodings[row] for row in rows], pad_id=pad_id or 0)
         for name, values in runner(inputs).items():
             for place, row in enumerate(rows):
                 value = values[place, : len(encodings[row])] if is_per_token(name, values) else values[place]
                 found.setdefault(name, {})[row] = np.array(value, dtype=np.float32)
     return {name: [values[row] for row in range(len(encodings))] for name, values in found.items()}
+
+
+def batches_of(lengths: Sequence[Any], batch_size: int, is_mixed: bool = False) -> Iterator[list[int]]:
+    """Positions of texts that share a batch, shortest first.
+
+    Args:
+        lengths: of each text in tokens; or tuples, where a text is read in several tokenizers' tokens.
+        batch_size: texts at a time, at most.
+        is_mixed: whether texts of several lengths may share one, which then needs padding.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    groups = [order] if is_mixed else [list(rows) for _, rows in groupby(order, key=lambda row: lengths[row])]
+    for group in groups:
+        for start in range(0, len(group), batch_size):
+            yield group[start : start + batch_size]
 
 
 def decide(kind: Kind, logits: Sequence[Floats]) -> list[Any]:

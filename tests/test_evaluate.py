@@ -25,9 +25,17 @@ def summing_runner(seen=None):
     return run
 
 
-def test_predict_keeps_the_order_and_cuts_padding():
+def test_predict_keeps_the_order_and_pads_nothing():
     seen = []
-    outputs = evaluate.predict(summing_runner(seen), texts(5, 2, 9, 3), batch_size=2)
+    outputs = evaluate.predict(summing_runner(seen), texts(5, 2, 5, 2, 2), batch_size=2)
+    assert [list(row) for row in outputs["logits"]] == [[15, 5], [3, 2], [15, 5], [3, 2], [3, 2]]
+    assert [len(row) for row in outputs["start_logits"]] == [5, 2, 5, 2, 2]
+    assert seen == [(2, 2), (1, 2), (2, 5)]
+
+
+def test_predict_where_texts_share_a_batch_keeps_the_order_and_cuts_padding():
+    seen = []
+    outputs = evaluate.predict(summing_runner(seen), texts(5, 2, 9, 3), batch_size=2, pad_id=0)
     assert [list(row) for row in outputs["logits"]] == [[15, 5], [3, 2], [45, 9], [6, 3]]
     assert [len(row) for row in outputs["start_logits"]] == [5, 2, 9, 3]
     assert seen == [(2, 3), (2, 9)]  # short with short, long with long

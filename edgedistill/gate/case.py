@@ -117,8 +117,12 @@ class Case:
     def run(
         self, encodings: Sequence[Encoding], runner: Runner | None = None, batch_size: int | None = None
     ) -> Outputs:
-        """The artifact's outputs (or another runner's), one array a text."""
-        return predict(runner or self.runner, encodings, batch_size or self.batch_size, self.pad_id)
+        """The artifact's outputs (or another runner's), one array a text, without padding."""
+        return predict(runner or self.runner, encodings, batch_size or self.batch_size)
+
+    def run_together(self, encodings: Sequence[Encoding]) -> Outputs:
+        """The artifact's outputs for texts that all share one batch, padded to the longest."""
+        return predict(self.runner, encodings, len(encodings), self.pad_id)
 
     def joined(self, outputs: Outputs) -> list[Floats]:
         """One array a text: all outputs that goldens store, flattened and joined in their stored order."""

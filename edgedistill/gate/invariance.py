@@ -33,7 +33,7 @@ def invariance_rung(case: Case) -> Rung:
             repeated.append(alone[place])
     if not padded:
         return not_run(NAME, TITLE, "its one length pads every text alike, so the rungs beside this one judge it")
-    together = case.joined(case.run(texts, batch_size=len(texts)))
+    together = case.joined(case.run_together(texts))
     limit = _limit(case)
     by_padding, by_batch = parity.difference(repeated, padded), parity.difference(alone, together)
     measures = [

@@ -112,7 +112,7 @@ def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length:
     texts, pairs, labels = rows.texts, rows.pairs, rows.labels or [None] * len(rows)
     encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
     with progress(f"PyTorch on {len(rows)} rows of {task.name}", len(rows)) as tracker:
-        outputs = predict(_counted(torch_runner(checkpoint.model), tracker), encodings, pad_id=_pad_id(checkpoint))
+        outputs = predict(_counted(torch_runner(checkpoint.model), tracker), encodings)
     for number, row_id in enumerate(rows.row_ids):
         answer = np.concatenate([np.ravel(values[number]) for values in outputs.values()])
         yield ReferenceRow(
@@ -133,10 +133,6 @@ def _counted(runner: Runner, tracker: Tracker) -> Runner:
         return answers
 
     return run
-
-
-def _pad_id(checkpoint: Checkpoint) -> int:
-    return int(checkpoint.tokenizer.pad_token_id or 0)
 
 
 @contextmanager

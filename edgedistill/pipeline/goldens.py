@@ -66,9 +66,8 @@ def write(
             :: max(1, len(texts) // 48)
         ]
         texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
-    pad_id = manifest.tokenizer.special_ids.get("pad", 0)
-    student = _answers(torch_runner(checkpoint.model), encodings, pad_id)
-    artifact = _answers(runner, encodings, pad_id)
+    student = _answers(torch_runner(checkpoint.model), encodings)
+    artifact = _answers(runner, encodings)
     tolerances = {name: _tolerance(manifest.scheme, rows) for name, rows in artifact.items()}
     lines = [
         Golden(
@@ -102,9 +101,9 @@ def _is_wide(manifest: Manifest) -> bool:
     return any(len(shape) == 3 and isinstance(shape[-1], int) and shape[-1] > _WIDE for shape in shapes)
 
 
-def _answers(runner: Runner, encodings: Sequence[Encoding], pad_id: int) -> Outputs:
+def _answers(runner: Runner, encodings: Sequence[Encoding]) -> Outputs:
     """Flattened outputs, one text at a time as in an app, to the digits a float32 has."""
-    found = predict(runner, encodings, batch_size=1, pad_id=pad_id)
+    found = predict(runner, encodings, batch_size=1)
     return {name: [[float(f"{value:.8g}") for value in np.ravel(row)] for row in rows] for name, rows in found.items()}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgedistill.data.batches import Batch
 from edgedistill.data.tasks import Kind
-from edgedistill.evaluate import answer_texts, decide, headline, score
+from edgedistill.evaluate import answer_texts, batches_of, decide, headline, score
 from edgedistill.losses.attention import attention_kl
 from edgedistill.losses.hidden import feature_map
 from edgedistill.models.answers import answer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgedistill.data.rows import Rows, TaskData
 
 _BATCH = 64
+_MASKS = 1024
 _IGNORED = -100
 RowLogits = list[NDArray[np.float32]]
 """A flat array for every row: (C,) for texts; start then end scores (2 S,) for spans; (S C,) for tags; real tokens
@@ -38,15 +39,28 @@ def model_logits(model: nn.Module, rows: Rows, kind: Kind) -> RowLogits:
 
 
 def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> RowLogits:
-    """Anyone's answers to all rows, in their order."""
-    found: RowLogits = []
+    """Anyone's answers to all rows, in their order.
+
+    Only rows of one length share a batch: where padding changes what a model says, its answers are still about their
+    text alone.
+    """
+    found: dict[int, NDArray[np.float32]] = {}
+    lengths = _lengths(rows)
     with torch.no_grad():
-        for batch in rows.all(_BATCH):
-            logits = ask(batch)
+        for places in batches_of(lengths, _BATCH):
+            logits = ask(rows.batch(np.array(places)))
             assert logits is not None
-            lengths = batch.student.attention_mask.sum(dim=1).tolist()
             values = logits.float().cpu().numpy()
-            found += [_flat(value, int(length), kind) for value, length in zip(values, lengths, strict=True)]
+            found |= {place: _flat(value, lengths[place][0], kind) for place, value in zip(places, values, strict=True)}
+    return [found[place] for place in range(len(rows))]
+
+
+def _lengths(rows: Rows) -> list[tuple[int, int]]:
+    """Tokens of each row as the student and as the teacher reads it."""
+    found: list[tuple[int, int]] = []
+    for batch in rows.all(_MASKS):
+        sizes = (encoded.attention_mask.sum(dim=1).tolist() for encoded in (batch.student, batch.teacher))
+        found += zip(*sizes, strict=True)
     return found
 
 

@@ -8,7 +8,8 @@ from edgedistill.errors import ArtifactError, StorageError, UnknownNameError
 from edgedistill.pipeline import check as module
 from edgedistill.pipeline.check import check
 from edgedistill.reports import VERDICT, Verdict
-from tests.gate.planted import plant
+from tests.gate.planted import plant, tiny_student
+from tests.support import save_checkpoint
 
 
 @pytest.fixture
@@ -85,6 +86,22 @@ def test_read_only_folder(opened):
     opened.folder.chmod(0o555)
     with pytest.raises(StorageError):
         check(opened.folder)
+
+
+def test_a_pad_row_that_export_hides_fails_nothing(tmp_path, tiny_task_dir):
+    import torch
+
+    from edgedistill.pipeline.export import export
+
+    student = tiny_student("mobilebert")
+    with torch.no_grad():
+        student.get_input_embeddings().weight[0] = 1.0
+    folder = save_checkpoint(tmp_path / "student", student)
+    task = str(tiny_task_dir / "task.yaml")
+    made = export(folder, target="onnx", out=tmp_path / "out", task=task, data=tiny_task_dir)
+    rungs = {rung.name: rung for rung in check(made).rungs}
+    assert rungs["student_to_artifact"].status == rungs["padding_and_batch"].status == "passed"
+    assert rungs["student_to_artifact"].rows > 32, "the judged split is among what was compared"
 
 
 def test_student_of_other_weights_is_not_taken_for_the_student(opened):
