@@ -81,7 +81,8 @@ def _write(
     table = [
         _row(name, manifests[name], verdicts[name], rows[name], manifests[teacher], rows[teacher]) for name in manifests
     ]
-    command = "python " + " ".join(shlex.quote(Path(a).name if a.startswith("/") else a) for a in sys.argv)
+    outside = ("/", "..")  # where data and weights lie on this machine says nothing to others
+    command = "python " + shlex.join(Path(a).name if a.startswith(outside) else a for a in sys.argv)
     results = {
         "created": now(), "command": command, "environment": environment().model_dump(), "seed": card.seed,
         "mode": bench.mode, "length": LENGTH, "threads": 1, "scores": card.scores,
@@ -96,7 +97,7 @@ def _write(
 def _row(
     name: str, manifest: Manifest, verdict: Verdict, row: BenchRow, teacher: Manifest, teacher_row: BenchRow
 ) -> dict[str, object]:
-    measures = {measure.name: measure.value for rung in verdict.rungs for measure in rung.measures}
+    measures = {f"{rung.name}/{measure.name}": measure.value for rung in verdict.rungs for measure in rung.measures}
     return {
         "artifact": name,
         "target": manifest.target,
@@ -126,14 +127,19 @@ def _markdown(results: dict[str, object]) -> str:
         f"agreement {scores.get('agreement', float('nan')):.4f}; "
         f"{parameters['teacher']:,} and {parameters['student']:,} parameters.",
         "",
-        "| artifact | bytes | fewer | p90 ms | faster | verdict |",
-        "|---|---|---|---|---|---|",
+        "| artifact | accuracy | of the teacher | as the student | bytes | fewer | p90 ms | faster | verdict |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results["artifacts"]:  # type: ignore[attr-defined]
+        measures = row["measures"]
+        shares = (measures.get("teacher_to_artifact/ratio"), measures.get("student_to_artifact_metric/agreement"))
+        of_teacher, agrees = ("" if share is None else f"{100 * share:.2f} %" for share in shares)
         lines.append(
-            f"| {row['artifact']} | {row['bytes']:,} | {row['times_fewer_bytes']:.1f}x | {row['p90_ms']:.2f} "
+            f"| {row['artifact']} | {measures['student_to_artifact_metric/artifact_accuracy']:.4f} | {of_teacher} "
+            f"| {agrees} | {row['bytes']:,} | {row['times_fewer_bytes']:.1f}x | {row['p90_ms']:.2f} "
             f"| {row['times_faster']:.1f}x | {row['verdict']} |"
         )
+    lines += ["", "Peak memory and every other measure are in road.json beside this file."]
     lines += ["", f"Environment: `{json.dumps(results['environment'])}`", ""]
     return "\n".join(lines)
 
