@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -48,6 +49,8 @@ _HEADS: dict[str, CheckpointKind] = {
 }
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 _WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]
+_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, StrictDataclassError)
+"""What transformers raises of a configuration or weights that make no sense."""
 _FEWER_TOKENS_ALLOWED = 1000
 """Embedding tables are often padded to a round number; a larger gap means another model's tokenizer."""
 
@@ -202,7 +205,7 @@ def _config(folder: Path) -> Any:
         if not isinstance(values, dict):
             raise ValueError("it does not hold keys and values")
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"cannot read '{path}': {reason} Save the checkpoint again with transformers.") from error
 
@@ -271,7 +274,7 @@ def _model(
                 ignore_mismatched_sizes=not keeps_head,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"cannot load '{folder}': {reason}") from error
     _refuse_incomplete(folder, model, info, keeps_head)
