@@ -19,8 +19,8 @@ from edgedistill.data.ragged import Indices, Ragged
 from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
 from edgedistill.data.table import values
-from edgedistill.data.tasks import Kind, Task
-from edgedistill.data.tokenise import CUT, IGNORED, rows_sha256, same_tokens, tokenised
+from edgedistill.data.tasks import IGNORED, Kind, Task
+from edgedistill.data.tokenise import CUT, rows_sha256, same_tokens, tokenised
 from edgedistill.errors import DataError
 from edgedistill.progress import say
 

@@ -18,6 +18,9 @@ Kind = Literal["single", "pair", "regression", "span", "tokens"]
 Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1"]
 Split = Literal["train", "validation", "test"]
 
+IGNORED = -100
+"""The label of a token that has none; PyTorch's cross entropy leaves it out by the same number."""
+
 PARQUET = "refs/convert/parquet"
 """Branch the Hub keeps of every dataset: <config>/<split>/0000.parquet, no loading script to trust."""
 

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import tokenizers
 
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import StorageError
 from edgedistill.files import storage_errors
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-IGNORED = -100
-"""Tag of a token that has none: special tokens and all but the first piece of a word."""
 CUT = -1
 """Both ends of a span whose answer does not lie within the tokens that were kept."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data.tasks import Metric
+from edgedistill.data.tasks import IGNORED, Metric
 from edgedistill.evaluate import (
     Floats,
     Labels,
@@ -22,8 +22,6 @@ from edgedistill.evaluate import (
 )
 from edgedistill.gate.case import Case
 from edgedistill.gate.resampled import WeightedScore, weighted_score
-
-_IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _tags(case: Case, metric: Metric, logits: Sequence[Floats], labels: Sequence
     for row, (flat, tags) in enumerate(zip(logits, labels, strict=True)):
         answered = decide("tokens", [case.shaped(flat, len(tags))])[0] if len(tags) else ()
         for one, two in zip(answered, tags, strict=False):
-            if two != _IGNORED:
+            if two != IGNORED:
                 given.append(one)
                 right.append(two)
                 row_of.append(row)

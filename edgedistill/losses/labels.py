@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import IGNORED, Kind
 
 
 def label_loss(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
@@ -30,5 +30,5 @@ def label_loss(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    counted = labels.ne(-100).sum().clamp(min=1)
-    return F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum") / counted
+    counted = labels.ne(IGNORED).sum().clamp(min=1)
+    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / counted

@@ -21,6 +21,7 @@ _LOGITS_ONLY = Want()
 def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Outputs:
     """Run a transformers model of any family (BERT, DistilBERT, MobileBERT, RoBERTa, ...) and head.
 
+    What autocast computed in half precision is given in float32, so that every loss is computed in float32.
     Attentions come after the softmax. In training mode they would also come after dropout, so a teacher must be
     in evaluation mode, and a student whose attentions are compared needs an attention dropout of 0.
 
@@ -47,10 +48,11 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         raise CheckpointError(
             f"{type(model).__name__} returned no attentions. Load it with attn_implementation='eager'."
         )
+    logits = _logits(found)
     return Outputs(
-        logits=_logits(found),
-        hidden=tuple(found.hidden_states) if want.hidden else (),
-        attentions=attentions,
+        logits=None if logits is None else _whole(logits),
+        hidden=tuple(map(_whole, found.hidden_states)) if want.hidden else (),
+        attentions=tuple(map(_whole, attentions)),
     )
 
 
@@ -95,6 +97,10 @@ def first_position(model: nn.Module) -> int:
     config: Any = model.config
     is_offset = config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"}
     return int(config.pad_token_id) + 1 if is_offset else 0
+
+
+def _whole(output: Tensor) -> Tensor:
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
 
 def _takes_segments(family: type[nn.Module]) -> bool:

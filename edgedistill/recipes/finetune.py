@@ -21,7 +21,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
-from edgedistill.training.stage import OptimConfig, Stage
+from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,5 +67,6 @@ def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stag
         batches=given.data.train,
         step=step,
         optim=cfg.optim,
+        means_over={"labels": labelled_tokens} if kind == "tokens" else {},
         evaluate=lambda: dev_score(student, given.data),
     )

@@ -11,6 +11,7 @@ attentions by KL, padding never counts, and text comes from the task and, where 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -33,7 +34,7 @@ from edgedistill.models.mobilebert import Shape, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
-from edgedistill.training.stage import Batches, OptimConfig, Stage, Step
+from edgedistill.training.stage import Batches, Count, OptimConfig, Stage, Step, labelled_tokens, valid_tokens
 from edgedistill.training.teachers import TeacherProvider
 
 if TYPE_CHECKING:
@@ -146,27 +147,28 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map)
     train = data.train if not cfg.augment else _augmented(cfg, given, student)
     text = train if data.corpus is None else data.corpus
+    stage = partial(Stage, means_over=_means_over(cfg, data.task.kind))
 
     if cfg.strategy == "joint":
         step = _step(cfg, cfg.transfer, data.task.kind, teacher, student, follows)
-        yield Stage("transfer", student, text, step, cfg.transfer_optim)
+        yield stage("transfer", student, text, step, cfg.transfer_optim)
     if cfg.strategy == "progressive":
         each = cfg.transfer_optim.model_copy(update={"epochs": cfg.transfer_optim.epochs / depth})
         for layer in range(1, depth + 1):
             # Only the newest layer learns: its followers' gradients are 0, and those before it are done.
             _train_only(student, layer)
             step = _layer_step(cfg.transfer, teacher, student, layer, follows[layer - 1])
-            yield Stage(f"transfer-{layer:02d}", student, text, step, each)
+            yield stage(f"transfer-{layer:02d}", student, text, step, each)
         student.requires_grad_(True)
 
     # Only the last stage keeps its best epoch: another one's last epoch, at a learning rate of 0, is where to go on.
     evaluate = lambda: dev_score(student, data)  # noqa: E731
     is_last = cfg.polish_optim is None
     step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
-    yield Stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate if is_last else None)
+    yield stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate if is_last else None)
     if cfg.polish_optim is not None:
         step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
-        yield Stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
+        yield stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
 
 
 def _augmented(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
@@ -193,6 +195,14 @@ def _step(
         return terms
 
     return step
+
+
+def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
+    """The terms of section 3.5 are means over tokens; answers are by row, or by token where the task's are."""
+    counts: dict[str, Count] = dict.fromkeys(("feature", "mean", "variance", "attention"), valid_tokens)
+    if kind == "tokens" or (kind == "span" and cfg.logit_loss == "mse"):
+        counts["logits"] = valid_tokens
+    return counts | ({"labels": labelled_tokens} if kind == "tokens" else {})
 
 
 def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:

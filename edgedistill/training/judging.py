@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgedistill.data.batches import Batch
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.evaluate import answer_texts, batches_of, decide, headline, score
 from edgedistill.losses.attention import attention_kl
 from edgedistill.losses.hidden import feature_map
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MASKS = 1024
-_IGNORED = -100
 RowLogits = list[NDArray[np.float32]]
 """A flat array for every row: (C,) for texts; start then end scores (2 S,) for spans; (S C,) for tags; real tokens
 only."""
@@ -101,7 +100,7 @@ def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any
         shaped = [flat.reshape(len(tags), -1) for flat, tags in zip(logits, labels, strict=True)]
         answered = np.concatenate([np.asarray(tags) for tags in decide(kind, shaped)])
         right = np.concatenate([np.asarray(tags) for tags in labels])
-        is_counted = right != _IGNORED
+        is_counted = right != IGNORED
         return answered[is_counted], right[is_counted]
     return decide(kind, logits), labels
 

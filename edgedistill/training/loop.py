@@ -1,8 +1,8 @@
 """The one training loop: `fit` trains a stage, and can be stopped at any moment and go on later.
 
 One process or many (`accelerate launch`), CPU or GPU: every optimiser step's rows are cut into parts, each
-process takes its share, each part's loss counts by its rows, and gradients are summed. So the numbers do not
-depend on how many parts or processes there are.
+process takes its share, each part's loss term counts by what it is a mean over (rows or tokens), and gradients are
+summed. So the numbers do not depend on how many parts or processes there are.
 """
 
 from __future__ import annotations
@@ -227,17 +227,18 @@ class _Training:
         )
 
     def _backward(self, batch: Batch) -> dict[str, float]:
-        """Add up this process's gradients; return every term's mean over the whole step's rows."""
+        """Add up this process's gradients; return every term's mean over the whole step."""
         parts = split(batch, self.processes * self.stage.optim.accumulate)
         # A process left without rows still runs the first part, for nothing, so that all know the terms' names.
-        mine = [(part, len(part) / len(batch)) for part in parts[self.process :: self.processes]] or [(parts[0], 0.0)]
+        mine, is_idle = parts[self.process :: self.processes] or parts[:1], self.process >= len(parts)
         sums: dict[str, Tensor] = {}
-        for part, share in mine:
+        for part in mine:
             with autocast(self.device, self.stage.optim):
                 terms = self.stage.step(part.to(self.device))
             if not terms:
                 raise TrainingError(f"stage '{self.stage.name}' has no loss: every weight is 0.")
-            weighted = {name: share * term.float() for name, term in terms.items()}
+            shares = {name: 0.0 if is_idle else self._share(name, part, batch) for name in terms}
+            weighted = {name: shares[name] * term.float() for name, term in terms.items()}
             torch.stack(list(weighted.values())).sum().backward()  # type: ignore[no-untyped-call]
             for name, term in weighted.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + term.detach()
@@ -245,6 +246,11 @@ class _Training:
         if self.processes > 1:
             values = accelerator().reduce(values, "sum")
         return dict(zip(sums, values.tolist(), strict=True))
+
+    def _share(self, term: str, part: Batch, whole: Batch) -> float:
+        """How much a part's mean counts in the mean over the whole step."""
+        count = self.stage.means_over.get(term, len)
+        return count(part) / max(count(whole), 1)
 
     def _sum_gradients(self) -> None:
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pydantic import Field
@@ -11,10 +11,24 @@ from torch import Tensor, nn
 
 from edgedistill.config import Settings
 from edgedistill.data.batches import Batch
+from edgedistill.data.tasks import IGNORED
 
 Step = Callable[[Batch], dict[str, Tensor]]
-"""One forward pass: the weighted loss terms by name, each a scalar mean over its rows or valid tokens.
+"""One forward pass: the weighted loss terms by name, each a scalar mean over rows or over tokens (`Stage.means_over`).
 The loop adds them, logs each, and steps."""
+
+Count = Callable[[Batch], int]
+"""How many things of a batch a mean is over."""
+
+
+def valid_tokens(batch: Batch) -> int:
+    """Tokens of the student that are no padding."""
+    return int(batch.student.attention_mask.sum())
+
+
+def labelled_tokens(batch: Batch) -> int:
+    """Tokens that have a right answer."""
+    return 0 if batch.labels is None else int(batch.labels.ne(IGNORED).sum())
 
 
 class OptimConfig(Settings):
@@ -68,6 +82,8 @@ class Stage:
         batches: the rows.
         step: the losses of one batch.
         optim: how to optimise.
+        means_over: terms that are no means over rows, and what they are means over; where a step's rows are cut into
+            parts, each part counts by that.
         scaffold: trained beside the model and thrown away (a projection, say).
         evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
     """
@@ -77,5 +93,6 @@ class Stage:
     batches: Batches
     step: Step
     optim: OptimConfig
+    means_over: Mapping[str, Count] = field(default_factory=dict)
     scaffold: nn.Module | None = None
     evaluate: Callable[[], float] | None = None

@@ -25,15 +25,15 @@ STEPS = 8
 KEPT = ("stage", "step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
 
 
-def write_even_task(folder: Path, rows: int = 64) -> Path:
-    """A two-class task whose texts all have 7 tokens, so that a mean over rows is a mean over tokens."""
+def write_uneven_task(folder: Path, rows: int = 64) -> Path:
+    """A two-class task whose texts have 7 to 17 tokens, so that a mean over rows is no mean over tokens."""
     for seed, (split, count) in enumerate((("train", rows), ("validation", 16), ("test", 16))):
         choose = random.Random(seed)
         made = []
         for number in range(count):
             words = (choose.choice(("the", "this", "that")), choose.choice(NOUNS), choose.choice(("is", "was")))
             adjective = choose.choice(GOOD if number % 2 else BAD)
-            text = " ".join((*words, choose.choice(("very", "quite")), adjective))
+            text = " ".join((*words, *("very", "quite") * choose.randrange(1, 6), adjective))
             made.append({"sentence": text, "label": number % 2})
         write_jsonl(folder / f"{split}.jsonl", made)
     return folder
@@ -51,7 +51,7 @@ def ingredients(
     teacher = load(save_checkpoint(folder / "teacher", tiny_model(head=head, **model)))
     data: TaskData = load_task_data(
         task or find_task("sst2"),
-        data_dir or write_even_task(folder / "data"),
+        data_dir or write_uneven_task(folder / "data"),
         teacher.tokenizer,
         teacher_tokenizer=teacher.tokenizer,
         max_length=32,

@@ -114,7 +114,7 @@ def test_corpus_feeds_the_transfer(tmp_path):
     corpus.write_text("the film is in the scene\n" * 24, encoding="utf-8")
     _, lines = cook(NAME, settings(), ingredients(tmp_path, corpus=corpus), tmp_path / "run")
     assert {line["tokens"] for line in lines if line["stage"] == "transfer"} == {8 * 8}
-    assert {line["tokens"] for line in lines if line["stage"] == "distill"} == {8 * 7}
+    assert len({line["tokens"] for line in lines if line["stage"] == "distill"}) > 1
 
 
 @pytest.mark.parametrize("loss", ["mse", "kl"])
@@ -188,12 +188,12 @@ def test_a_student_to_go_on_with_must_fit(given, tmp_path):
 def test_teacher_with_other_tokens_is_refused_for_layers(given, tmp_path):
     from edgedistill.data.rows import load_task_data
     from edgedistill.data.tasks import find_task
-    from tests.recipes.kitchen import write_even_task
+    from tests.recipes.kitchen import write_uneven_task
 
     words = vocabulary()
     data = load_task_data(
         find_task("sst2"),
-        write_even_task(tmp_path / "data"),
+        write_uneven_task(tmp_path / "data"),
         tiny_tokenizer(words[:5] + words[5:][::-1]),
         teacher_tokenizer=tiny_tokenizer(),
         max_length=32,

@@ -15,6 +15,7 @@ from edgedistill.data.batches import Batch
 from edgedistill.errors import TrainingError
 from edgedistill.losses.labels import label_loss
 from edgedistill.models.answers import answer
+from edgedistill.models.outputs import Want
 from edgedistill.training import loop
 from edgedistill.training.loop import fit
 from edgedistill.training.stage import OptimConfig, Stage
@@ -234,9 +235,56 @@ def test_checkpoint_set_aside_by_a_killed_process_is_found(tmp_path):
     assert not list(tmp_path.glob(".checkpoint*"))
 
 
+def events(board):
+    """Every scalar that TensorBoard shows: tag to {step: value}."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(board), size_guidance={"scalars": 0})
+    read.Reload()
+    return {tag: {event.step: event.value for event in read.Scalars(tag)} for tag in read.Tags()["scalars"]}
+
+
 def test_tensorboard_gets_the_same_numbers(tmp_path):
-    fit(stage(), tmp_path / "slot", seed=0, tensorboard=tmp_path / "board")
-    assert [path.name.startswith("events") for path in (tmp_path / "board").iterdir()] == [True]
+    board, optim = tmp_path / "board", OPTIM.model_copy(update={"max_steps": None, "epochs": 2.0})
+    with pytest.raises(Stop):
+        fit(stage(optim, hook=stop_at(3)), tmp_path / "slot", seed=0, tensorboard=board, save_every_s=0.0)
+    fit(stage(optim, evaluate=lambda: 0.5), tmp_path / "slot", seed=0, tensorboard=board)
+    shown = events(board)
+    for name in ("loss", "lr", "grad_norm"):
+        assert shown[f"train/{name}"] == {line["step"]: pytest.approx(line[name]) for line in lines(tmp_path / "slot")}
+    for term in ("labels", "size"):
+        assert shown[f"train/{term}"] == {
+            line["step"]: pytest.approx(line["terms"][term]) for line in lines(tmp_path / "slot")
+        }
+    assert shown["train/score"] == {4: 0.5, 8: 0.5}
+
+
+@pytest.mark.parametrize("want", [Want(), Want(hidden=True, attentions=True)])
+def test_half_precision_reaches_no_loss(want):
+    model = tiny_model()
+    probe = next(TinyRows(8).epoch(0, 0, 8))
+    whole = answer(model, probe.student, want)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = answer(model, probe.student, want)
+    for one, two in zip(flat(whole), flat(half), strict=True):
+        assert two.dtype == torch.float32
+        assert torch.allclose(one, two, atol=0.05)
+    assert not torch.equal(whole.logits, half.logits), "nothing was computed in bf16"
+
+
+def flat(outputs):
+    return [outputs.logits, *outputs.hidden, *outputs.attentions]
+
+
+def test_bf16_trains_as_fp32_does(tmp_path):
+    found = {}
+    for precision in ("no", "bf16"):
+        optim = OPTIM.model_copy(update={"mixed_precision": precision})
+        fit(stage(optim, dropout=0.0), tmp_path / precision, seed=0)
+        found[precision] = lines(tmp_path / precision)
+    for one, two in zip(found["no"], found["bf16"], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=0.02)
+    assert found["no"] != found["bf16"]
 
 
 SCRIPT = """
