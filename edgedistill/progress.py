@@ -51,10 +51,19 @@ def progress(description: str, total: int | None) -> Iterator[Tracker]:
         yield _Lines(description, total)
 
 
+def is_main_process() -> bool:
+    """Whether this process speaks and writes for all: the only one, or the first of those that were launched together.
+
+    Known from what torchrun and accelerate set, so that torch need not be imported to ask.
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(message: str) -> None:
     """One line on stderr about what happens next."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    if is_main_process():
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -149,3 +149,10 @@ def test_the_empty_form_of_a_road_wants_only_what_is_required() -> None:
 @pytest.mark.parametrize("model", [Road, Task])
 def test_every_field_has_a_description(model: type[BaseModel]) -> None:
     assert not [name for name, field in model.model_fields.items() if not field.description]
+
+
+@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "n"])
+def test_yes_and_no_are_no_booleans(word):
+    assert parse_yaml(f"key: {word}", "here") == {"key": word}
+    assert parse_yaml("key: true", "here") == {"key": True}
+    assert parse_yaml("key: False", "here") == {"key": False}

@@ -70,6 +70,7 @@ def distill(
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.distill import distill as run_distill
+    from edgedistill.progress import is_main_process
 
     made = run_distill(
         recipe,
@@ -87,7 +88,8 @@ def distill(
         resume=resume,
         dry_run=dry_run,
     )
-    show.student(made, as_json, is_made=not dry_run)
+    if is_main_process():
+        show.student(made, as_json, is_made=not dry_run)
 
 
 @edgedistill.command()

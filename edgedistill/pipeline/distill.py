@@ -8,6 +8,7 @@ judged rows with the student's and the teacher's logits, so that the gate can ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.student_folder import Plan, command, write_student
 from edgedistill.pipeline.teaching import fill, provider_of
-from edgedistill.progress import say
+from edgedistill.progress import is_main_process, say
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -77,7 +78,7 @@ def distill(
         StorageError: `out` is taken, in use, or cannot be written.
     """
     out = Path(out)
-    if not dry_run:
+    if not dry_run and is_main_process():
         refuse_taken(out, overwrite, resume)
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
@@ -87,8 +88,9 @@ def distill(
     if dry_run:
         _say_plan(plan, begun)
         return out / STUDENT
-    with files.exclusive(out):
-        open_run(out, plan.identity(), _facts(), cfg, overwrite)
+    with files.exclusive(out) if is_main_process() else nullcontext():
+        if is_main_process():
+            open_run(out, plan.identity(), _facts(), cfg, overwrite)
         return _run(plan, begun, out)
 
 
@@ -227,10 +229,9 @@ def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
 
 def _described(stage: Stage) -> str:
     optim = stage.optim
-    steps = optim.max_steps or -(-int(optim.epochs * len(stage.batches)) // optim.batch_size)
     trained = sum(parameter.numel() for parameter in stage.model.parameters() if parameter.requires_grad)
     return (
-        f"{stage.name}, {len(stage.batches)} rows, {steps} steps of {optim.batch_size} rows, "
+        f"{stage.name}, {len(stage.batches)} rows, {stage.steps} steps of {optim.batch_size} rows, "
         f"learning rate {optim.lr:g}, {trained:,} parameters learn"
     )
 
@@ -239,6 +240,7 @@ def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
     from edgedistill.training.loop import accelerator, fit
     from edgedistill.training.teachers import CachedTeacher
 
+    accelerator().wait_for_everyone()  # the run folder is the main process's to open, or to refuse
     if isinstance(plan.given.teacher, CachedTeacher):
         fill(plan.given.teacher, plan.data)
     seconds = {}

@@ -128,9 +128,7 @@ class _Training:
     def total_rows(self) -> int:
         """Rows the stage will have seen at its end."""
         optim = self.stage.optim
-        if optim.max_steps is None:
-            return math.ceil(optim.epochs * len(self.stage.batches))
-        return optim.max_steps * min(optim.batch_size, len(self.stage.batches))
+        return self.stage.rows or self.stage.steps * min(optim.batch_size, len(self.stage.batches))
 
     def share(self, rows: int, steps: int) -> float:
         """Share of the stage that so many rows and steps make up."""

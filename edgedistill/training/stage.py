@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -96,3 +97,16 @@ class Stage:
     means_over: Mapping[str, Count] = field(default_factory=dict)
     scaffold: nn.Module | None = None
     evaluate: Callable[[], float] | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """Rows it will have seen at its end; none where steps are counted instead."""
+        return None if self.optim.max_steps else math.ceil(self.optim.epochs * len(self.batches))
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps it takes: an epoch's last batch may be smaller."""
+        if not self.rows:
+            return self.optim.max_steps or 0
+        epochs, rest = divmod(self.rows, len(self.batches))
+        return epochs * math.ceil(len(self.batches) / self.optim.batch_size) + math.ceil(rest / self.optim.batch_size)
