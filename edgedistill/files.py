@@ -1,6 +1,8 @@
 """Writing files so that nothing good is ever replaced by something half-written.
 
-Every write goes to a temporary name beside its destination, is flushed to disk, and is then renamed.
+Every write goes to a temporary name beside its destination (`.NAME.xxxxxxxx.part`), is flushed to disk, and is then
+renamed. A writer holds its part by a lock of the system's, which ends with the process however it ends: so the next
+writer of the same name knows a killed writer's part from a living one's, and clears it away.
 """
 
 from __future__ import annotations
@@ -9,16 +11,25 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from edgedistill.errors import StorageError
+
+try:
+    import fcntl
+except ImportError:  # a system without such locks: what a killed writer left stays
+    fcntl = None  # type: ignore[assignment]
+
+_LONGEST_NAME = 80
+"""Bytes of a name that its temporary names repeat; longer ones would not fit with what is added."""
 
 
 def sha256_of(path: Path) -> str:
@@ -49,6 +60,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "no space left on the disk. Free some space, or choose another --out",
             errno.EDQUOT: "the disk quota is used up. Free some space, or choose another --out",
+            errno.EFBIG: "the file is larger than is allowed here (see: ulimit -f), or than the file system takes",
             errno.EROFS: "the file system is read-only. Choose another --out",
             errno.EACCES: "permission denied. Choose a folder you may write to",
             errno.EPERM: "not permitted. Choose a folder you may write to",
@@ -70,17 +82,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
+        _clear(path)
+        with _part(path, "file") as part:
             yield part
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             part.chmod(0o644)
             part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -94,25 +102,108 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         StorageError: `path` exists and `overwrite` is false, or it cannot be written.
     """
-    refuse_existing(path, overwrite)
     with storage_errors(path):
+        _clear(path)
+        refuse_existing(path, overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
-        old = part.with_suffix(".old")
-        try:
+        with _part(path, "folder") as part:
             yield part
             sync_folder(part)
             part.chmod(0o755)
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
-        except BaseException:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            _replace_folder(part, path)
+
+
+def _replace_folder(part: Path, path: Path) -> None:
+    """Rename `part` to `path`. No system call swaps folders everywhere, so the old one is moved away first."""
+    old = part.with_suffix(".old")
+    try:
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _part(path: Path, what: Literal["file", "folder"]) -> Iterator[Path]:
+    """A new temporary file or folder beside `path`, held as long as this process lives; removed when the block ends."""
+    while True:
+        if what == "folder":
+            part = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=".part", dir=path.parent))
+        else:
+            handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=".part", dir=path.parent)
+            os.close(handle)
+            part = Path(name)
+        hold = _hold(part, waits=True)
+        if part.exists():
+            break
+        _let_go(hold)  # another writer took it for a dead one's before it was held
+    try:
+        yield part
+    finally:
+        _remove(part)
+        _let_go(hold)
+
+
+def _clear(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it, and put back what one of them had moved away.
+
+    What a living writer holds is left alone.
+    """
+    try:
+        names = os.listdir(path.parent)
+    except OSError:  # not there yet, or not to be looked into: nothing to clear
+        return
+    pattern = re.compile(re.escape(_prefix(path)) + r"[a-z0-9_]{8}\.(part|old)")
+    found = [path.parent / name for name in names if pattern.fullmatch(name)]
+    for part in sorted({left.with_suffix(".part") for left in found}):
+        hold = _hold(part, waits=False)
+        if hold is None and part.exists():
+            continue
+        old = part.with_suffix(".old")
+        if old.exists() and not path.exists():
+            old.rename(path)
+        _remove(old)
+        _remove(part)
+        _let_go(hold)
+
+
+def _prefix(path: Path) -> str:
+    name = path.name
+    return f".{name if len(name.encode()) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest()[:16]}."
+
+
+def _hold(part: Path, waits: bool) -> int | None:
+    """A handle that locks `part` until it is closed; none where another one has it, it is gone, or nothing can lock."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(part, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _let_go(hold: int | None) -> None:
+    if hold is not None:
+        os.close(hold)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,19 +119,99 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
         pass
 
 
-def test_after_kill_9_the_old_file_is_whole(tmp_path: Path) -> None:
-    path = files.write_text(tmp_path / "a.txt", "old")
-    code = f"""
-import os, signal
-from pathlib import Path
-from edgedistill import files
-with files.atomic_file(Path({str(path)!r})) as part:
-    part.write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=False)
+def killed(code: str) -> None:
+    """Run a program that kills itself with -9 on the way."""
+    start = "import os, signal\nfrom pathlib import Path\nfrom edgedistill import files\n"
+    done = subprocess.run([sys.executable, "-c", start + code], check=False)
     assert done.returncode == -signal.SIGKILL
+
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_after_kill_9_the_old_file_is_whole_and_the_next_write_clears_up(tmp_path: Path) -> None:
+    path = files.write_text(tmp_path / "a.txt", "old")
+    killed(f"with files.atomic_file(Path({str(path)!r})) as part:\n    part.write_text('half')\n    {KILL}")
     assert path.read_text(encoding="utf-8") == "old"
+    assert len(os.listdir(tmp_path)) == 2, "the killed writer's part lies beside it"
+    files.write_text(path, "new")
+    assert (os.listdir(tmp_path), path.read_text(encoding="utf-8")) == (["a.txt"], "new")
+
+
+def test_the_next_writer_of_a_folder_clears_up_after_kill_9(tmp_path: Path) -> None:
+    folder, other = tmp_path / "artifact", tmp_path / "artifact.fp32"
+    for path in (folder, other):
+        killed(f"with files.atomic_folder(Path({str(path)!r})) as part:\n    (part / 'half').touch()\n    {KILL}")
+    with files.atomic_folder(folder) as part:
+        (part / "new").touch()
+    left = sorted(os.listdir(tmp_path))
+    assert left[1:] == ["artifact"], "its own part is gone"
+    assert left[0].startswith(".artifact.fp32."), "another name's part is not looked at"
+
+
+def test_what_was_moved_away_comes_back_after_kill_9_between_the_renames(tmp_path: Path) -> None:
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    (folder / "old").touch()
+    killed(f"""
+rename = Path.rename
+def once(self, to):
+    rename(self, to)
+    {KILL}
+Path.rename = once
+with files.atomic_folder(Path({str(folder)!r}), overwrite=True) as part:
+    (part / "new").touch()
+""")
+    assert not folder.exists()
+    with pytest.raises(StorageError, match="already exists"), files.atomic_folder(folder):
+        pytest.fail("the block must not run")
+    assert (os.listdir(tmp_path), os.listdir(folder)) == (["artifact"], ["old"])
+
+
+def test_a_living_writers_part_is_left_alone(tmp_path: Path) -> None:
+    with files.atomic_folder(tmp_path / "artifact") as slow:
+        with files.atomic_folder(tmp_path / "artifact") as quick:
+            (quick / "quick").touch()
+        assert slow.is_dir()
+        assert os.listdir(tmp_path / "artifact") == ["quick"]
+        shutil.rmtree(tmp_path / "artifact")
+        (slow / "slow").touch()
+    assert (os.listdir(tmp_path), os.listdir(tmp_path / "artifact")) == (["artifact"], ["slow"])
+
+
+def test_writers_in_other_processes_do_not_clear_each_others_parts(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    code = f"from edgedistill import files as f\nfor n in range(300): f.write_text(f.Path({str(path)!r}), str(n))"
+    writers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [(b"", 0)] * 2
+    assert (os.listdir(tmp_path), path.read_text(encoding="utf-8")) == (["a.txt"], "299")
+
+
+@pytest.mark.parametrize("name", ["a" * 240, "\u00e4" * 120, "x[1]*"])
+def test_every_name_the_system_takes_is_taken(tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        files.write_text(tmp_path / name, "text")
+        with files.atomic_folder(tmp_path / "in" / name, overwrite=True) as part:
+            (part / "new").touch()
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "in"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_an_export_after_a_killed_one_leaves_only_the_artifact(tmp_path: Path, tiny_bert: Path, seconds: float) -> None:
+    command = [sys.executable, "-m", "edgedistill", "export", str(tiny_bert), "--set", "max_length=32"]
+    command += ["--out", str(tmp_path / "artifact")]
+    export = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (begun := list(tmp_path.glob(".artifact.*.part"))):
+        assert export.poll() is None
+        time.sleep(0.01)
+    time.sleep(seconds)
+    export.kill()
+    assert export.wait() == -signal.SIGKILL
+    assert begun[0].is_dir(), "killed too late for this test"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(tmp_path) == ["artifact"]
 
 
 def test_a_folder_hash_knows_names_and_bytes_but_not_hidden_files(tmp_path: Path) -> None:
