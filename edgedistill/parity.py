@@ -189,9 +189,9 @@ def with_rule_of_three(interval: Interval, rows: int, cost: float = 1.0) -> Inte
     )
 
 
-def rows_needed(interval: Interval, rows: int, budget: float) -> int:
-    """How many rows bring the margin down to the budget; margins shrink with the square root of the rows."""
-    return max(rows + 1, math.ceil(rows * (interval.margin / budget) ** 2)) if budget > 0 else rows + 1
+def rows_needed(interval: Interval, rows: int, widest: float) -> int:
+    """How many rows bring the margin down to `widest`, above 0; margins shrink with the square root of the rows."""
+    return max(rows + 1, math.ceil(rows * (interval.margin / widest) ** 2))
 
 
 def _over(above: float, below: float) -> float:

@@ -109,8 +109,8 @@ def test_rule_of_three_widens_what_looks_certain():
     assert parity.with_rule_of_three(wide, 30) == wide
 
 
-def test_rows_needed_shrink_the_margin_to_the_budget():
-    assert parity.rows_needed(parity.Interval(0.0, -0.02, 0.02), 100, budget=0.01) == 400
+def test_rows_needed_shrink_the_margin():
+    assert parity.rows_needed(parity.Interval(0.0, -0.02, 0.02), 100, widest=0.01) == 400
 
 
 def test_ten_thousand_resamples_of_a_judged_split_take_well_under_seconds(recwarn):

@@ -1,8 +1,8 @@
 """What the task's own metric says: student -> artifact, teacher -> artifact end to end, teacher -> student.
 
-A drop is judged with its paired 95 % interval. Wholly inside the budget it passes, wholly outside it fails. In
-between, the estimate decides if its margin (half the interval) is no wider than the budget; then a true drop of
-twice the budget would pass with a probability of 2.5 % at most. A wider margin is inconclusive.
+A drop or a ratio is judged with its paired 95 % interval. Wholly inside the limit it passes, wholly outside it fails.
+In between, the estimate decides if its margin (half the interval) is no wider than the table allows; what is off by
+that much then passes with a probability of 2.5 % at most. A wider margin is inconclusive (docs/adr/0005).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def drop_rung(case: Case) -> Rung:
         return not_run(DROP, DROP_TITLE, _NO_ROWS)
     student, artifact = answers(case, case.student_reference), answers(case, case.reference_answers)
     points = _interval(case, student, artifact, "drop").scaled(100)
-    limit = case.tolerances.metric_drop_points
+    limit, widest = case.tolerances.metric_drop_points, case.tolerances.metric_drop_margin
     measures = [
         measure(f"student_{student.metric}", student.score),
         measure(f"artifact_{artifact.metric}", artifact.score),
@@ -43,7 +43,7 @@ def drop_rung(case: Case) -> Rung:
         measure("agreement", _agreement(student, artifact)),
         *_recall_changes(case, student, artifact),
     ]
-    status, reason = decided(points, limit, "<=", budget=limit, rows=student.rows)
+    status, reason = decided(points, limit, "<=", widest=widest, rows=student.rows)
     return Rung(name=DROP, title=DROP_TITLE, status=status, reason=reason, rows=student.rows, measures=tuple(measures))
 
 
@@ -57,14 +57,22 @@ def distilled_rung(case: Case) -> Rung:
     return _ratio_rung(case, DISTILLED, DISTILLED_TITLE, "student")
 
 
-def decided(interval: Interval, limit: float, relation: Relation, *, budget: float, rows: int) -> tuple[Status, str]:
-    """Whether an estimate with its interval keeps a limit; the module's docstring has the rule."""
+def decided(interval: Interval, limit: float, relation: Relation, *, widest: float, rows: int) -> tuple[Status, str]:
+    """Whether an estimate with its interval keeps a limit; the module's docstring has the rule.
+
+    Args:
+        interval: the estimate.
+        limit: in its unit.
+        relation: on which side of the limit is well.
+        widest: margin up to which the estimate decides, in the same unit, above 0.
+        rows: it was made of.
+    """
     low, high = interval.low - limit, interval.high - limit
     is_inside, is_outside = (high <= 0, low > 0) if relation == "<=" else (low >= 0, high < 0)
     value_is_inside = interval.value <= limit if relation == "<=" else interval.value >= limit
     shown = f"{number(interval.value)} (95 % interval {number(interval.low)} to {number(interval.high)})"
-    if not is_inside and not is_outside and interval.margin > budget:
-        needed = parity.rows_needed(interval, rows, budget)
+    if not is_inside and not is_outside and interval.margin > widest:
+        needed = parity.rows_needed(interval, rows, widest)
         return (
             "inconclusive",
             f"{shown} on {rows} rows is too uncertain for {number(limit)}; about {needed:,} rows would do.",
@@ -87,12 +95,12 @@ def _ratio_rung(case: Case, name: str, title: str, who: str) -> Rung:
         measure(f"{who}_{teacher.metric}", judged_model.score),
         measure("agreement", _agreement(teacher, judged_model)),
     ]
-    limit = case.tolerances.teacher_ratio
+    limit, widest = case.tolerances.teacher_ratio, case.tolerances.teacher_ratio_margin
     if teacher.score <= 0:
         return judged(name, title, [*measures, measure("ratio", float("nan"), limit, ">=")], rows=teacher.rows)
     ratio = _interval(case, teacher, judged_model, "ratio")
     measures.insert(2, measure("ratio", ratio.value, limit, ">=", ratio))
-    status, reason = decided(ratio, limit, ">=", budget=abs(1 - limit), rows=teacher.rows)
+    status, reason = decided(ratio, limit, ">=", widest=widest, rows=teacher.rows)
     return Rung(name=name, title=title, status=status, reason=reason, rows=teacher.rows, measures=tuple(measures))
 
 

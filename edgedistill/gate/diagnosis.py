@@ -16,10 +16,19 @@ from edgedistill.gate.rungs import finding
 from edgedistill.reports import Finding
 from edgedistill.runner import is_per_token
 
+# None of these decides a verdict: they choose the name of a fault in an artifact that failed by `Tolerances` already.
 _FLOAT_EXPLAINED = 1e-3
+"""Relative difference that is left where a hypothesis is right and arithmetic is float ..."""
 _INTEGER_EXPLAINED = 0.35
+"""... and where it is integer: several times the noise of a good artifact, far below the 1 of an unrelated one."""
 _FEWER = 0.5
+"""A hypothesis has to take away at least this share of the difference too."""
 _UNRELATED = 0.3
+"""Correlation below which two models have nothing to do with each other."""
+_CONSTANT = 1e-3
+"""Share of the student's spread below which answers do not depend on the text."""
+_RESCALED = 0.2
+"""A factor this close to 1 is noise and no other unit."""
 _LAYER_TEXTS = 12
 
 
@@ -57,7 +66,7 @@ def _not_finite(case: Case, both: Compared) -> Finding | None:
 
 def _constant(case: Case, both: Compared) -> Finding | None:
     own, wanted = spread(case, both.artifact), spread(case, both.student)
-    if not _has_same_shapes(both) or own > 1e-3 * wanted:
+    if not _has_same_shapes(both) or own > _CONSTANT * wanted:
         return None
     return finding("constant_answers", "the artifact gives every text the same outputs: its input does not reach them.")
 
@@ -112,7 +121,7 @@ def _rescaled(case: Case, both: Compared) -> Finding | None:
             return finding("softmax_applied", "the artifact gives probabilities where the student gives logits.")
     power = float((student * student).sum())
     factor = float((student * artifact).sum()) / power if power else 0.0
-    if abs(factor) < 0.01 or abs(factor - 1) < 0.2 or not _is_better(case, both, list(artifact / factor)):
+    if abs(factor) < 0.01 or abs(factor - 1) < _RESCALED or not _is_better(case, both, list(artifact / factor)):
         return None
     name = "sign_flipped" if factor < 0 else "outputs_rescaled"
     return finding(name, f"the artifact's outputs are {factor:.3g} times the student's.")

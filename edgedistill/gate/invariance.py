@@ -51,7 +51,7 @@ def invariance_rung(case: Case) -> Rung:
 def _limit(case: Case) -> float:
     if case.scheme.activations <= 8:
         return case.tolerances.int8_padding_relative
-    return case.tolerances.fp16_relative if case.scheme.activations == 16 else 10 * case.tolerances.fp32_relative
+    return case.tolerances.fp16_relative if case.scheme.activations == 16 else case.tolerances.fp32_relative
 
 
 def _texts(case: Case) -> list[Encoding]:

@@ -20,6 +20,7 @@ from edgedistill.reports import Finding, Measure, Rung
 NAME, TITLE = "reference", "The student and its teacher know the task"
 
 _PERMUTED_P_VALUE = 1e-3
+"""Decides no verdict, only whether a model at chance is called `swapped_labels`: luck this small under other names."""
 
 
 @dataclass(frozen=True)

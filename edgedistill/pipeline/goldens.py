@@ -14,6 +14,7 @@ from edgedistill.artifacts import GOLDENS, Golden, Manifest, ReferenceRow
 from edgedistill.data.encoding import Encoding, clean, encode, load_tokenizer
 from edgedistill.data.probes import ADVERSARIAL, PAIRS, PLAIN
 from edgedistill.evaluate import predict
+from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.runner import Runner
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ _WIDE_TOKENS = 64
 """Outputs with many numbers a token (hidden states): only texts up to this length are kept, or the file explodes."""
 _WIDE_TEXTS = 24
 _WIDE = 64
-
-_DEVICE_TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8_weight": 1e-3, "int8_dynamic": 5e-2}
-"""How far another processor may be from the same artifact here, as a share of the largest answer among the goldens.
-
-fp32 and int8_weight: sums in another order. fp16: arithmetic in float16 where the processor has it.
-int8_dynamic: a value on the border of two integers falls to the other side."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,8 @@ def write(
         texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
     student = _answers(torch_runner(checkpoint.model), encodings)
     artifact = _answers(runner, encodings)
-    tolerances = {name: _tolerance(manifest.scheme, rows) for name, rows in artifact.items()}
+    limits, _ = read_tolerances()
+    tolerances = {name: limits.device(manifest.scheme, rows) for name, rows in artifact.items()}
     lines = [
         Golden(
             text=text.text,
@@ -105,11 +101,6 @@ def _answers(runner: Runner, encodings: Sequence[Encoding]) -> Outputs:
     """Flattened outputs, one text at a time as in an app, to the digits a float32 has."""
     found = predict(runner, encodings, batch_size=1)
     return {name: [[float(f"{value:.8g}") for value in np.ravel(row)] for row in rows] for name, rows in found.items()}
-
-
-def _tolerance(scheme: str, rows: list[list[float]]) -> float:
-    largest = max((abs(value) for row in rows for value in row), default=1.0)
-    return float(f"{_DEVICE_TOLERANCE[scheme] * max(1.0, largest):.3g}")
 
 
 def _split(teacher: list[float] | None, names: list[str]) -> dict[str, list[float]] | None:

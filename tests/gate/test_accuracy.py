@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -13,14 +15,14 @@ from tests.gate.planted import plant
         (0.2, -0.1, 0.5, "passed"),  # wholly inside
         (-5.0, -9.0, -1.0, "passed"),  # better, however uncertain by how much
         (3.0, 2.0, 4.0, "failed"),  # wholly outside
-        (0.5, -0.2, 1.2, "passed"),  # margin 0.7 within the budget of 1: the estimate decides
+        (0.5, -0.2, 1.2, "passed"),  # margin 0.7, at most 1 is allowed: the estimate decides
         (1.2, 0.5, 1.9, "failed"),
         (0.5, -1.0, 2.0, "inconclusive"),  # margin 1.5
         (1.2, -0.5, 2.9, "inconclusive"),
     ],
 )
 def test_rule_for_drops(value, low, high, status):
-    assert decided(Interval(value, low, high), 1.0, "<=", budget=1.0, rows=100)[0] == status
+    assert decided(Interval(value, low, high), 1.0, "<=", widest=1.0, rows=100)[0] == status
 
 
 @pytest.mark.parametrize(
@@ -34,11 +36,11 @@ def test_rule_for_drops(value, low, high, status):
     ],
 )
 def test_rule_for_ratios(value, low, high, status):
-    assert decided(Interval(value, low, high), 0.97, ">=", budget=0.03, rows=100)[0] == status
+    assert decided(Interval(value, low, high), 0.97, ">=", widest=0.03, rows=100)[0] == status
 
 
 def test_inconclusive_says_how_many_rows_would_do():
-    _, reason = decided(Interval(0.5, -1.5, 2.5), 1.0, "<=", budget=1.0, rows=100)
+    _, reason = decided(Interval(0.5, -1.5, 2.5), 1.0, "<=", widest=1.0, rows=100)
     assert "on 100 rows is too uncertain" in reason
     assert "about 400 rows would do" in reason
 
@@ -51,8 +53,23 @@ def test_few_rows_are_inconclusive_even_where_every_answer_agrees(tmp_path):
 
 
 def test_loosening_lets_few_rows_pass(tmp_path):
-    rungs = plant(tmp_path, rows=60).rungs("metric_drop_points=10", "teacher_ratio=0.8")
+    rungs = plant(tmp_path, rows=60).rungs("metric_drop_margin=10", "teacher_ratio_margin=0.2")
     assert overall(list(rungs.values())) == "passed"
+
+
+def test_loosening_a_limit_does_not_loosen_how_sure_one_must_be(tmp_path):
+    rungs = plant(tmp_path, rows=60).rungs("metric_drop_points=3")
+    assert rungs["student_to_artifact_metric"].status == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("limit", "setting"),
+    [("teacher_to_artifact", "teacher_ratio=1.0"), ("student_to_artifact_metric", "metric_drop_points=0")],
+)
+def test_a_limit_without_any_room_still_says_how_many_rows_would_do(tmp_path, limit, setting):
+    reason = plant(tmp_path, rows=60).rungs(setting)[limit].reason
+    needed = int(re.search(r"about ([\d,]+) rows", reason)[1].replace(",", ""))
+    assert 60 < needed < 2000
 
 
 def test_artifact_that_forgets_one_label_is_caught_with_that_labels_recall(good):

@@ -33,8 +33,7 @@ def test_good_artifact_passes_where_the_students_folder_is_not(good):
 def test_the_noise_a_scheme_may_have_passes(tmp_path, scheme, noise):
     planted = plant(tmp_path, scheme=scheme)
     planted.wrap = noisy(noise)
-    planted.edit_lines("golden.jsonl", lambda row: row | {"tolerance": {"logits": 0.1}})
-    rungs = planted.rungs()
+    rungs = planted.rungs(f"device_{scheme}=0.1")  # the stored answers have no noise
     assert overall(list(rungs.values())) == "passed", {n: r.reason for n, r in rungs.items() if r.reason}
 
 
@@ -301,6 +300,16 @@ def softmax(logits):
 def test_outputs_changed_on_the_way(good, change, name):
     good.wrap = answers_with(change)
     assert name in good.findings()
+
+
+def test_integer_fault_that_flips_no_answer_of_a_student_sure_of_itself(tmp_path):
+    planted = plant(tmp_path, scheme="int8_weight")
+    planted.wrap = answers_with(lambda logits: logits + 0.5 * np.abs(logits).mean())
+    rung = planted.rungs("device_int8_weight=1")["student_to_artifact"]
+    values = {measure.name: measure.value for measure in rung.measures}
+    assert values["agreement"] == values["adversarial_agreement"] == 1.0
+    assert values["relative"] > 0.2
+    assert rung.status == "failed"
 
 
 def test_integer_noise_that_costs_answers_is_called_quantization_loss(tmp_path):

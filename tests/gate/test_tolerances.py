@@ -2,6 +2,7 @@ import pytest
 
 from edgedistill.errors import ConfigError, UnknownNameError
 from edgedistill.gate.tolerances import read_tolerances
+from edgedistill.quant.schemes import SCHEMES
 
 
 def test_defaults_are_the_published_ones():
@@ -9,6 +10,23 @@ def test_defaults_are_the_published_ones():
     assert changed == {}
     assert (tolerances.fp32_max_abs, tolerances.fp32_relative, tolerances.fp16_relative) == (1e-4, 1e-5, 1e-2)
     assert (tolerances.int8_agreement, tolerances.metric_drop_points, tolerances.teacher_ratio) == (0.98, 1.0, 0.97)
+    assert (tolerances.metric_drop_margin, tolerances.teacher_ratio_margin) == (1.0, 0.03)
+
+
+def test_a_margin_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="teacher_ratio_margin"):
+        read_tolerances(["teacher_ratio_margin=0"])
+
+
+def test_what_a_device_may_differ_grows_with_the_answers_and_never_below_one():
+    tolerances, _ = read_tolerances()
+    assert tolerances.device("fp32", [[-20.0], [3.0]]) == pytest.approx(2e-3)
+    assert tolerances.device("int8_dynamic", [[0.2]]) == pytest.approx(0.05)
+
+
+def test_every_scheme_has_a_device_tolerance():
+    tolerances, _ = read_tolerances()
+    assert all(tolerances.device(name, [[1.0]]) > 0 for name in SCHEMES)
 
 
 def test_what_is_changed_is_recorded():
