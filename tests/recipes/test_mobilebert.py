@@ -31,14 +31,27 @@ def states(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-@pytest.mark.parametrize(("stage", "term"), [(stage, term) for stage, terms in TERMS.items() for term in terms])
-def test_zeroing_any_term_changes_the_curve(given, tmp_path, stage, term):
-    _, usual = cook(NAME, settings(), given, tmp_path / "usual")
-    _, without = cook(NAME, settings(**{stage: {term: 0.0}}), given, tmp_path / "without")
-    changed = [line for line in without if line["stage"] == stage]
-    assert all(term not in line["terms"] for line in changed)
-    before = [line["loss"] for line in usual if line["stage"] == stage]
-    assert [line["loss"] for line in changed] != before
+STRATEGIES = {
+    "joint": TERMS,
+    "progressive": {"transfer": TERMS["transfer"]},
+    "auxiliary": {"distill": TERMS["distill"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "stage", "term"),
+    [(name, stage, term) for name, stages in STRATEGIES.items() for stage, terms in stages.items() for term in terms]
+    + [("joint", "polish", "labels")],
+)
+def test_zeroing_any_term_changes_what_is_learnt(given, tmp_path, strategy, stage, term):
+    usual = {"strategy": strategy, "polish": {"labels": 0.5}}
+    fewer = usual | {stage: usual.get(stage, {}) | {term: 0.0}}
+    one, before = cook(NAME, settings(**usual), given, tmp_path / "usual")
+    two, after = cook(NAME, settings(**fewer), given, tmp_path / "without")
+    pairs = [pair for pair in zip(before, after, strict=True) if pair[0]["stage"].startswith(stage)]
+    assert all(a["terms"].keys() - b["terms"].keys() == {term} for a, b in pairs)
+    moved = max(float((states(one)[name] - value).abs().max()) for name, value in states(two).items())
+    assert moved > 1e-5, "the term is in the sum, but no weight follows it"
 
 
 def test_terms_are_mse_and_kl_of_the_right_layers(given, tmp_path):
