@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edgedistill import files
 from edgedistill.artifacts import MANIFEST, Manifest, Source, read_manifest, resolve_inside
-from edgedistill.errors import ArtifactError, ConfigError, EdgeDistillError
+from edgedistill.errors import ArtifactError, CheckpointError, ConfigError, EdgeDistillError
 from edgedistill.pipeline import openers
+from edgedistill.pipeline.origins import checkpoint_folders
 
 DEFAULT_LENGTH = 128
 """Length of a model that takes any: the length of the published phone numbers."""
@@ -125,15 +126,8 @@ def reference_subjects(artifacts: Sequence[Subject]) -> tuple[list[Subject], lis
 
 
 def _reference_subject(name: str, made: Sequence[Subject]) -> Subject:
-    from edgedistill.models import loading
-
     artifact, source = made[0], made[0].source
     folder = _checkpoint_folder(artifact)
-    found = loading.load(folder).source
-    if found.sha256 != source.sha256:
-        raise ArtifactError(
-            f"the weights in '{folder}' are not those that '{artifact.name}' was exported from. Export it again."
-        )
     return Subject(
         name=name,
         folder=folder,
@@ -149,13 +143,27 @@ def _reference_subject(name: str, made: Sequence[Subject]) -> Subject:
 
 
 def _checkpoint_folder(artifact: Subject) -> Path:
-    """Where the weights are now: as the manifest says, or in the run folder the artifact lies in."""
-    given = Path(artifact.source.path)
-    beside = artifact.folder.resolve().parent.parent / given.name
-    for folder in (given, beside):
-        if (folder / "config.json").is_file():
-            return folder
+    """Where the very weights are now that the artifact was exported from.
+
+    Raises:
+        ArtifactError: nowhere here, or others are in their place.
+        CheckpointError: what is there cannot be read.
+    """
+    from edgedistill.models import loading
+
+    reasons: list[EdgeDistillError] = []
+    for folder in checkpoint_folders(artifact.source, artifact.folder):
+        try:
+            if loading.load(folder).source.sha256 == artifact.source.sha256:
+                return folder
+        except CheckpointError as error:
+            reasons.append(error)
+            continue
+        exported = f"those that '{artifact.name}' was exported from. Export it again."
+        reasons.append(ArtifactError(f"the weights in '{folder}' are not {exported}"))
+    if reasons:
+        raise reasons[0]
     raise ArtifactError(
-        f"the checkpoint '{given}' that '{artifact.name}' was exported from is not here. "
+        f"the checkpoint '{artifact.source.path}' that '{artifact.name}' was exported from is not here. "
         "Run bench where it is, or pass --no-reference."
     )

@@ -146,8 +146,9 @@ def test_a_student_in_the_run_folder_is_found_from_anywhere(tmp_path: Path, tiny
 
 
 def test_a_checkpoint_that_is_gone_leaves_a_note_instead_of_a_row(
-    pair: list[Path], capsys: pytest.CaptureFixture[str]
+    pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the manifest's path is relative
     report = bench(pair[:1], mode="rapid")
     assert [row.target for row in report.rows] == ["onnx"]
     assert any("No pytorch row: the checkpoint 'runs/sst2/student'" in note for note in report.notes)
