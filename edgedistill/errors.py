@@ -10,6 +10,7 @@
     |-- TrainingError                2   training cannot go on (NaN loss, changed config on resume)
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
+    |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
     |-- MissingExtraError            3   an optional package is not installed
     `-- DeviceError                  3   a phone or tool that is not there
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EdgeDistillError(Exception):
@@ -72,6 +74,14 @@ class ExportError(EdgeDistillError):
 
 class StorageError(EdgeDistillError):
     """The output cannot be written: no space, no permission, already there, or in use."""
+
+
+class UnwrittenError(StorageError):
+    """A result was reached and cannot be written. It is not lost: whoever shows the error shows the result first."""
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class MissingExtraError(EdgeDistillError):

@@ -155,9 +155,14 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
     Exits with 1 when a step failed or the rows are too few to tell.
     """
     from edgedistill.cli import show
+    from edgedistill.errors import UnwrittenError
     from edgedistill.pipeline.check import check as run_check
 
-    verdict = run_check(artifact, settings=settings)
+    try:
+        verdict = run_check(artifact, settings=settings)
+    except UnwrittenError as error:
+        show.verdict(error.result, as_json)
+        raise
     show.verdict(verdict, as_json)
     if verdict.status != "passed":
         ctx.exit(GATE_FAILED)

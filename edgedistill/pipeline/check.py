@@ -14,12 +14,20 @@ from numpy.typing import NDArray
 from edgedistill import files, reports
 from edgedistill.artifacts import MANIFEST, Buckets, Manifest, environment, now, read_manifest
 from edgedistill.data.encoding import load_tokenizer
-from edgedistill.errors import ArtifactError, CheckpointError, EdgeDistillError, MissingExtraError
+from edgedistill.errors import (
+    ArtifactError,
+    CheckpointError,
+    EdgeDistillError,
+    MissingExtraError,
+    StorageError,
+    UnwrittenError,
+)
 from edgedistill.gate.case import Case, Student, read_goldens, read_reference
 from edgedistill.gate.files import files_rung, is_usable
 from edgedistill.gate.ladder import climb, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
+from edgedistill.pipeline.origins import checkpoint_folders
 from edgedistill.reports import VERDICT, Rung, Verdict
 from edgedistill.runner import Arrays, Runner
 
@@ -31,7 +39,6 @@ StudentFinder = Callable[[Path, Manifest], Student | None]
 
 _SEED = 0
 _LAYER_LISTS = ("encoder.layer", "transformer.layer")
-_STUDENT_BESIDE = ("../../student", "../student")
 
 
 def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = True) -> Verdict:
@@ -49,7 +56,7 @@ def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = T
         ArtifactError: no artifact there.
         ConfigError: a setting that is no tolerance.
         MissingExtraError: the artifact's runtime is not installed.
-        StorageError: the verdict cannot be written.
+        UnwrittenError: the verdict cannot be written; the error carries it.
     """
     folder = Path(artifact)
     tolerances, overrides = read_tolerances(settings)
@@ -67,8 +74,20 @@ def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = T
         seed=_SEED,
     )
     if write:
-        reports.save(verdict, folder / VERDICT)
+        _save(verdict, folder / VERDICT)
     return verdict
+
+
+def _save(verdict: Verdict, path: Path) -> None:
+    try:
+        reports.save(verdict, path)
+    except StorageError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        raise UnwrittenError(
+            f"the verdict is {verdict.status}, but cannot be kept: cannot write '{path}' ({reason}). Free some space, "
+            "or copy the artifact to a folder you may write to and check it there.",
+            verdict,
+        ) from error
 
 
 def judge(
@@ -121,14 +140,9 @@ def judge(
 
 
 def find_student(folder: Path, manifest: Manifest) -> Student | None:
-    """The student in PyTorch, if its folder is here and holds the very weights the manifest names."""
-    places = [Path(manifest.source.path), *(folder / beside for beside in _STUDENT_BESIDE)]
-    for place in places:
-        if (place / "config.json").is_file():
-            found = _load_student(place.resolve(), manifest)
-            if found:
-                return found
-    return None
+    """The student in PyTorch, if it is here (also in the Hub's cache) and holds the very weights the manifest names."""
+    found = (_load_student(place, manifest) for place in checkpoint_folders(manifest.source, folder))
+    return next((student for student in found if student), None)
 
 
 def _load_student(place: Path, manifest: Manifest) -> Student | None:

@@ -1,11 +1,16 @@
+import errno
 import json
 import os
+import shutil
 
 import pytest
+from click.testing import CliRunner
 
 from edgedistill import reports
-from edgedistill.errors import ArtifactError, StorageError, UnknownNameError
+from edgedistill.cli.verbs import edgedistill
+from edgedistill.errors import ArtifactError, UnknownNameError, UnwrittenError
 from edgedistill.pipeline import check as module
+from edgedistill.pipeline import subjects
 from edgedistill.pipeline.check import check
 from edgedistill.reports import VERDICT, Verdict
 from tests.gate.planted import plant, tiny_student
@@ -81,11 +86,22 @@ def test_model_that_the_runtime_refuses_fails_in_words(opened, monkeypatch):
     assert {rung.status for rung in verdict.rungs[1:]} == {"not_run"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into read-only folders")
-def test_read_only_folder(opened):
-    opened.folder.chmod(0o555)
-    with pytest.raises(StorageError):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_does_not_cost_the_verdict(opened, monkeypatch, code):
+    def refuse(**_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(module.files.tempfile, "mkstemp", refuse)
+    with pytest.raises(UnwrittenError, match="copy the artifact") as caught:
         check(opened.folder)
+    assert caught.value.result.status == "passed"
+    assert os.strerror(code) in str(caught.value)
+    assert "--out" not in str(caught.value)
+
+    result = CliRunner().invoke(edgedistill, ["check", str(opened.folder), "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["status"] == "passed"
+    assert "cannot be kept" in result.stderr
 
 
 def test_a_pad_row_that_export_hides_fails_nothing(tmp_path, tiny_task_dir):
@@ -114,6 +130,58 @@ def test_student_is_found_beside_its_artifacts(opened):
     source = opened.manifest.source.model_dump() | {"path": "somewhere/else"}
     opened.edit_manifest(source=source)
     assert module.find_student(opened.folder, opened.manifest) is not None
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """Put a folder into a Hub cache of this test's own, as the revision `main` names or as an older one."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def put(folder, hub_id, commit="1" * 40, is_current=True):
+        repo = tmp_path / "hub" / f"models--{hub_id.replace('/', '--')}"
+        shutil.copytree(folder, repo / "snapshots" / commit)
+        (repo / "refs").mkdir(exist_ok=True)
+        if is_current:
+            (repo / "refs" / "main").write_text(commit)
+
+    return put
+
+
+def test_a_student_from_the_hub_is_found_in_its_cache_by_check_and_bench(opened, cached, tmp_path):
+    assert found_as(opened, "acme/tiny", tmp_path) == (False, False)
+    cached(opened.student_folder, "acme/tiny")
+    assert found_as(opened, "acme/tiny", tmp_path) == (True, True)
+
+
+def test_an_older_revision_in_the_cache_is_told_by_its_hash(opened, cached, tmp_path):
+    other = plant(tmp_path / "other", seed=5, rows=0).student_folder
+    cached(other, "acme/tiny")
+    assert found_as(opened, "acme/tiny", tmp_path) == (False, False)
+    cached(opened.student_folder, "acme/tiny", "0" * 40, is_current=False)
+    assert found_as(opened, "acme/tiny", tmp_path) == (True, True)
+
+
+def found_as(opened, hub_id, tmp_path):
+    """Whether check has the student and bench a row for it, where the manifest has a Hub id and no folder is near."""
+    opened.edit_manifest(source=opened.manifest.source.model_dump() | {"path": hub_id})
+    far = tmp_path / "far" / "away" / "artifact"
+    shutil.copytree(opened.folder, far, dirs_exist_ok=True)
+    rows, notes = subjects.reference_subjects(subjects.artifact_subjects([far], [16]))
+    assert len(rows) + len(notes) == 1
+    return module.find_student(far, opened.manifest) is not None, bool(rows)
+
+
+def test_an_export_of_a_hub_id_is_traced_back_to_it(opened, cached, tmp_path):
+    from edgedistill.artifacts import read_manifest
+    from edgedistill.pipeline.export import export
+
+    cached(opened.student_folder, "acme/tiny")
+    made = export("acme/tiny", target="onnx", out=tmp_path / "far" / "away" / "out")
+    manifest = read_manifest(made)
+    assert manifest.source.path == "acme/tiny"
+    assert module.find_student(made, manifest) is not None
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
