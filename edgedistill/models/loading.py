@@ -6,29 +6,34 @@ code that a repository brings along. Whatever is wrong with a folder is said bef
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from edgedistill import files, reports
+from edgedistill import files
 from edgedistill.artifacts import Source
-from edgedistill.config import parse_yaml
-from edgedistill.data.tasks import Kind
-from edgedistill.errors import CheckpointError, ConfigError, StorageError
-from edgedistill.reports import STUDENT_CARD, StudentCard
-
-CheckpointKind = Kind | Literal["embedding", "mlm"]
+from edgedistill.errors import CheckpointError, StorageError
+from edgedistill.models.folder import (
+    CheckpointKind,
+    card_of,
+    config_of,
+    first_line,
+    folder_of,
+    kind_of,
+    licence_of,
+    sha256_of_weights,
+    weight_files,
+)
+from edgedistill.reports import StudentCard
 
 _AUTO_CLASSES: dict[str, Any] = {
     "single": transformers.AutoModelForSequenceClassification,
@@ -39,18 +44,6 @@ _AUTO_CLASSES: dict[str, Any] = {
     "embedding": transformers.AutoModel,
     "mlm": transformers.AutoModelForMaskedLM,
 }
-_HEADS: dict[str, CheckpointKind] = {
-    "ForSequenceClassification": "single",
-    "ForQuestionAnswering": "span",
-    "ForTokenClassification": "tokens",
-    "ForMaskedLM": "mlm",
-    "ForPreTraining": "mlm",
-    "Model": "embedding",
-}
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
-_WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]
-_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, StrictDataclassError)
-"""What transformers raises of a configuration or weights that make no sense."""
 _FEWER_TOKENS_ALLOWED = 1000
 """Embedding tables are often padded to a round number; a larger gap means another model's tokenizer."""
 
@@ -99,11 +92,11 @@ def load(path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[
         CheckpointError: missing, pickled, corrupt, with weights that are not finite, without a tokenizer, with
             another model's tokenizer, or of an architecture that cannot be read.
     """
-    folder = _folder_of(str(path))
-    config = _config(folder)
-    weights = _weight_files(folder)
-    card = _card(folder)
-    own_kind = _own_kind(folder, config, card)
+    folder = folder_of(str(path))
+    config = config_of(folder)
+    weight_files(folder)
+    card = card_of(folder)
+    own_kind = kind_of(folder, config, card)
     model, is_head_new = _model(folder, config, own_kind, kind or own_kind, labels)
     _refuse_not_finite(folder, model)
     tokenizer = _tokenizer(folder)
@@ -116,19 +109,31 @@ def load(path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[
         tokenizer=tokenizer,
         source=Source(
             path=str(path),
-            sha256=files.sha256_of(weights[0])
-            if len(weights) == 1
-            else files.sha256_of_folder(folder, "*.safetensors"),
+            sha256=sha256_of_weights(folder),
             family=model.config.model_type,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
         ),
         kind=found_kind,
-        labels=_labels(model, found_kind, labels),
-        licence=card.licence if card else _card_licence(folder),
+        labels=_labels(folder, model, found_kind, labels),
+        licence=card.licence if card else licence_of(folder),
         parents=tuple(source for source in (card.teacher, *card.parents) if source) if card else (),
         card=card,
         is_head_new=is_head_new,
     )
+
+
+def builder(path: str | Path) -> Callable[[], PreTrainedModel]:
+    """A function that builds the checkpoint's own model from its weights and does nothing else, to be timed.
+
+    Raises:
+        CheckpointError: as `load`; what is wrong with the weights themselves is raised by the function.
+    """
+    folder = folder_of(str(path))
+    config = config_of(folder)
+    weight_files(folder)
+    kind = kind_of(folder, config, card_of(folder))
+    _AUTO_CLASSES[kind]._model_mapping.get(type(config), None)  # imports the family's module
+    return lambda: _model(folder, config, kind, kind, None)[0]
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -169,89 +174,6 @@ def quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _folder_of(path: str) -> Path:
-    folder = Path(path)
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise CheckpointError(f"'{path}' is a file. Give the folder that holds config.json and model.safetensors.")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?", path):
-        raise CheckpointError(
-            f"no folder '{path}'. Give a checkpoint's folder or a Hub id such as 'bert-base-uncased'."
-        )
-    return _downloaded(path)
-
-
-def _downloaded(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=_WANTED_FROM_HUB))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(
-            f"there is no folder '{hub_id}', and it could not be fetched from the Hugging Face Hub: {reason} "
-            "Check the spelling; without a network, give a folder that holds config.json and model.safetensors."
-        ) from error
-
-
-def _config(folder: Path) -> Any:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"'{folder}' is no checkpoint: it has no config.json.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError("it does not hold keys and values")
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"cannot read '{path}': {reason} Save the checkpoint again with transformers.") from error
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors of a folder, each one complete by its own header."""
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
-        pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        if pickled:
-            raise CheckpointError(
-                f"'{folder}' has only pickled weights ({', '.join(pickled[:3])}), which can run code when opened and "
-                "are not read. Where you trust them, save them again as safetensors: "
-                "AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)."
-            )
-        raise CheckpointError(f"'{folder}' has no weights: there is no model.safetensors in it.")
-    for path in found:
-        try:
-            with safe_open(path, framework="pt") as file:
-                list(file.keys())
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"'{path}' is corrupt or cut short ({error}). Copy or download it again and compare its size."
-            ) from error
-    return found
-
-
-def _card(folder: Path) -> StudentCard | None:
-    path = folder / STUDENT_CARD
-    return reports.read(StudentCard, path) if path.is_file() else None
-
-
-def _own_kind(folder: Path, config: Any, card: StudentCard | None) -> CheckpointKind:
-    if card is not None:
-        return card.task.kind
-    architecture = (getattr(config, "architectures", None) or ["Model"])[0]
-    for ending, kind in _HEADS.items():
-        if architecture.endswith(ending):
-            is_number = kind == "single" and (config.problem_type == "regression" or config.num_labels == 1)
-            return "regression" if is_number else kind
-    raise CheckpointError(
-        f"'{folder}' is a {architecture}, which is not read here. There are: bare encoders and "
-        f"{', '.join(ending for ending in _HEADS if ending != 'Model')}."
-    )
-
-
 def _model(
     folder: Path, config: Any, own_kind: CheckpointKind, kind: CheckpointKind, labels: Sequence[str] | None
 ) -> tuple[PreTrainedModel, bool]:
@@ -274,9 +196,11 @@ def _model(
                 ignore_mismatched_sizes=not keeps_head,
                 output_loading_info=True,
             )
-    except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"cannot load '{folder}': {reason}") from error
+    except Exception as error:  # whatever a value of config.json that makes no sense sets off inside transformers
+        raise CheckpointError(
+            f"cannot build the model that '{folder / 'config.json'}' describes: {first_line(error)} "
+            "Save the checkpoint again with transformers."
+        ) from error
     _refuse_incomplete(folder, model, info, keeps_head)
     return model.eval(), not keeps_head
 
@@ -332,7 +256,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
                 folder, local_files_only=True, trust_remote_code=False, use_fast=True
             )
     except Exception as error:  # tokenizers raises bare Exception for every malformed file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise CheckpointError(f"cannot read the tokenizer in '{folder}': {reason} {advice}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError(
@@ -351,23 +275,15 @@ def _refuse_other_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Pr
         )
 
 
-def _labels(model: PreTrainedModel, kind: CheckpointKind, given: Sequence[str] | None) -> tuple[str, ...]:
+def _labels(folder: Path, model: PreTrainedModel, kind: CheckpointKind, given: Sequence[str] | None) -> tuple[str, ...]:
     if kind not in {"single", "pair", "tokens"}:
         return ()
-    own = tuple(str(model.config.id2label[number]) for number in range(model.config.num_labels))
+    names, count = model.config.id2label, model.config.num_labels
+    if set(names) != set(range(count)):
+        raise CheckpointError(
+            f"'{folder / 'config.json'}': id2label names the classes {sorted(names)}, not 0 to {count - 1}. "
+            "Give every class its name there."
+        )
+    own = tuple(str(names[number]) for number in range(count))
     is_unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in own)
     return tuple(given) if given and is_unnamed and len(given) == len(own) else own
-
-
-def _card_licence(folder: Path) -> str:
-    """`license` of the model card's front matter."""
-    path = folder / "README.md"
-    if not path.is_file():
-        return "unknown"
-    front = re.match(r"---\s*\n(.*?)\n---", path.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    try:
-        values = parse_yaml(front[1], str(path)) if front else {}
-    except ConfigError:
-        return "unknown"
-    licence = values.get("license") if isinstance(values, dict) else None
-    return licence if isinstance(licence, str) else "unknown"

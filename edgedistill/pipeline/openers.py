@@ -32,10 +32,11 @@ def artifact(folder: Path, threads: int) -> Callable[[], Runner]:
 
 
 def checkpoint(folder: Path, threads: int) -> Callable[[], Runner]:
-    """A Hugging Face checkpoint in PyTorch, eager attention, fp32."""
+    """A Hugging Face checkpoint in PyTorch, eager attention, fp32; loading is building the model from its weights."""
     import torch
 
     from edgedistill.models import answers, loading
 
     torch.set_num_threads(threads)
-    return lambda: answers.torch_runner(loading.load(folder).model)
+    build = loading.builder(folder)
+    return lambda: answers.torch_runner(build())

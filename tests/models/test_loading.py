@@ -134,6 +134,47 @@ def test_unreadable_config_is_refused(copied, text):
     refused(copied, "cannot read '.*config.json'")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tie_word_embeddings": ["x"]},
+        {"bos_token_id": True},
+        {"architectures": -1},
+        {"architectures": {"a": 1}},
+        {"architectures": "Strange"},
+        {"dtype": ["x"]},
+        {"dtype": 1e308},
+        {"hidden_size": 0},
+        {"num_attention_heads": 0},
+        {"vocab_size": 2**40},
+        {"id2label": {"5": "only"}},
+        {"id2label": {"a": 1}},
+        {"hidden_act": "../../etc/passwd"},
+    ],
+    ids=str,
+)
+def test_a_value_of_the_config_that_makes_no_sense_is_refused(copied, change):
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    (copied / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
+    if "Strange" in change.values():
+        refused(copied, "is a Strange, which is not read here")
+    elif isinstance(change.get("architectures"), int | dict):
+        refused(copied, "which is not read here")
+    else:
+        refused(copied, r"config\.json")
+
+
+def test_a_builder_builds_the_same_model_and_reads_only_its_weights(tiny_bert, monkeypatch):
+    build = loading.builder(tiny_bert)
+    whole = load(tiny_bert).model.state_dict()
+    for name in ("_tokenizer", "_refuse_not_finite", "sha256_of_weights", "folder_of", "config_of", "weight_files"):
+        monkeypatch.setattr(loading, name, None)
+    built = build()
+    assert not built.training
+    for name, weight in built.state_dict().items():
+        torch.testing.assert_close(weight, whole[name], rtol=0, atol=0)
+
+
 def test_pickled_weights_are_never_opened(copied):
     """The file would create another one when unpickled."""
     trap = copied / "opened"

@@ -1,0 +1,159 @@
+"""What lies in a checkpoint's folder, read and refused file by file; no model is built here."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import transformers
+from safetensors import SafetensorError, safe_open
+
+from edgedistill import files, reports
+from edgedistill.config import parse_yaml
+from edgedistill.data.tasks import Kind
+from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.reports import STUDENT_CARD, StudentCard
+
+CheckpointKind = Kind | Literal["embedding", "mlm"]
+
+_HEADS: dict[str, CheckpointKind] = {
+    "ForSequenceClassification": "single",
+    "ForQuestionAnswering": "span",
+    "ForTokenClassification": "tokens",
+    "ForMaskedLM": "mlm",
+    "ForPreTraining": "mlm",
+    "Model": "embedding",
+}
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+_WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]
+
+
+def folder_of(path: str) -> Path:
+    """The folder that a path or a Hub id stands for, fetched where it is not here yet.
+
+    Raises:
+        CheckpointError: there is none, or it could not be fetched.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise CheckpointError(f"'{path}' is a file. Give the folder that holds config.json and model.safetensors.")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?", path):
+        raise CheckpointError(
+            f"no folder '{path}'. Give a checkpoint's folder or a Hub id such as 'bert-base-uncased'."
+        )
+    return _downloaded(path)
+
+
+def _downloaded(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=_WANTED_FROM_HUB))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        reason = first_line(error)
+        raise CheckpointError(
+            f"there is no folder '{hub_id}', and it could not be fetched from the Hugging Face Hub: {reason} "
+            "Check the spelling; without a network, give a folder that holds config.json and model.safetensors."
+        ) from error
+
+
+def config_of(folder: Path) -> Any:
+    """The model's configuration as transformers reads it.
+
+    Raises:
+        CheckpointError: it is missing, or makes no sense to transformers.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"'{folder}' is no checkpoint: it has no config.json.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it does not hold keys and values")
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever a value that makes no sense sets off inside transformers
+        reason = first_line(error)
+        raise CheckpointError(f"cannot read '{path}': {reason} Save the checkpoint again with transformers.") from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors of a folder, each one complete by its own header.
+
+    Raises:
+        CheckpointError: there are none, or one is cut short.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+        if pickled:
+            raise CheckpointError(
+                f"'{folder}' has only pickled weights ({', '.join(pickled[:3])}), which can run code when opened and "
+                "are not read. Where you trust them, save them again as safetensors: "
+                "AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)."
+            )
+        raise CheckpointError(f"'{folder}' has no weights: there is no model.safetensors in it.")
+    for path in found:
+        try:
+            with safe_open(path, framework="pt") as file:
+                list(file.keys())
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"'{path}' is corrupt or cut short ({error}). Copy or download it again and compare its size."
+            ) from error
+    return found
+
+
+def sha256_of_weights(folder: Path) -> str:
+    """Hex SHA-256 of the weight file; over names and bytes where there are several."""
+    weights = weight_files(folder)
+    return files.sha256_of(weights[0]) if len(weights) == 1 else files.sha256_of_folder(folder, "*.safetensors")
+
+
+def card_of(folder: Path) -> StudentCard | None:
+    """What training left beside the checkpoint, where it was trained here."""
+    path = folder / STUDENT_CARD
+    return reports.read(StudentCard, path) if path.is_file() else None
+
+
+def kind_of(folder: Path, config: Any, card: StudentCard | None) -> CheckpointKind:
+    """What the checkpoint's own head answers.
+
+    Raises:
+        CheckpointError: its architecture is not read here.
+    """
+    if card is not None:
+        return card.task.kind
+    named = getattr(config, "architectures", None) or ["Model"]
+    architecture = str(named[0]) if isinstance(named, list) else str(named)
+    for ending, kind in _HEADS.items():
+        if architecture.endswith(ending):
+            is_number = kind == "single" and (config.problem_type == "regression" or config.num_labels == 1)
+            return "regression" if is_number else kind
+    raise CheckpointError(
+        f"'{folder}' is a {architecture}, which is not read here. There are: bare encoders and "
+        f"{', '.join(ending for ending in _HEADS if ending != 'Model')}."
+    )
+
+
+def licence_of(folder: Path) -> str:
+    """`license` of the model card's front matter, or "unknown"."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return "unknown"
+    front = re.match(r"---\s*\n(.*?)\n---", path.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    try:
+        values = parse_yaml(front[1], str(path)) if front else {}
+    except ConfigError:
+        return "unknown"
+    licence = values.get("license") if isinstance(values, dict) else None
+    return licence if isinstance(licence, str) else "unknown"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
