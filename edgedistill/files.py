@@ -82,7 +82,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear(path)
+        recover(path)
         with _part(path, "file") as part:
             yield part
             with part.open("rb+") as file:
@@ -103,7 +103,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         StorageError: `path` exists and `overwrite` is false, or it cannot be written.
     """
     with storage_errors(path):
-        _clear(path)
+        recover(path)
         refuse_existing(path, overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _part(path, "folder") as part:
@@ -149,7 +149,7 @@ def _part(path: Path, what: Literal["file", "folder"]) -> Iterator[Path]:
         _let_go(hold)
 
 
-def _clear(path: Path) -> None:
+def recover(path: Path) -> None:
     """Remove what killed writers of `path` left beside it, and put back what one of them had moved away.
 
     What a living writer holds is left alone.
@@ -211,6 +211,20 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if taken and not overwrite:
         raise StorageError(f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it.")
+
+
+def refuse_unwritable(path: Path, size_bytes: int = 2**20) -> None:
+    """Try out that a file of that size can be written at `path`, before long work whose result shall go there.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _part(path, "file") as part, part.open("wb") as file:
+            file.write(bytes(size_bytes))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,16 +138,9 @@ def restore_best(slot: Path, stage: Stage) -> None:
 
 def _found(slot: Path) -> Path | None:
     """The newest complete checkpoint; what a killed process left half-written is removed."""
-    for part in slot.glob(".*.part"):
-        shutil.rmtree(part, ignore_errors=True)
-    folder = slot / CHECKPOINT
-    set_aside = sorted(slot.glob(f".{CHECKPOINT}.*.old"), key=lambda path: path.stat().st_mtime)
-    if not folder.is_dir() and set_aside:
-        # Killed between the two renames of the replacement: the former checkpoint is whole.
-        set_aside.pop().rename(folder)
-    for old in set_aside:
-        shutil.rmtree(old, ignore_errors=True)
-    return folder if folder.is_dir() else None
+    for name in (CHECKPOINT, BEST):
+        files.recover(slot / name)
+    return slot / CHECKPOINT if (slot / CHECKPOINT).is_dir() else None
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:

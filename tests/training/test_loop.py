@@ -228,8 +228,8 @@ def test_damaged_checkpoint_is_refused(tmp_path):
 def test_checkpoint_set_aside_by_a_killed_process_is_found(tmp_path):
     with pytest.raises(Stop):
         fit(stage(hook=stop_at(4)), tmp_path, seed=0, save_every_s=0.0)
-    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint.abc.old")
-    (tmp_path / ".checkpoint.def.part").mkdir()
+    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint.abcdefgh.old")
+    (tmp_path / ".checkpoint.01234567.part").mkdir()
     fit(stage(), tmp_path, seed=0)
     assert len(lines(tmp_path)) == 8
     assert not list(tmp_path.glob(".checkpoint*"))
@@ -317,3 +317,13 @@ def test_kill_9_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     steps = [line["step"] for line in lines(slot)]
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 3
+
+
+def test_the_best_epoch_set_aside_by_a_killed_process_is_found(tmp_path):
+    optim = OPTIM.model_copy(update={"max_steps": None, "epochs": 3.0})
+    scores = iter([0.9, 0.1])
+    with pytest.raises(Stop):
+        fit(stage(optim, hook=stop_at(9), evaluate=lambda: next(scores)), tmp_path, seed=0, save_every_s=0.0)
+    (tmp_path / "best").rename(tmp_path / ".best.abcdefgh.old")
+    done = fit(stage(optim, evaluate=lambda: 0.2), tmp_path, seed=0)
+    assert done.score == 0.9
