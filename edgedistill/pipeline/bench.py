@@ -9,7 +9,7 @@ from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 
-from edgedistill import reports
+from edgedistill import files, reports
 from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
 from edgedistill.measure import statistics, timing
@@ -55,7 +55,7 @@ def bench(
     Raises:
         ArtifactError: no artifact, one that was changed since it was exported, or one that does not run.
         ConfigError: an unknown mode, a thread count below 1, a length that a model does not take.
-        StorageError: the report cannot be written.
+        StorageError: the report cannot be written, which is tried out before anything is measured.
     """
     chosen = find_mode(mode)
     counts = _checked("threads", threads, 1)
@@ -67,6 +67,9 @@ def bench(
         notes += missing
         for reason in missing:
             say(f"warning: {reason}")
+    places = [Path(artifact) / BENCH for artifact in artifacts] + ([Path(out)] if out else [])
+    for place in places:
+        files.refuse_unwritable(place)
     report = BenchReport(
         created=now(),
         command=_command(artifacts, mode, threads, lengths, reference, out, seed),
@@ -76,8 +79,8 @@ def bench(
         rows=_measure(subjects, chosen, counts, seed),
         notes=tuple(notes),
     )
-    for path in [Path(artifact) / BENCH for artifact in artifacts] + ([Path(out)] if out else []):
-        reports.save(report, path)
+    for place in places:
+        reports.save(report, place)
     return report
 
 
