@@ -10,6 +10,7 @@
     |-- TrainingError                2   training cannot go on (NaN loss, changed config on resume)
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
+    |   |-- TakenError               2   something else is already where something shall be written
     |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
     |-- MissingExtraError            3   an optional package is not installed
     `-- DeviceError                  3   a phone or tool that is not there
@@ -74,6 +75,10 @@ class ExportError(EdgeDistillError):
 
 class StorageError(EdgeDistillError):
     """The output cannot be written: no space, no permission, already there, or in use."""
+
+
+class TakenError(StorageError):
+    """Where something shall be written, something else is already."""
 
 
 class UnwrittenError(StorageError):

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from edgedistill.errors import StorageError
+from edgedistill.errors import StorageError, TakenError
 
 try:
     import fcntl
@@ -100,7 +100,8 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         overwrite: replace a folder that is already there; without it that is an error.
 
     Raises:
-        StorageError: `path` exists and `overwrite` is false, or it cannot be written.
+        TakenError: `path` exists and `overwrite` is false.
+        StorageError: it cannot be written.
     """
     with storage_errors(path):
         recover(path)
@@ -207,10 +208,10 @@ def _remove(path: Path) -> None:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise `StorageError` when `path` holds something and `overwrite` is false."""
+    """Raise `TakenError` when `path` holds something and `overwrite` is false."""
     taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if taken and not overwrite:
-        raise StorageError(f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it.")
+        raise TakenError(f"'{path}' already exists. Choose another --out, or pass --overwrite to replace it.")
 
 
 def refuse_unwritable(path: Path, size_bytes: int = 2**20) -> None:

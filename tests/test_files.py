@@ -99,6 +99,32 @@ def test_disk_errors_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (path.read_text(encoding="utf-8"), os.listdir(tmp_path)) == ("old", ["a.txt"])
 
 
+def test_a_real_limit_stops_the_write_and_nothing_is_left(tmp_path: Path) -> None:
+    """The system's own refusal, in another process: no file may be larger than 1000 bytes there."""
+    path = files.write_text(tmp_path / "a.txt", "old")
+    code = f"""
+import resource
+from pathlib import Path
+from edgedistill import files
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    files.write_text(Path({str(path)!r}), "new" * 1000)
+except files.StorageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "larger than is allowed here" in done.stdout
+    assert (path.read_text(encoding="utf-8"), os.listdir(tmp_path)) == ("old", ["a.txt"])
+
+
+def test_a_place_is_tried_out_without_leaving_anything(tmp_path: Path) -> None:
+    path = files.write_text(tmp_path / "a.txt", "old")
+    files.refuse_unwritable(path)
+    assert (path.read_text(encoding="utf-8"), os.listdir(tmp_path)) == ("old", ["a.txt"])
+    with pytest.raises(StorageError, match="a part of the path is a file"):
+        files.refuse_unwritable(path / "b.txt")
+
+
 def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="a part of the path is a file"):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from edgedistill import files, reports
 from edgedistill.config import Settings
-from edgedistill.errors import ArtifactError, StorageError
+from edgedistill.errors import ArtifactError, StorageError, TakenError
 
 LEDGER = "road.json"
 
@@ -75,7 +75,7 @@ class Ledger:
         self._put(step, Entry(key=key))
         try:
             yield
-        except StorageError:
+        except TakenError:
             self._put(step, former)
             raise
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from edgedistill import files
 from edgedistill.config import as_commented_yaml
-from edgedistill.errors import StorageError, TrainingError
+from edgedistill.errors import TakenError, TrainingError
 
 RUN = "run.json"
 CONFIG = "config.yaml"
@@ -40,28 +40,29 @@ def open_run(out: Path, identity: dict[str, Any], facts: dict[str, Any], cfg: Ba
     path = out / RUN
     if path.is_file():
         _refuse_other(path, identity)
-        return
-    files.write_text(out / CONFIG, as_commented_yaml(type(cfg), cfg))
-    files.write_json(path, {**identity, "made": facts})
+    else:
+        files.write_json(path, {**identity, "made": facts})  # first: it is what makes the folder a run to go on with
+    if not (out / CONFIG).is_file():
+        files.write_text(out / CONFIG, as_commented_yaml(type(cfg), cfg))
 
 
 def refuse_taken(out: Path, overwrite: bool, resume: bool) -> None:
     """Refuse a folder that is not ours to write in.
 
     Raises:
-        StorageError: it holds something, and neither resuming nor overwriting was asked for or possible.
+        TakenError: it holds something, and neither resuming nor overwriting was asked for or possible.
     """
     if out.is_file():
-        raise StorageError(f"'{out}' is a file. Choose another --out.")
+        raise TakenError(f"'{out}' is a file. Choose another --out.")
     taken = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
     if not taken:
         return
     is_run = (out / RUN).is_file()
     if not is_run and (overwrite or resume):
-        raise StorageError(f"'{out}' is no run folder (it holds '{taken[0]}' and no {RUN}). Choose another --out.")
+        raise TakenError(f"'{out}' is no run folder (it holds '{taken[0]}' and no {RUN}). Choose another --out.")
     if not overwrite and not resume:
         advice = "pass --resume to go on with it, --overwrite to start anew, or " if is_run else ""
-        raise StorageError(f"'{out}' already exists: {advice}choose another --out.")
+        raise TakenError(f"'{out}' already exists: {advice}choose another --out.")
 
 
 def _clear(out: Path) -> None:

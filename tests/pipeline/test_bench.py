@@ -8,7 +8,7 @@ import pytest
 
 from edgedistill import files, reports
 from edgedistill.artifacts import MANIFEST, REFERENCE, Source
-from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError
+from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnknownNameError
 from edgedistill.measure import timing
 from edgedistill.measure.probe import Cold
 from edgedistill.pipeline import bench as bench_module
@@ -203,6 +203,14 @@ def test_bad_options_are_named(
 ) -> None:
     with pytest.raises(error, match=words):
         bench(pair, **options)  # type: ignore[arg-type]
+
+
+def test_a_report_that_cannot_be_kept_is_said_before_anything_is_measured(pair: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write '.*all\.json'"):
+        bench(pair, mode="rapid", reference=False, out=tmp_path / "file" / "all.json")
+    assert not SEEN
+    assert not [path for folder in pair for path in folder.iterdir() if path.name.startswith((".", BENCH))]
 
 
 def test_nothing_and_twice_the_same_are_refused(pair: list[Path], tmp_path: Path) -> None:

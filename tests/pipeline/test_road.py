@@ -22,6 +22,7 @@ from edgedistill.errors import (
     ExportError,
     MissingExtraError,
     StorageError,
+    TakenError,
     TrainingError,
     UnknownNameError,
 )
@@ -205,12 +206,23 @@ def test_an_interrupted_training_goes_on(steps: Steps, road: Path, tmp_path: Pat
 
 
 def test_an_output_that_was_taken_is_not_taken_for_begun(steps: Steps, road: Path, tmp_path: Path) -> None:
-    steps.errors["distill mobilebert"] = StorageError("already exists")
+    steps.errors["distill mobilebert"] = TakenError("already exists")
     (tmp_path / "out" / "mobilebert").mkdir(parents=True)
     for _ in range(2):
         with pytest.raises(StorageError, match="already exists"):
             run(road)
         assert steps.calls[-1][1]["resume"] is False
+
+
+def test_a_step_that_ran_out_of_space_is_gone_on_with(steps: Steps, road: Path, tmp_path: Path) -> None:
+    steps.errors["distill mobilebert"] = StorageError("no space left on the disk")
+    (tmp_path / "out" / "mobilebert").mkdir(parents=True)
+    resumed = []
+    for _ in range(2):
+        with pytest.raises(StorageError, match="no space left"):
+            run(road)
+        resumed.append(steps.calls[-1][1]["resume"])
+    assert resumed == [False, True]
 
 
 def test_other_settings_do_not_replace_a_student_unasked(steps: Steps, road: Path, tmp_path: Path) -> None:
