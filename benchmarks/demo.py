@@ -35,8 +35,8 @@ def main() -> None:
         student = "runs/demo/mobilebert/student"
         artifact = "runs/demo/mobilebert/artifacts/mobilebert-assistant-onnx-int8_weight"
         verbs = [
-            "edgedistill distill mobilebert --teacher runs/demo/teacher/student --task assistant --out runs/again "
-            "--set max_length=32 --limit 300",
+            "edgedistill distill mobilebert --teacher runs/demo/teacher/student --task assistant "
+            "--config runs/demo/mobilebert/config.yaml --out runs/demo/mobilebert --resume",
             f"edgedistill export {student} --target onnx --scheme int8_weight",
             f"edgedistill check {artifact}",
             f"edgedistill bench {artifact} --mode rapid",
@@ -61,7 +61,7 @@ def _run(command: str, folder: Path) -> str:
     done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 1):
         sys.exit(f"'{command}' exited with {done.returncode}")
-    return done.stdout.strip("\n")
+    return done.stdout.strip("\n").replace(f"{folder.resolve()}/", "")
 
 
 def _block(command: str, printed: str) -> str:
