@@ -122,6 +122,15 @@ class Latency(Settings):
     """Reading the model and making it ready."""
 
 
+class Heat(Settings):
+    """What a processor's own sensors said at one moment."""
+
+    celsius: float | None = None
+    """Hottest sensor; none where the system does not say."""
+    mhz: float | None = None
+    """Mean clock of the cores the process may use; none where the system does not say."""
+
+
 class BenchRow(Settings):
     """One artifact at one length and thread count."""
 
@@ -155,6 +164,10 @@ class BenchRow(Settings):
     """MLPerf's rule: minimum runs and minimum duration both met; duration only; neither."""
     is_throttled: bool
     """Whether the last third's median is more than 10 % above the first third's."""
+    heat_before: Heat | None = None
+    """Before the warm-up of the rows measured together; none where the system does not say."""
+    heat_after: Heat | None = None
+    """After the last of their measured times."""
     samples_ms: tuple[float, ...]
     """Every measured time, in order."""
 

@@ -178,7 +178,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
     help="How long to measure each: 1024 runs and 60 s, 128 and 10 s, 64 and 6 s.",
 )
 @click.option(
-    "--threads", type=whole_numbers, metavar="N,N,...", default="1", show_default=True, help="Thread counts: 1,2."
+    "--threads", type=whole_numbers, metavar="N,N,...", help="Thread counts: 1,2.  [default: 1 and all usable cores]"
 )
 @click.option(
     "--lengths",
@@ -193,7 +193,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
 def bench(
     artifacts: tuple[Path, ...],
     mode: str,
-    threads: tuple[int, ...],
+    threads: tuple[int, ...] | None,
     lengths: tuple[int, ...] | None,
     reference: bool,
     seed: int,

@@ -1,10 +1,17 @@
-"""What this machine lets a process do and know: cores, affinity, peak memory."""
+"""What this machine lets a process do and know: cores, affinity, peak memory, heat and clock."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgedistill.reports import Heat
+
+_THERMAL = Path("/sys/class/thermal")
+_CPUS = Path("/sys/devices/system/cpu")
 
 
 def cores() -> tuple[int, ...]:
@@ -36,3 +43,29 @@ def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None
+
+
+def heat(thermal: Path = _THERMAL, cpus: Path = _CPUS) -> Heat | None:
+    """How hot the processor is and how fast its clock runs now; none where the system says neither.
+
+    Virtual machines usually say neither.
+    """
+    from edgedistill.reports import Heat  # here: a process that is weighed imports this file and asks for no heat
+
+    degrees = [milli / 1000.0 for zone in thermal.glob("thermal_zone*/temp") if (milli := _number(zone)) is not None]
+    clocks = [_number(cpus / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") for core in cores()]
+    kilohertz = [clock for clock in clocks if clock is not None]
+    if not degrees and not kilohertz:
+        return None
+    return Heat(
+        celsius=round(max(degrees), 1) if degrees else None,
+        mhz=round(sum(kilohertz) / len(kilohertz) / 1000.0, 1) if kilohertz else None,
+    )
+
+
+def _number(path: Path) -> int | None:
+    """A whole number from a file of the system's; none where there is none, or its sensor is off."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None

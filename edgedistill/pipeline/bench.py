@@ -14,7 +14,7 @@ from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
 from edgedistill.measure import statistics, timing
 from edgedistill.measure.inputs import inputs_of, texts_of
-from edgedistill.measure.machine import affinity, cores
+from edgedistill.measure.machine import affinity, cores, heat
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.measure.probe import Cold, probe
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, reference_subjects
@@ -29,7 +29,7 @@ def bench(
     artifacts: Sequence[Path | str],
     *,
     mode: str = "quick",
-    threads: Sequence[int] = (1,),
+    threads: Sequence[int] | None = None,
     lengths: Sequence[int] | None = None,
     reference: bool = True,
     out: Path | str | None = None,
@@ -43,7 +43,7 @@ def bench(
     Args:
         artifacts: folders.
         mode: submission, quick or rapid.
-        threads: thread counts the runtimes are given, a set of rows each.
+        threads: thread counts the runtimes are given, a set of rows each; one and all usable cores when not given.
         lengths: input lengths in tokens; the fixed lengths of the artifacts when not given, else 128.
         reference: also time the checkpoints they were made from, in PyTorch.
         out: a file to write the report to as well.
@@ -58,7 +58,7 @@ def bench(
         StorageError: the report cannot be written, which is tried out before anything is measured.
     """
     chosen = find_mode(mode)
-    counts = _checked("threads", threads, 1)
+    counts = _checked("threads", sorted({1, len(cores())}) if threads is None else threads, 1)
     subjects = artifact_subjects(artifacts, None if lengths is None else _checked("lengths", lengths, _SHORTEST))
     notes = _notes(subjects[0], counts)
     if reference:
@@ -72,7 +72,7 @@ def bench(
         files.refuse_unwritable(place)
     report = BenchReport(
         created=now(),
-        command=_command(artifacts, mode, threads, lengths, reference, out, seed),
+        command=_command(artifacts, mode, counts, lengths, reference, out, seed),
         environment=environment(),
         mode=chosen.name,
         seed=seed,
@@ -98,6 +98,8 @@ def _notes(artifact: Subject, threads: Sequence[int]) -> list[str]:
     ]
     if max(threads) > len(cores()):
         notes.append(f"{max(threads)} threads were asked for on {len(cores())} cores: they get in each other's way.")
+    if heat() is None:
+        notes.append("Temperature and clock of the processor: not available on this system.")
     return notes
 
 
@@ -126,11 +128,14 @@ def _measure_group(
     }
     calls = {subject.name: _call(subject, threads, inputs[subject.name]) for subject in subjects}
     note = f"{length} tokens, {threads} thread{'s' if threads > 1 else ''}"
+    before = heat()
     with timing.without_collector():
         for call in calls.values():
             timing.warm_up(call)
         times = timing.interleaved(calls, mode, seed, on_slice=_Seconds(tracker, note))
-    return [_row(subject, length, threads, mode, times[subject.name], cold[subject.name]) for subject in subjects]
+    after = heat()
+    rows = [_row(subject, length, threads, mode, times[subject.name], cold[subject.name]) for subject in subjects]
+    return [row.model_copy(update={"heat_before": before, "heat_after": after}) for row in rows]
 
 
 def _call(subject: Subject, threads: int, inputs: Sequence[Arrays]) -> timing.Call:

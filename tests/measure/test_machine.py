@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from edgedistill.measure import machine
+from edgedistill.reports import Heat
 
 
 def test_affinity_is_written_as_taskset_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +26,15 @@ def test_peak_memory_is_read_from_the_system(tmp_path: Path) -> None:
     status.write_text("Name:\tx\n")
     assert machine.peak_rss_bytes(status) is None
     assert machine.peak_rss_bytes(tmp_path / "absent") is None
+
+
+def test_heat_and_clock_are_read_where_the_system_has_them(tmp_path: Path) -> None:
+    assert machine.heat(tmp_path, tmp_path) is None
+    for zone, text in (("thermal_zone0", "41000\n"), ("thermal_zone1", "52340\n"), ("thermal_zone2", "")):
+        (tmp_path / zone).mkdir()
+        (tmp_path / zone / "temp").write_text(text)
+    assert machine.heat(tmp_path, tmp_path) == Heat(celsius=52.3, mhz=None)
+    folder = tmp_path / f"cpu{machine.cores()[0]}" / "cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_cur_freq").write_text("1800000\n")
+    assert machine.heat(tmp_path / "none", tmp_path) == Heat(celsius=None, mhz=1800.0)

@@ -14,7 +14,7 @@ from edgedistill.measure.probe import Cold
 from edgedistill.pipeline import bench as bench_module
 from edgedistill.pipeline import openers, subjects
 from edgedistill.pipeline.bench import bench
-from edgedistill.reports import BENCH, BenchReport
+from edgedistill.reports import BENCH, BenchReport, Heat
 from edgedistill.runner import Arrays, Runner
 from tests.pages.runs import write_artifact
 
@@ -44,7 +44,9 @@ def _runner(name: str, seconds: float, threads: int) -> Runner:
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models whose time passes on a clock of their own, and no second process."""
+    """Models whose time passes on a clock of their own, no second process, and one core."""
+    monkeypatch.setattr(bench_module, "cores", lambda: (0,))
+    monkeypatch.setattr(bench_module, "heat", lambda: None)
     SEEN.clear()
     NOW[0] = 0.0
     monkeypatch.setattr(openers, "ARTIFACT", f"{__name__}:fake_artifact")
@@ -111,6 +113,27 @@ def test_the_notes_say_how_inputs_were_made(pair: list[Path]) -> None:
     entry = {"sha256": files.sha256_of(pair[1] / REFERENCE), "size_bytes": 0}
     _change_entry(pair[1], REFERENCE, entry)
     assert "rows of golden.jsonl" in bench(pair[1:], mode="rapid", reference=False, lengths=[32]).notes[0]
+
+
+def test_one_thread_and_all_usable_cores_when_not_told(pair: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = bench(pair[:1], mode="rapid", reference=False)
+    assert ([row.threads for row in found.rows], "--threads 1 " in found.command) == ([1], True)
+    monkeypatch.setattr(bench_module, "cores", lambda: (0, 2, 5))
+    found = bench(pair[:1], mode="rapid", reference=False)
+    assert ([row.threads for row in found.rows], "--threads 1,3 " in found.command) == ([1, 3], True)
+
+
+def test_heat_and_clock_are_kept_or_said_to_be_unknown(pair: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = bench(pair[:1], mode="rapid", reference=False)
+    assert (found.rows[0].heat_before, found.rows[0].heat_after) == (None, None)
+    assert any("not available" in note for note in found.notes)
+    monkeypatch.setattr(bench_module, "heat", lambda: Heat(celsius=40.0 + NOW[0], mhz=1800.0))
+    found = bench(pair[:1], mode="rapid", reference=False)
+    before, after = found.rows[0].heat_before, found.rows[0].heat_after
+    assert before is not None
+    assert after is not None
+    assert (after.celsius or 0) > (before.celsius or 0) + 6, "measured at both ends of the timing"
+    assert not any("not available" in note for note in found.notes)
 
 
 def test_more_threads_than_cores_are_noted(pair: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
