@@ -1,11 +1,10 @@
-"""Tokenised rows as batches of similar length, and the three row sets of a task."""
+"""Tokenised rows as batches of similar length."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +12,11 @@ import torch
 from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
-from edgedistill.data.corpus import load_corpus
-from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.ragged import Indices, Ragged
-from edgedistill.data.sources import dataset_of, open_source
-from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
 from edgedistill.data.table import values
-from edgedistill.data.tasks import IGNORED, Kind, Task
-from edgedistill.data.tokenise import CUT, rows_sha256, same_tokens, tokenised
+from edgedistill.data.tasks import IGNORED, Kind
+from edgedistill.data.tokenise import CUT, rows_sha256, tokenised
 from edgedistill.errors import DataError
-from edgedistill.progress import say
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -207,106 +201,3 @@ def _targets(dataset: Dataset, tokens: Dataset, kind: Kind | None) -> Ragged | n
     if kind == "span":
         return Ragged.from_arrow(tokens.data.column("target")).values.astype(np.int64).reshape(-1, 2)
     return np.asarray(values(dataset, "label"), dtype=np.float32 if kind == "regression" else np.int64)
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """The rows of a task, ready to train on and to judge by. No row of `judged` is in `train` or `dev`.
-
-    Attributes:
-        task: what it is about.
-        labels: class names in logit order; empty for numbers and spans.
-        train: what is learnt from.
-        dev: chooses checkpoints and thresholds: the validation split where `judged` is the test split; else a seeded
-            part of train (a tenth, at most 1000 rows, every class in its share).
-        judged: what verdicts are about: the test split where there is one with labels, else the validation split.
-        corpus: unlabelled text, where some was given.
-        tokenizer: the student's.
-        max_length: longest row in tokens.
-        sha256: of the training rows.
-    """
-
-    task: Task
-    labels: tuple[str, ...]
-    train: Rows
-    dev: Rows
-    judged: Rows
-    corpus: Rows | None
-    tokenizer: Any
-    max_length: int
-    sha256: str
-
-
-def load_task_data(
-    task: Task,
-    data_dir: Path | None,
-    tokenizer: Any,
-    *,
-    teacher_tokenizer: Any = None,
-    max_length: int,
-    seed: int,
-    limit: int | None = None,
-    corpus: Path | None = None,
-) -> TaskData:
-    """Load, check, split and tokenise a task.
-
-    Args:
-        task: which.
-        data_dir: folder of its files; none: from the Hub, or embedded.
-        tokenizer: the student's fast tokenizer.
-        teacher_tokenizer: the teacher's; rows get a second token view only if it differs.
-        max_length: longest row in tokens.
-        seed: decides which rows of train become `dev`, where the data has no split for it.
-        limit: most rows to take of each split and of the corpus, for a quick try.
-        corpus: unlabelled text file.
-
-    Raises:
-        DataError: naming the file, line and column, and what to do.
-    """
-    source = open_source(task, data_dir)
-    names = label_names(task, source)
-    judged_split = judged_split_of(task, source)
-    judged = dataset_of(task, source, judged_split, names, limit)
-    train = dataset_of(task, source, "train", names, limit)
-    if judged_split == "test" and has_labels(task, source, "validation"):
-        dev = dataset_of(task, source, "validation", names, limit)
-    else:
-        train, dev = carved(train, task, seed)
-    refuse_one_class(task, train, names, source.name)
-
-    teacher = None if teacher_tokenizer is None or same_tokens(tokenizer, teacher_tokenizer) else teacher_tokenizer
-
-    def rows(dataset: Dataset, kind: Kind | None = task.kind, drops: bool = False) -> Rows:
-        return Rows(dataset, kind, tokenizer, teacher, max_length=max_length, drops_cut_answers=drops)
-
-    train_rows = rows(train, drops=True)
-    if train_rows.dropped:
-        say(
-            f"{task.name}: {train_rows.dropped} of {len(train)} training rows left out, "
-            f"their answers lie beyond max_length={max_length} tokens"
-        )
-    return TaskData(
-        task=task,
-        labels=names,
-        train=train_rows,
-        dev=rows(dev),
-        judged=rows(judged),
-        corpus=None if corpus is None else rows(load_corpus(corpus, limit), None),
-        tokenizer=tokenizer,
-        max_length=max_length,
-        sha256=train_rows.sha256,
-    )
-
-
-def load_judged(
-    task: Task, data_dir: Path | None, tokenizer: Any, *, max_length: int, limit: int | None = None
-) -> tuple[Rows, tuple[str, ...]]:
-    """The rows verdicts are about and the class names, without needing the rest of the data.
-
-    Raises:
-        DataError: as `load_task_data`.
-    """
-    source = open_source(task, data_dir)
-    names = label_names(task, source)
-    dataset = dataset_of(task, source, judged_split_of(task, source), names, limit)
-    return Rows(dataset, task.kind, tokenizer, max_length=max_length), names

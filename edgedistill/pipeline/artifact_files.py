@@ -104,7 +104,7 @@ def write_reference(
 
 def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length: int) -> Iterator[ReferenceRow]:
     """The judged split with the checkpoint's own answers in PyTorch."""
-    from edgedistill.data.rows import load_judged
+    from edgedistill.data.task_data import load_judged
     from edgedistill.evaluate import predict
     from edgedistill.models.answers import torch_runner
 

@@ -114,7 +114,7 @@ def _planned(
     corpus: Path | str | None,
     limit: int | None,
 ) -> Plan:
-    from edgedistill.data.rows import load_task_data
+    from edgedistill.data.task_data import load_task_data
     from edgedistill.models.loading import load
     from edgedistill.recipes import Ingredients
 

@@ -15,7 +15,7 @@ from edgedistill.reports import STUDENT_CARD, StudentCard
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from edgedistill.data.rows import TaskData
+    from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.judging import RowLogits

@@ -12,7 +12,8 @@ from edgedistill.progress import progress
 
 if TYPE_CHECKING:
     from edgedistill.data.batches import Batch
-    from edgedistill.data.rows import Rows, TaskData
+    from edgedistill.data.rows import Rows
+    from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
     from edgedistill.training.teachers import CachedTeacher, TeacherProvider
 

@@ -18,7 +18,7 @@ from edgedistill.config import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgedistill.data.rows import TaskData
+    from edgedistill.data.task_data import TaskData
     from edgedistill.data.tasks import Kind
     from edgedistill.training.stage import Stage
     from edgedistill.training.teachers import TeacherProvider

@@ -21,7 +21,8 @@ from edgedistill.models.outputs import Outputs, Want
 from edgedistill.training.teachers import TeacherProvider
 
 if TYPE_CHECKING:
-    from edgedistill.data.rows import Rows, TaskData
+    from edgedistill.data.rows import Rows
+    from edgedistill.data.task_data import TaskData
 
 _BATCH = 64
 _MASKS = 1024

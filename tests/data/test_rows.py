@@ -3,8 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgedistill.data.rows import Rows, load_judged, load_task_data
+from edgedistill.data.rows import Rows
 from edgedistill.data.sources import load_split
+from edgedistill.data.task_data import load_judged, load_task_data
 from edgedistill.data.tasks import TASKS, Task
 from edgedistill.errors import DataError
 from tests.support import sentences, tiny_tokenizer, vocabulary, write_jsonl, write_task

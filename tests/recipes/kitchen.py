@@ -12,7 +12,7 @@ import torch
 
 from edgedistill import plugins
 from edgedistill.config import build
-from edgedistill.data.rows import TaskData, load_task_data
+from edgedistill.data.task_data import TaskData, load_task_data
 from edgedistill.data.tasks import Task, find_task
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, RecipeConfig

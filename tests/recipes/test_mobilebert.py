@@ -199,7 +199,7 @@ def test_a_student_to_go_on_with_must_fit(given, tmp_path):
 
 
 def test_teacher_with_other_tokens_is_refused_for_layers(given, tmp_path):
-    from edgedistill.data.rows import load_task_data
+    from edgedistill.data.task_data import load_task_data
     from edgedistill.data.tasks import find_task
     from tests.recipes.kitchen import write_uneven_task
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgedistill.data.rows import load_judged
+from edgedistill.data.task_data import load_judged
 from edgedistill.data.tasks import find_task
 from edgedistill.models.answers import answer
 from edgedistill.training.judging import model_logits

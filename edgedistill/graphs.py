@@ -1,0 +1,137 @@
+"""The executable pieces of an artifact, and the drivers that say how to run them as one model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edgedistill.config import Settings
+from edgedistill.data.tasks import Kind
+
+
+class Tensor(Settings):
+    """One input or output of a graph."""
+
+    name: str
+    """Hugging Face's name, such as input_ids or logits."""
+    dtype: str
+    """NumPy dtype name."""
+    shape: tuple[int | str, ...]
+    """Sizes; a name where the size is free."""
+
+
+class State(Settings):
+    """A value that a graph returns and wants back at its next call (a decoder's key and value cache)."""
+
+    output: str
+    """Where it comes out."""
+    input: str
+    """Where it goes in."""
+
+
+class Graph(Settings):
+    """One executable piece: a whole file, or one signature or method of it."""
+
+    name: str
+    """Unique within the artifact."""
+    file: str
+    """Model file within the folder."""
+    signature: str | None = None
+    """Signature (LiteRT) or method (ExecuTorch) in the file; none for a file that is one graph."""
+    length: int | None = None
+    """Fixed sequence length; none when it is free."""
+    inputs: tuple[Tensor, ...]
+    """In the order the file lists them."""
+    outputs: tuple[Tensor, ...]
+    """In the order the file lists them."""
+    state: tuple[State, ...] = ()
+    """Values carried from call to call."""
+
+
+class Single(Settings):
+    """Run one graph on the batch as it is."""
+
+    kind: Literal["single"] = "single"
+    """Tells the drivers apart."""
+    graph: str
+    """Name of the graph."""
+
+
+class Buckets(Settings):
+    """Pad to the shortest length that holds the text and run that length's graph."""
+
+    kind: Literal["buckets"] = "buckets"
+    """Tells the drivers apart."""
+    graphs: tuple[str, ...]
+    """Names of the graphs, shortest length first."""
+
+
+class Exit(Settings):
+    """One place where an early-exit model may answer."""
+
+    graph: str
+    """Segment that ends here."""
+    output: str = "logits"
+    """Its answer."""
+    threshold: float
+    """Answer when the normalised entropy (0 certain, 1 uniform) is below this."""
+
+
+class Cascade(Settings):
+    """Run segments one after another, feeding hidden states on, until an exit is certain enough."""
+
+    kind: Literal["cascade"] = "cascade"
+    """Tells the drivers apart."""
+    exits: tuple[Exit, ...]
+    """In order; the last one always answers."""
+    carry: str = "hidden_state"
+    """Output of a segment that the next one takes in."""
+
+
+class Head(Settings):
+    """One of several answers of a shared encoder."""
+
+    name: str
+    """Task name."""
+    output: str
+    """Output tensor."""
+    kind: Kind
+    """What the numbers mean."""
+    labels: tuple[str, ...] = ()
+    """Class names in logit order."""
+
+
+class Heads(Settings):
+    """Run one graph; every head answers."""
+
+    kind: Literal["heads"] = "heads"
+    """Tells the drivers apart."""
+    graph: str
+    """Name of the graph."""
+    heads: tuple[Head, ...]
+    """What each output is."""
+
+
+class Seq2Seq(Settings):
+    """Run the encoder once, then the decoder step until it says stop."""
+
+    kind: Literal["seq2seq"] = "seq2seq"
+    """Tells the drivers apart."""
+    encoder: str
+    """Name of the encoder's graph."""
+    decoder: str
+    """Name of the decoder step's graph, whose state is the cache."""
+    start_id: int
+    """First decoder token."""
+    end_id: int
+    """Token that ends the text."""
+    pad_id: int
+    """Padding token."""
+    max_new_tokens: int
+    """Longest answer."""
+    beams: int = 1
+    """1 is greedy."""
+
+
+Driver = Annotated[Single | Buckets | Cascade | Heads | Seq2Seq, Field(discriminator="kind")]
