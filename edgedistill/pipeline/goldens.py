@@ -13,6 +13,7 @@ import numpy as np
 from edgedistill.artifacts import GOLDENS, Golden, Manifest, ReferenceRow
 from edgedistill.data.encoding import Encoding, clean, encode, load_tokenizer
 from edgedistill.data.probes import ADVERSARIAL, PAIRS, PLAIN
+from edgedistill.errors import CheckpointError, ExportError
 from edgedistill.evaluate import predict
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.runner import Runner
@@ -49,6 +50,9 @@ def write(
         checkpoint: the student.
         runner: the artifact.
         reference: rows of the judged split; the first ones become goldens too.
+
+    Raises:
+        CheckpointError, ExportError: the model, or only the artifact, answers something that is no number.
     """
     from edgedistill.models.answers import torch_runner
 
@@ -62,7 +66,17 @@ def write(
         ]
         texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
     student = _answers(torch_runner(checkpoint.model), encodings)
+    if (text := _not_finite(student, texts)) is not None:
+        raise CheckpointError(
+            f"'{checkpoint.path}' answers NaN or infinity to {text!r}: a weight was damaged or grew without bound. "
+            "Use an earlier checkpoint."
+        )
     artifact = _answers(runner, encodings)
+    if (text := _not_finite(artifact, texts)) is not None:
+        raise ExportError(
+            f"{manifest.target} {manifest.scheme} answers NaN or infinity to {text!r}, and PyTorch does not: "
+            "numbers of this model are too large for the scheme. Choose another --scheme."
+        )
     limits, _ = read_tolerances()
     tolerances = {name: limits.device(manifest.scheme, rows) for name, rows in artifact.items()}
     lines = [
@@ -101,6 +115,14 @@ def _answers(runner: Runner, encodings: Sequence[Encoding]) -> Outputs:
     """Flattened outputs, one text at a time as in an app, to the digits a float32 has."""
     found = predict(runner, encodings, batch_size=1)
     return {name: [[float(f"{value:.8g}") for value in np.ravel(row)] for row in rows] for name, rows in found.items()}
+
+
+def _not_finite(outputs: Outputs, texts: Sequence[_Text]) -> str | None:
+    """The first text that is answered by something that is no number; none where all are."""
+    bad = (
+        text for rows in outputs.values() for text, row in zip(texts, rows, strict=True) if not np.isfinite(row).all()
+    )
+    return next((text.text[:60] for text in bad), None)
 
 
 def _split(teacher: list[float] | None, names: list[str]) -> dict[str, list[float]] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from transformers import AutoConfig, AutoTokenizer
 
@@ -297,6 +298,28 @@ def test_nothing_half_written_is_left(made, tmp_path, failing, error, raised, me
     with pytest.raises(raised, match=message):
         export(student, out=tmp_path / "artifacts" / "out")
     assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_a_model_that_answers_no_numbers_is_refused(tmp_path):
+    model = tiny_model(layers=1)
+    with torch.no_grad():
+        model.classifier.weight.fill_(3e38)  # finite itself, and its sums are not
+    with pytest.raises(CheckpointError, match=r"answers NaN or infinity to '.*Use an earlier checkpoint"):
+        export(save_checkpoint(tmp_path / "model", model), out=tmp_path / "artifact", settings=["max_length=32"])
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_an_artifact_that_alone_answers_no_numbers_is_refused(made, tmp_path, monkeypatch):
+    own = onnx.runner
+
+    def broken(*given):
+        run = own(*given)
+        return lambda inputs: {name: np.full_like(value, np.nan) for name, value in run(inputs).items()}
+
+    monkeypatch.setattr(onnx, "runner", broken)
+    with pytest.raises(ExportError, match=r"onnx fp32 answers NaN or infinity to .*Choose another --scheme"):
+        export(made[0], out=tmp_path / "artifact")
+    assert not (tmp_path / "artifact").exists()
 
 
 def test_folder_that_cannot_be_made_is_refused(made, tmp_path):
