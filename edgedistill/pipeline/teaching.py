@@ -65,9 +65,15 @@ def provider_of(checkpoints: Sequence[Checkpoint], data: TaskData, cache: Path |
 def fill(teacher: CachedTeacher, data: TaskData) -> None:
     """Ask the teacher about every row that is trained on or judged, and store its answers.
 
+    Only rows of one length share a batch, so that an answer is about its text alone.
+
     Raises:
         StorageError: the disk is full; what was stored before stays.
     """
+    import numpy as np
+
+    from edgedistill.evaluate import batches_of
+    from edgedistill.training.judging import token_counts
     from edgedistill.training.loop import accelerator
 
     with (
@@ -77,9 +83,9 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
 
         def batches() -> Iterator[Batch]:
             for rows in _splits(data):
-                for batch in rows.all(_BATCH):
-                    yield batch.to(accelerator().device)
-                    bar.advance(len(batch))
+                for places in batches_of(token_counts(rows), _BATCH):
+                    yield rows.batch(np.array(places)).to(accelerator().device)
+                    bar.advance(len(places))
 
         teacher.fill(batches())
 

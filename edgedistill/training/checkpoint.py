@@ -118,9 +118,8 @@ def restore(
                 stage.scaffold.load_state_dict(safetensors.torch.load_file(folder / _SCAFFOLD))
             restore_optimizer(optimizer, parameters, safetensors.torch.load_file(folder / _OPTIMIZER))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(
-            f"cannot resume from '{folder}': {reason} Delete it to start this stage again, or use --overwrite."
+            f"cannot resume from '{folder}': {_reason(error)} Delete it to start this stage again, or use --overwrite."
         ) from error
     return position
 
@@ -132,8 +131,23 @@ def save_best(slot: Path, stage: Stage) -> None:
 
 
 def restore_best(slot: Path, stage: Stage) -> None:
-    """Put the best model's weights back."""
-    stage.model.load_state_dict(safetensors.torch.load_file(slot / BEST / _WEIGHTS))
+    """Put the best model's weights back.
+
+    Raises:
+        TrainingError: they are gone, damaged or of another model.
+    """
+    path = slot / BEST / _WEIGHTS
+    try:
+        stage.model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise TrainingError(
+            f"cannot take the best epoch's weights from '{path}': {_reason(error)} Use --overwrite to train this stage "
+            "again."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _found(slot: Path) -> Path | None:

@@ -45,7 +45,7 @@ def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> Ro
     text alone.
     """
     found: dict[int, NDArray[np.float32]] = {}
-    lengths = _lengths(rows)
+    lengths = token_counts(rows)
     with torch.no_grad():
         for places in batches_of(lengths, _BATCH):
             logits = ask(rows.batch(np.array(places)))
@@ -55,8 +55,8 @@ def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> Ro
     return [found[place] for place in range(len(rows))]
 
 
-def _lengths(rows: Rows) -> list[tuple[int, int]]:
-    """Tokens of each row as the student and as the teacher reads it."""
+def token_counts(rows: Rows) -> list[tuple[int, int]]:
+    """How many tokens each row has as the student and as the teacher reads it."""
     found: list[tuple[int, int]] = []
     for batch in rows.all(_MASKS):
         sizes = (encoded.attention_mask.sum(dim=1).tolist() for encoded in (batch.student, batch.teacher))

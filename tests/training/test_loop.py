@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
 from edgedistill.training import loop
 from edgedistill.training.loop import fit
-from edgedistill.training.stage import OptimConfig, Stage
+from edgedistill.training.stage import OptimConfig, Stage, valid_tokens
 from tests.support import TinyRows, tiny_model
 
 OPTIM = OptimConfig(lr=1e-3, max_steps=8, batch_size=8, mixed_precision="no")
@@ -33,9 +34,11 @@ def stage(optim=OPTIM, rows=None, scaffold=None, evaluate=None, dropout=0.1, hoo
         logits = answer(model, batch.student).logits
         if scaffold is not None:
             logits = scaffold(logits)
-        return {"labels": label_loss("single", logits, batch.labels), "size": 0.01 * logits.pow(2).mean()}
+        # A mean over rows and one over tokens: they count differently where a step is cut into parts.
+        words = model.get_input_embeddings()(batch.student.input_ids)[batch.student.attention_mask.bool()]
+        return {"labels": label_loss("single", logits, batch.labels), "words": words.pow(2).mean()}
 
-    return Stage("train", model, rows or TinyRows(32), step, optim, scaffold=scaffold, evaluate=evaluate)
+    return Stage("train", model, rows or TinyRows(32), step, optim, {"words": valid_tokens}, scaffold, evaluate)
 
 
 def lines(slot):
@@ -252,7 +255,7 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
     shown = events(board)
     for name in ("loss", "lr", "grad_norm"):
         assert shown[f"train/{name}"] == {line["step"]: pytest.approx(line[name]) for line in lines(tmp_path / "slot")}
-    for term in ("labels", "size"):
+    for term in ("labels", "words"):
         assert shown[f"train/{term}"] == {
             line["step"]: pytest.approx(line["terms"][term]) for line in lines(tmp_path / "slot")
         }
@@ -327,3 +330,15 @@ def test_the_best_epoch_set_aside_by_a_killed_process_is_found(tmp_path):
     (tmp_path / "best").rename(tmp_path / ".best.abcdefgh.old")
     done = fit(stage(optim, evaluate=lambda: 0.2), tmp_path, seed=0)
     assert done.score == 0.9
+
+
+def test_a_lost_best_epoch_is_said_and_nothing_is_called_done(tmp_path):
+    def lose():
+        shutil.rmtree(tmp_path / "best")
+        return 0.5
+
+    scores = iter([lambda: 0.9, lose])
+    optim = OPTIM.model_copy(update={"max_steps": None, "epochs": 2.0})
+    with pytest.raises(TrainingError, match=r"best epoch's weights from '.*best.model\.safetensors'.*--overwrite"):
+        fit(stage(optim, evaluate=lambda: next(scores)()), tmp_path, seed=0)
+    assert not json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]
