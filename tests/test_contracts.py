@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from edgedistill import plugins
+from edgedistill.data.tasks import Kind
 from edgedistill.recipes import Ingredients, RecipeConfig
-from tests.recipes.kitchen import STEPS, cook, ingredients, smoke_config
+from tests.recipes.kitchen import STEPS, cook, ingredients_of, smoke_config
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
 RECIPES = plugins.names("recipes")
@@ -22,9 +24,9 @@ class Cut(Exception):
     """A power cut in the middle of training."""
 
 
-@pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> Ingredients:
-    return ingredients(tmp_path_factory.mktemp("kitchen"))
+@pytest.fixture
+def given(name: str, tmp_path_factory: pytest.TempPathFactory) -> Ingredients:
+    return ingredients_of(name, tmp_path_factory.mktemp("kitchen"))
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -35,7 +37,7 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 def test_recipe_keeps_its_protocol(name: str) -> None:
     module = plugins.load("recipes", name)
     assert issubclass(module.Config, RecipeConfig)
-    assert {"single", "pair", "regression", "span", "tokens"} >= module.KINDS
+    assert set(get_args(Kind)) >= module.KINDS
     assert isinstance(module.NEEDS_TEACHER, bool)
     assert plugins.summaries("recipes")[name].endswith(".")
     module.Config()

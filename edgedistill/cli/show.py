@@ -62,6 +62,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     for name, value in card.scores.items():
         scores.add_row(name, f"{value:.4f}".rstrip("0").rstrip("."))
     _print(scores)
+    if card.task.kind == "mlm":
+        return _next(f"edgedistill distill finetune --student {folder} --task TASK --out RUN")
     _next(f"edgedistill export {folder} --target onnx --scheme int8_dynamic")
 
 

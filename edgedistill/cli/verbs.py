@@ -32,7 +32,7 @@ edgedistill = new_group()
     help="Ask the teacher once; keep its logits here.",
 )
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
-@click.option("--task", required=True, metavar="NAME|FILE", help="A known task, or the YAML of your own.")
+@click.option("--task", metavar="NAME|FILE", help="A known task, or the YAML of your own; none: raw text alone.")
 @data_option
 @click.option(
     "--corpus",
@@ -53,7 +53,7 @@ def distill(
     teacher: tuple[str, ...],
     teacher_cache: Path | None,
     student: str | None,
-    task: str,
+    task: str | None,
     data: Path | None,
     corpus: Path | None,
     out: Path,

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedistill.data.corpus import load_corpus
+from edgedistill.data.corpus import held_out, in_pieces, load_corpus
 from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.rows import Rows
 from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import same_tokens
+from edgedistill.errors import ConfigError
 from edgedistill.progress import say
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def load_task_data(
     Raises:
         DataError: naming the file, line and column, and what to do.
     """
+    if task.kind == "mlm":
+        return _load_text(task, data_dir, tokenizer, teacher_tokenizer, max_length, seed, limit, corpus)
     source = open_source(task, data_dir)
     names = label_names(task, source)
     judged_split = judged_split_of(task, source)
@@ -106,6 +109,29 @@ def load_task_data(
         max_length=max_length,
         sha256=train_rows.sha256,
     )
+
+
+def _load_text(
+    task: Task,
+    data_dir: Path | None,
+    tokenizer: Any,
+    teacher_tokenizer: Any,
+    max_length: int,
+    seed: int,
+    limit: int | None,
+    corpus: Path | None,
+) -> TaskData:
+    """Raw text as a task: what is learnt from is the corpus, what is judged by is held out of it."""
+    if corpus is None or data_dir is not None:
+        raise ConfigError(
+            f"the task '{task.name}' is about raw text: give it with --corpus FILE, and leave --data out."
+        )
+    teacher = None if teacher_tokenizer is None or same_tokens(tokenizer, teacher_tokenizer) else teacher_tokenizer
+    train, dev, judged = (
+        Rows(in_pieces(part, tokenizer, max_length), None, tokenizer, teacher, max_length=max_length)
+        for part in held_out(load_corpus(corpus, limit), seed)
+    )
+    return TaskData(task, (), train, dev, judged, None, tokenizer, max_length, train.sha256)
 
 
 def load_judged(

@@ -14,12 +14,15 @@ from pydantic import Field, model_validator
 from edgedistill.config import Settings, build, read_yaml
 from edgedistill.errors import ConfigError, UnknownNameError
 
-Kind = Literal["single", "pair", "regression", "span", "tokens"]
+Kind = Literal["single", "pair", "regression", "span", "tokens", "mlm"]
 Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1"]
 Split = Literal["train", "validation", "test"]
 
 IGNORED = -100
 """The label of a token that has none; PyTorch's cross entropy leaves it out by the same number."""
+
+MASKED_WORDS = "masked_words"
+"""The task of recipes that learn from raw text alone."""
 
 PARQUET = "refs/convert/parquet"
 """Branch the Hub keeps of every dataset: <config>/<split>/0000.parquet, no loading script to trust."""
@@ -43,7 +46,7 @@ class Task(Settings):
     """What the user types."""
     kind: Kind = "single"
     """single: one text; pair: two; regression: one or two texts to a number; span: question and context to an
-    answer in the context; tokens: a tag for every word."""
+    answer in the context; tokens: a tag for every word; mlm: the masked words of raw text."""
     text: tuple[str, ...] = ("text",)
     """Columns of the text: one, or two for a pair (question and context for a span)."""
     label: str = "label"
@@ -65,7 +68,9 @@ class Task(Settings):
 
     @model_validator(mode="after")
     def _columns_fit_kind(self) -> Task:
-        wanted = {"single": (1,), "pair": (2,), "regression": (1, 2), "span": (2,), "tokens": (1,)}[self.kind]
+        wanted = {"single": (1,), "pair": (2,), "regression": (1, 2), "span": (2,), "tokens": (1,), "mlm": (1,)}[
+            self.kind
+        ]
         if len(self.text) not in wanted:
             raise ValueError(f"a task of kind '{self.kind}' has {wanted} text columns, not {len(self.text)}")
         return self
@@ -127,6 +132,7 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task(name="assistant", label="intent", summary="on-device assistant intents; made here, needs no data"),
+        Task(name=MASKED_WORDS, kind="mlm", summary="the masked words of raw text, given as --corpus"),
         _glue("cola", ("sentence",), ("unacceptable", "acceptable"), "is it grammatical English", metric="matthews"),
         _glue("sst2", ("sentence",), ("negative", "positive"), "sentiment of movie review sentences"),
         _glue(

@@ -16,7 +16,7 @@ from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
-CheckpointKind = Kind | Literal["embedding", "mlm"]
+CheckpointKind = Kind | Literal["embedding"]
 
 _HEADS: dict[str, CheckpointKind] = {
     "ForSequenceClassification": "single",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from edgedistill import files, plugins, resources
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build, read_yaml, with_settings
-from edgedistill.data.tasks import Task, find_task, same_head
+from edgedistill.data.tasks import MASKED_WORDS, Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.student_folder import Plan, command, write_student
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def distill(
     recipe: str,
     *,
-    task: str,
     out: Path | str,
+    task: str | None = None,
     teacher: str | Path | Sequence[str | Path] | None = None,
     teacher_cache: Path | str | None = None,
     student: str | Path | None = None,
@@ -51,8 +51,8 @@ def distill(
 
     Args:
         recipe: its name; see `edgedistill ls recipes`.
-        task: name of a task, or the path of a task's YAML file.
         out: the run folder to make.
+        task: name of a task, or the path of a task's YAML file; none for a recipe that learns from raw text.
         teacher: folder or Hub id of a checkpoint fine-tuned for the task, or several that answer as one. "minilm" is
             the embedded encoder. A recipe without a teacher starts from it where `student` is not given.
         teacher_cache: folder to store the teacher's logits in, so that it is asked once; for recipes and settings that
@@ -83,7 +83,9 @@ def distill(
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
-    plan = _planned(recipe, module, cfg, find_task(str(task)), teachers, teacher_cache, student, data, corpus, limit)
+    plan = _planned(
+        recipe, module, cfg, _task(recipe, module, task), teachers, teacher_cache, student, data, corpus, limit
+    )
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
         _say_plan(plan, begun)
@@ -92,6 +94,12 @@ def distill(
         if is_main_process():
             open_run(out, plan.identity(), _facts(), cfg, overwrite)
         return _run(plan, begun, out)
+
+
+def _task(recipe: str, module: Recipe, name: str | None) -> Task:
+    if name is None and "mlm" not in module.KINDS:
+        raise ConfigError(f"the recipe '{recipe}' needs a task. Give it with --task; see: edgedistill ls tasks.")
+    return find_task(MASKED_WORDS if name is None else str(name))
 
 
 def _config(

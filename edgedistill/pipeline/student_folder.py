@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.data.tasks import IGNORED
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
+    from edgedistill.data.batches import Batch
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.judging import RowLogits
+    from edgedistill.training.teachers import TeacherProvider
 
 
 @dataclass(frozen=True)
@@ -74,26 +79,64 @@ def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float
         StorageError: the folder cannot be written.
     """
     from edgedistill.models.loading import save
-    from edgedistill.training.judging import collect, model_logits
 
-    judged, kind = plan.data.judged, plan.data.task.kind
-    own = model_logits(student, judged, kind)
-    device = student.device
-    provider = plan.given.teacher
-    theirs = None if provider is None else collect(lambda batch: provider(batch.to(device)).logits, judged, kind)
+    judged = _judged(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
         save(part, student, plan.data.tokenizer)
-        _write_reference(part / REFERENCE, plan.data, own, theirs)
+        if judged.own is not None:
+            _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
         source = Source(
             path=str(folder),
             sha256=files.sha256_of(part / "model.safetensors"),
             family=student.config.model_type,
             parameters=student.num_parameters(),
         )
-        scores, errors = _scores(plan.data, own, theirs), _layer_errors(plan, student)
-        card = _card(plan, source).model_copy(update={"scores": scores, "layer_errors": errors, "seconds": seconds})
+        updates = {"scores": judged.scores, "layer_errors": _layer_errors(plan, student), "seconds": seconds}
+        card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the judged rows say.
+
+    Attributes:
+        scores: for the card.
+        own: the student's logits; none for masked words, whose answers are as wide as the vocabulary.
+        theirs: the teacher's, where there is one.
+    """
+
+    scores: dict[str, float]
+    own: RowLogits | None = None
+    theirs: RowLogits | None = None
+
+
+def _judged(plan: Plan, student: PreTrainedModel) -> _Judged:
+    from edgedistill.training.judging import asking, collect, guessing, masked_scores
+
+    data, provider, device = plan.data, plan.given.teacher, student.device
+    if data.task.kind == "mlm":
+        asked = {"student": guessing(student)} | ({} if provider is None else {"teacher": _guessed_by(provider)})
+        found = {who: masked_scores(ask, data.judged, data) for who, ask in asked.items()}
+        scores = {who: numbers["accuracy"] for who, numbers in found.items()}
+        losses = {f"{who}_loss": numbers["loss"] for who, numbers in found.items()}
+        hidden = {"hidden_tokens": found["student"]["tokens"], "rows": float(len(data.judged))}
+        return _Judged(scores | losses | hidden)
+    ask_teacher = None if provider is None else lambda batch: provider(batch.to(device)).logits
+    own = collect(asking(student), data.judged, data.task.kind)
+    theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
+    return _Judged(_scores(data, own, theirs), own, theirs)
+
+
+def _guessed_by(teacher: TeacherProvider) -> Callable[[Batch], Tensor]:
+    def ask(batch: Batch) -> Tensor:
+        logits = teacher(batch).logits
+        assert logits is not None
+        assert batch.labels is not None
+        return logits[batch.labels.ne(IGNORED)]
+
+    return ask
 
 
 def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.evaluate import answer_texts, batches_of, decide, headline, score
 from edgedistill.losses.attention import attention_kl
 from edgedistill.losses.hidden import feature_map
 from edgedistill.models.answers import answer
+from edgedistill.models.masked import guesses
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.training.teachers import TeacherProvider
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MASKS = 1024
+_MASKED_BATCH = 16
+"""Rows at a time where answers are as wide as the vocabulary."""
 RowLogits = list[NDArray[np.float32]]
 """A flat array for every row: (C,) for texts; start then end scores (2 S,) for spans; (S C,) for tags; real tokens
 only."""
@@ -33,9 +38,14 @@ only."""
 
 def model_logits(model: nn.Module, rows: Rows, kind: Kind) -> RowLogits:
     """A model's answers to all rows, in their order."""
+    return collect(asking(model), rows, kind)
+
+
+def asking(model: nn.Module) -> Callable[[Batch], Tensor | None]:
+    """A function from a batch to the model's logits, in evaluation mode and on its device."""
     device = next(model.parameters()).device
     model.eval()
-    return collect(lambda batch: answer(model, batch.to(device).student).logits, rows, kind)
+    return lambda batch: answer(model, batch.to(device).student).logits
 
 
 def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> RowLogits:
@@ -72,7 +82,46 @@ def _flat(values: NDArray[np.float32], length: int, kind: Kind) -> NDArray[np.fl
 
 def dev_score(model: nn.Module, data: TaskData) -> float:
     """The task's headline metric on the development rows: what chooses between epochs."""
+    if data.task.kind == "mlm":
+        return masked_scores(guessing(model), data.dev, data)["accuracy"]
     return scored(model_logits(model, data.dev, data.task.kind), data.dev, data)
+
+
+def guessing(model: nn.Module) -> Callable[[Batch], Tensor]:
+    """A function from a batch with hidden words to the model's (N, V) logits of them, as `asking`."""
+    device = next(model.parameters()).device
+    model.eval()
+
+    def ask(batch: Batch) -> Tensor:
+        here = batch.to(device)
+        assert here.labels is not None
+        return guesses(model, here.student, here.labels.ne(IGNORED))
+
+    return ask
+
+
+def masked_scores(ask: Callable[[Batch], Tensor], rows: Rows, data: TaskData) -> dict[str, float]:
+    """How well anyone guesses hidden words; the same words are hidden every time.
+
+    Args:
+        ask: a batch to (N, V) logits of its hidden words.
+        rows: raw text.
+        data: it is of.
+
+    Returns:
+        `accuracy`: share of the hidden tokens that are named; `loss`: nats per hidden token; `tokens`: hidden ones.
+    """
+    masked = Masked(rows, vocabulary_of(data.tokenizer))
+    right, nats, count = 0, 0.0, 0
+    with torch.no_grad():
+        for places in batches_of(rows.lengths.tolist(), _MASKED_BATCH):
+            batch = masked.batch(np.array(places))
+            assert batch.labels is not None
+            logits, words = ask(batch).cpu(), batch.labels[batch.labels.ne(IGNORED)]
+            right += int(logits.argmax(dim=-1).eq(words).sum())
+            nats += float(F.cross_entropy(logits, words, reduction="sum"))
+            count += len(words)
+    return {"accuracy": right / max(count, 1), "loss": nats / max(count, 1), "tokens": float(count)}
 
 
 def scored(logits: RowLogits, rows: Rows, data: TaskData) -> float:

@@ -120,7 +120,7 @@ class _Training:
         if self.stage.scaffold is not None:
             self.stage.scaffold.to(self.device)
         self.parameters = trained_parameters(self.stage)
-        self.optimizer = adamw(self.parameters, self.stage.optim)
+        self.optimizer = adamw(self.stage, self.parameters)
         with accelerator().main_process_first():  # it tidies up after a killed run
             self.position = checkpoint.restore(self.slot, self.stage, self.optimizer, self.parameters)
 

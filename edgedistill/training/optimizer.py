@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from edgedistill.errors import TrainingError
 from edgedistill.training.stage import OptimConfig, Stage
 
+_MODEL = "model"
+
 
 def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
     """The parameters that learn, by name: the model's that require a gradient, and the scaffold's.
@@ -18,7 +20,7 @@ def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
     Raises:
         TrainingError: there is none.
     """
-    parts = {"model": stage.model} | ({} if stage.scaffold is None else {"scaffold": stage.scaffold})
+    parts = {_MODEL: stage.model} | ({} if stage.scaffold is None else {"scaffold": stage.scaffold})
     found = {
         f"{part}.{name}": parameter
         for part, module in parts.items()
@@ -30,21 +32,32 @@ def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
     return found
 
 
-def adamw(parameters: dict[str, nn.Parameter], optim: OptimConfig) -> torch.optim.AdamW:
-    """AdamW with decoupled weight decay on matrices only: biases and norms are vectors and have none."""
-    decayed = [parameter for parameter in parameters.values() if parameter.dim() > 1]
-    others = [parameter for parameter in parameters.values() if parameter.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
+def adamw(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.optim.AdamW:
+    """AdamW with decoupled weight decay on matrices only: biases and norms are vectors and have none.
+
+    Args:
+        stage: says how to optimise, and at what pace each parameter learns.
+        parameters: of `trained_parameters`.
+    """
+    optim = stage.optim
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        part, _, own_name = name.partition(".")
+        pace = stage.pace(own_name) if stage.pace is not None and part == _MODEL else 1.0
+        groups.setdefault((optim.weight_decay if parameter.dim() > 1 else 0.0, pace), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()],
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+        fused=True,
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr` for every parameter from the next step on."""
+    """Use `lr`, times its own pace, for every parameter from the next step on."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["pace"]
 
 
 def learning_rate(optim: OptimConfig, done: float, step: float) -> float:

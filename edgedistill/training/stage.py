@@ -87,6 +87,7 @@ class Stage:
             parts, each part counts by that.
         scaffold: trained beside the model and thrown away (a projection, say).
         evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
+        pace: factor on the learning rate of the model's parameter of that name; none: 1 for all.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Stage:
     means_over: Mapping[str, Count] = field(default_factory=dict)
     scaffold: nn.Module | None = None
     evaluate: Callable[[], float] | None = None
+    pace: Callable[[str], float] | None = None
 
     @property
     def rows(self) -> int | None:

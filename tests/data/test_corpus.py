@@ -2,8 +2,9 @@ import gzip
 
 import pytest
 
-from edgedistill.data.corpus import load_corpus
+from edgedistill.data.corpus import held_out, in_pieces, load_corpus
 from edgedistill.errors import DataError
+from tests.support import tiny_tokenizer
 
 TEXT = "First paragraph.\n\n  Second, with caf\u00e9.  \r\n\nThird.\n"
 
@@ -47,3 +48,32 @@ def test_missing_file_and_folder(tmp_path):
         load_corpus(tmp_path / "none.txt")
     with pytest.raises(DataError, match=r"is no \.txt"):
         load_corpus(tmp_path)
+
+
+WORDS = "the film was great and the story dull but the cast lovely ."
+
+
+def test_long_paragraphs_are_cut_at_words_and_no_text_is_lost(tmp_path):
+    tokenizer = tiny_tokenizer()
+    (tmp_path / "a.txt").write_text(f"{WORDS}\nthe plot\n{'q' * 40} superb\n", encoding="utf-8")
+    found = in_pieces(load_corpus(tmp_path / "a.txt"), tokenizer, max_length=8)
+    assert found["row_id"][:4] == ["corpus-0.0", "corpus-0.1", "corpus-0.2", "corpus-1"]
+    assert found["text"][:4] == ["the film was great and the", "story dull but the cast lovely", ".", "the plot"]
+    assert all(len(tokenizer(text)["input_ids"]) <= 8 for text in found["text"])
+    assert "".join(found["text"]).replace(" ", "") == (WORDS + "the plot" + "q" * 40 + "superb").replace(" ", "")
+    assert found.features == load_corpus(tmp_path / "a.txt").features
+
+
+def test_held_out_rows_are_in_no_other_part(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"line {n}" for n in range(500)))
+    corpus = load_corpus(tmp_path / "a.txt")
+    train, dev, judged = held_out(corpus, seed=0)
+    assert (len(train), len(dev), len(judged)) == (480, 10, 10)
+    assert sorted([*train["text"], *dev["text"], *judged["text"]]) == sorted(corpus["text"])
+    assert held_out(corpus, seed=0)[1]["text"] == dev["text"] != held_out(corpus, seed=1)[1]["text"]
+
+
+def test_two_lines_are_too_few_to_judge_by(tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    with pytest.raises(DataError, match="has 2 rows, too few"):
+        held_out(load_corpus(tmp_path / "a.txt"), seed=0)

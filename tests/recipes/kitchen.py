@@ -13,7 +13,7 @@ import torch
 from edgedistill import plugins
 from edgedistill.config import build
 from edgedistill.data.task_data import TaskData, load_task_data
-from edgedistill.data.tasks import Task, find_task
+from edgedistill.data.tasks import MASKED_WORDS, Task, find_task
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.loop import fit
@@ -49,9 +49,11 @@ def ingredients(
 ) -> Ingredients:
     """A tiny teacher, its task and a checkpoint to start from (the teacher's)."""
     teacher = load(save_checkpoint(folder / "teacher", tiny_model(head=head, **model)))
+    task = task or find_task("sst2")
+    has_files = task.kind != "mlm"
     data: TaskData = load_task_data(
-        task or find_task("sst2"),
-        data_dir or write_uneven_task(folder / "data"),
+        task,
+        data_dir or (write_uneven_task(folder / "data") if has_files else None),
         teacher.tokenizer,
         teacher_tokenizer=teacher.tokenizer,
         max_length=32,
@@ -59,6 +61,16 @@ def ingredients(
         corpus=corpus,
     )
     return Ingredients(data=data, teacher=OnlineTeacher(teacher), start=teacher.path)
+
+
+def ingredients_of(name: str, folder: Path) -> Ingredients:
+    """What a recipe of that name can cook with: a task of texts, or raw text for one that does no other."""
+    if "single" in plugins.load("recipes", name).KINDS:
+        return ingredients(folder)
+    data = write_uneven_task(folder / "data")
+    lines = [json.loads(line)["sentence"] for line in (data / "train.jsonl").read_text().splitlines()]
+    (folder / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
+    return ingredients(folder, find_task(MASKED_WORDS), head="mlm", corpus=folder / "corpus.txt")
 
 
 def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any) -> RecipeConfig:

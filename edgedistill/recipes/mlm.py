@@ -1,0 +1,86 @@
+"""Masked language modelling (Devlin et al., 2019, arXiv:1810.04805, section 3.1) of any encoder, on raw text.
+
+Words are hidden and guessed from what is around them. This gives a masked-word head to a checkpoint without one, goes
+on training one that has it on text of the user's own domain, and makes teachers for the recipes that compare guesses
+of words. The head's output table is the embeddings' own (tied). A part of the text is held out: the share of its
+hidden words that are guessed chooses the epoch and is reported.
+Differs from the paper: masks change in every epoch (Liu et al., 2019), text is split at line ends and `max_length`, and
+no next sentence is predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from torch import Tensor
+
+from edgedistill.data.batches import Batch
+from edgedistill.data.masking import Masked, vocabulary_of
+from edgedistill.data.tasks import IGNORED, Kind
+from edgedistill.errors import ConfigError
+from edgedistill.losses.labels import label_loss
+from edgedistill.models.loading import load
+from edgedistill.models.masked import guesses
+from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.training.judging import dev_score
+from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+KINDS: frozenset[Kind] = frozenset({"mlm"})
+NEEDS_TEACHER = False
+
+
+class Config(RecipeConfig):
+    """Settings of masked language modelling."""
+
+    mask_rate: float = Field(default=0.15, gt=0, lt=1)
+    """Share of a row's tokens that are guessed (80 % shown as [MASK], 10 % as another token, 10 % as they are)."""
+    rare_words: float = Field(default=0.0, ge=0)
+    """Tokens are chosen in proportion to count ** -rare_words: 0 as in BERT, 0.7 as in DistilBERT's code."""
+    head_pace: float = Field(default=5.0, gt=0)
+    """How many times faster than the encoder the head learns: a new one has all to learn."""
+    optim: OptimConfig = OptimConfig(lr=2e-4, epochs=1.0, batch_size=32)
+    """How to optimise."""
+
+
+def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
+    """Load the checkpoint to start from, with its masked-word head or a new one.
+
+    Raises:
+        ConfigError: no checkpoint was given.
+        CheckpointError: it cannot be used, or its family has no masked-word head.
+    """
+    if given.start is None:
+        raise ConfigError("the recipe 'mlm' needs a checkpoint to start from. Give it with --student.")
+    return load(given.start, kind="mlm").model
+
+
+def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
+    """Yield the one stage."""
+    rows = given.data.train
+    words = vocabulary_of(given.data.tokenizer, rows, cfg.rare_words)
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        assert batch.labels is not None
+        is_hidden = batch.labels.ne(IGNORED)
+        return {"mlm": label_loss("mlm", guesses(student, batch.student, is_hidden), batch.labels[is_hidden])}
+
+    yield Stage(
+        name="mlm",
+        model=student,
+        batches=Masked(rows, words, cfg.mask_rate),
+        step=step,
+        optim=cfg.optim,
+        means_over={"mlm": labelled_tokens},
+        evaluate=lambda: dev_score(student, given.data),
+        pace=_pace(cfg, student),
+    )
+
+
+def _pace(cfg: Config, student: PreTrainedModel) -> Callable[[str], float]:
+    encoder = f"{student.base_model_prefix}."
+    return lambda name: 1.0 if name.startswith(encoder) else cfg.head_pace
