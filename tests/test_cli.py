@@ -75,7 +75,7 @@ def test_every_verb_explains_itself_and_speaks_json(verb: str) -> None:
         (["distil"], "no verb named 'distil'. Did you mean 'distill'?"),
         (["zzz"], "no verb named 'zzz'. There are: bench, check"),
         (["distill"], "Missing argument 'RECIPE'"),
-        (["distill", "mobilebert", "--out", "x"], "Missing option '--task'"),
+        (["distill", "mobilebert", "--out", "x"], "needs a task. Give it with --task"),
         (["distill", "mobilebert", "--task", "sst2"], "Missing option '--out'"),
         (["distill", "mobilebert", "--task", "sst2", "--out", "x", "--limit", "0"], "'--limit'"),
         (["bench"], "Missing argument 'ARTIFACTS...'"),
