@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,12 +39,13 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
     if _takes_segments(type(model)):
         inputs["token_type_ids"] = encoded.token_type_ids
     # None, not False, leaves the switch at the configuration's value: transformers warns about some heads otherwise.
-    found = model(
-        **inputs,
-        output_hidden_states=want.hidden or None,
-        output_attentions=want.attentions or None,
-        return_dict=True,
-    )
+    with _only(model, want.words):
+        found = model(
+            **inputs,
+            output_hidden_states=want.hidden or None,
+            output_attentions=want.attentions or None,
+            return_dict=True,
+        )
     attentions = tuple(found.attentions or ()) if want.attentions else ()
     if want.attentions and not attentions:
         raise CheckpointError(
@@ -54,6 +57,30 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         hidden=tuple(map(_whole, found.hidden_states)) if want.hidden else (),
         attentions=tuple(map(_whole, attentions)),
     )
+
+
+_WORD_HEADS = ("cls", "lm_head", "vocab_transform")
+"""What the last hidden states go through first, by family: BERT and MobileBERT, RoBERTa, DistilBERT."""
+
+
+@contextmanager
+def _only(model: nn.Module, words: Tensor | None) -> Iterator[None]:
+    """Let a masked-word head see the hidden words alone.
+
+    Raises:
+        CheckpointError: the model has no such head.
+    """
+    if words is None:
+        yield
+        return
+    head = next((getattr(model, name) for name in _WORD_HEADS if hasattr(model, name)), None)
+    if head is None:
+        raise CheckpointError(f"{type(model).__name__} guesses no hidden words. Use a checkpoint with a MaskedLM head.")
+    handle = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][words], *inputs[1:]))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def torch_runner(model: nn.Module) -> Runner:

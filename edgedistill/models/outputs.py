@@ -14,10 +14,13 @@ class Want:
     Attributes:
         hidden: the hidden states of the embedding output and every layer.
         attentions: the attention probabilities of every layer.
+        words: (B, S) bool, hidden words: a masked-word head answers there only. Its output table is as tall as the
+            vocabulary, so that all positions together would cost a small encoder more than its layers do.
     """
 
     hidden: bool = False
     attentions: bool = False
+    words: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Outputs:
     """A model's answer.
 
     Attributes:
-        logits: (B, C) float for sentences; (B, S, V) for masked words; (B, S, C) for token tags;
+        logits: (B, C) float for sentences; (N, V) for N hidden words row by row, or (B, S, V) where none were named;
+            (B, S, C) for token tags;
             (B, S, 2) start and end scores for spans; None from a bare encoder.
         hidden: L + 1 tensors (B, S, H): the embedding output, then every layer; empty unless wanted.
         attentions: L tensors (B, A, S, S), softmaxed, before dropout; empty unless wanted.

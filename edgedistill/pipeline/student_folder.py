@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
-from edgedistill.data.tasks import IGNORED
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel
 
-    from edgedistill.data.batches import Batch
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.judging import RowLogits
-    from edgedistill.training.teachers import TeacherProvider
 
 
 @dataclass(frozen=True)
@@ -113,30 +108,20 @@ class _Judged:
 
 
 def _judged(plan: Plan, student: PreTrainedModel) -> _Judged:
-    from edgedistill.training.judging import asking, collect, guessing, masked_scores
+    from edgedistill.training.judging import asking, collect, masked_scores
 
     data, provider, device = plan.data, plan.given.teacher, student.device
+    ask_teacher = None if provider is None else lambda batch, want: provider(batch.to(device), want)
     if data.task.kind == "mlm":
-        asked = {"student": guessing(student)} | ({} if provider is None else {"teacher": _guessed_by(provider)})
+        asked = {"student": asking(student)} | ({} if ask_teacher is None else {"teacher": ask_teacher})
         found = {who: masked_scores(ask, data.judged, data) for who, ask in asked.items()}
         scores = {who: numbers["accuracy"] for who, numbers in found.items()}
         losses = {f"{who}_loss": numbers["loss"] for who, numbers in found.items()}
         hidden = {"hidden_tokens": found["student"]["tokens"], "rows": float(len(data.judged))}
         return _Judged(scores | losses | hidden)
-    ask_teacher = None if provider is None else lambda batch: provider(batch.to(device)).logits
     own = collect(asking(student), data.judged, data.task.kind)
     theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
     return _Judged(_scores(data, own, theirs), own, theirs)
-
-
-def _guessed_by(teacher: TeacherProvider) -> Callable[[Batch], Tensor]:
-    def ask(batch: Batch) -> Tensor:
-        logits = teacher(batch).logits
-        assert logits is not None
-        assert batch.labels is not None
-        return logits[batch.labels.ne(IGNORED)]
-
-    return ask
 
 
 def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:

@@ -21,8 +21,9 @@ from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss
+from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
-from edgedistill.models.masked import guesses
+from edgedistill.models.outputs import Want
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens
@@ -67,7 +68,9 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     def step(batch: Batch) -> dict[str, Tensor]:
         assert batch.labels is not None
         is_hidden = batch.labels.ne(IGNORED)
-        return {"mlm": label_loss("mlm", guesses(student, batch.student, is_hidden), batch.labels[is_hidden])}
+        logits = answer(student, batch.student, Want(words=is_hidden)).logits
+        assert logits is not None
+        return {"mlm": label_loss("mlm", logits, batch.labels[is_hidden])}
 
     yield Stage(
         name="mlm",

@@ -19,7 +19,6 @@ from edgedistill.evaluate import answer_texts, batches_of, decide, headline, sco
 from edgedistill.losses.attention import attention_kl
 from edgedistill.losses.hidden import feature_map
 from edgedistill.models.answers import answer
-from edgedistill.models.masked import guesses
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.training.teachers import TeacherProvider
 
@@ -31,6 +30,8 @@ _BATCH = 64
 _MASKS = 1024
 _MASKED_BATCH = 16
 """Rows at a time where answers are as wide as the vocabulary."""
+Ask = Callable[[Batch, Want], Outputs]
+"""Anyone who answers: a student, a teacher."""
 RowLogits = list[NDArray[np.float32]]
 """A flat array for every row: (C,) for texts; start then end scores (2 S,) for spans; (S C,) for tags; real tokens
 only."""
@@ -41,14 +42,14 @@ def model_logits(model: nn.Module, rows: Rows, kind: Kind) -> RowLogits:
     return collect(asking(model), rows, kind)
 
 
-def asking(model: nn.Module) -> Callable[[Batch], Tensor | None]:
-    """A function from a batch to the model's logits, in evaluation mode and on its device."""
+def asking(model: nn.Module) -> Ask:
+    """A function from a batch to the model's answer, in evaluation mode and on its device."""
     device = next(model.parameters()).device
     model.eval()
-    return lambda batch: answer(model, batch.to(device).student).logits
+    return lambda batch, want: answer(model, batch.to(device).student, want)
 
 
-def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> RowLogits:
+def collect(ask: Ask, rows: Rows, kind: Kind) -> RowLogits:
     """Anyone's answers to all rows, in their order.
 
     Only rows of one length share a batch: where padding changes what a model says, its answers are still about their
@@ -58,7 +59,7 @@ def collect(ask: Callable[[Batch], Tensor | None], rows: Rows, kind: Kind) -> Ro
     lengths = token_counts(rows)
     with torch.no_grad():
         for places in batches_of(lengths, _BATCH):
-            logits = ask(rows.batch(np.array(places)))
+            logits = ask(rows.batch(np.array(places)), Want()).logits
             assert logits is not None
             values = logits.float().cpu().numpy()
             found |= {place: _flat(value, lengths[place][0], kind) for place, value in zip(places, values, strict=True)}
@@ -83,28 +84,15 @@ def _flat(values: NDArray[np.float32], length: int, kind: Kind) -> NDArray[np.fl
 def dev_score(model: nn.Module, data: TaskData) -> float:
     """The task's headline metric on the development rows: what chooses between epochs."""
     if data.task.kind == "mlm":
-        return masked_scores(guessing(model), data.dev, data)["accuracy"]
+        return masked_scores(asking(model), data.dev, data)["accuracy"]
     return scored(model_logits(model, data.dev, data.task.kind), data.dev, data)
 
 
-def guessing(model: nn.Module) -> Callable[[Batch], Tensor]:
-    """A function from a batch with hidden words to the model's (N, V) logits of them, as `asking`."""
-    device = next(model.parameters()).device
-    model.eval()
-
-    def ask(batch: Batch) -> Tensor:
-        here = batch.to(device)
-        assert here.labels is not None
-        return guesses(model, here.student, here.labels.ne(IGNORED))
-
-    return ask
-
-
-def masked_scores(ask: Callable[[Batch], Tensor], rows: Rows, data: TaskData) -> dict[str, float]:
+def masked_scores(ask: Ask, rows: Rows, data: TaskData) -> dict[str, float]:
     """How well anyone guesses hidden words; the same words are hidden every time.
 
     Args:
-        ask: a batch to (N, V) logits of its hidden words.
+        ask: a model with a masked-word head.
         rows: raw text.
         data: it is of.
 
@@ -117,7 +105,10 @@ def masked_scores(ask: Callable[[Batch], Tensor], rows: Rows, data: TaskData) ->
         for places in batches_of(rows.lengths.tolist(), _MASKED_BATCH):
             batch = masked.batch(np.array(places))
             assert batch.labels is not None
-            logits, words = ask(batch).cpu(), batch.labels[batch.labels.ne(IGNORED)]
+            is_hidden = batch.labels.ne(IGNORED)
+            logits, words = ask(batch, Want(words=is_hidden)).logits, batch.labels[is_hidden]
+            assert logits is not None
+            logits = logits.cpu()
             right += int(logits.argmax(dim=-1).eq(words).sum())
             nats += float(F.cross_entropy(logits, words, reduction="sum"))
             count += len(words)

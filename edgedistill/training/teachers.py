@@ -184,7 +184,7 @@ class EnsembleTeacher:
                 "an ensemble answers with logits only: its members' hidden states cannot be averaged. Give a single "
                 "teacher, or set the weights of the losses that need them to 0."
             )
-        answers = [member(batch).logits for member in self._members]
+        answers = [member(batch, want).logits for member in self._members]
         stacked = torch.stack([logits for logits in answers if logits is not None])
         return Outputs(logits=_averaged(stacked, self._average))
 

@@ -9,7 +9,7 @@ from edgedistill.data.tasks import MASKED_WORDS, find_task
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mlm
-from edgedistill.training.judging import guessing, masked_scores
+from edgedistill.training.judging import asking, masked_scores
 from tests.recipes.kitchen import cook, ingredients_of, smoke_config, write_uneven_task
 from tests.support import save_checkpoint, tiny_model
 
@@ -22,9 +22,9 @@ def given(tmp_path):
 
 
 def test_learns_to_guess_what_can_be_guessed(given, tmp_path):
-    before = masked_scores(guessing(load(given.start, kind="mlm").model), given.data.judged, given.data)
+    before = masked_scores(asking(load(given.start, kind="mlm").model), given.data.judged, given.data)
     student, _ = cook(NAME, smoke_config(NAME, max_steps=150, lr=3e-3), given, tmp_path / "run")
-    after = masked_scores(guessing(student), given.data.judged, given.data)
+    after = masked_scores(asking(student), given.data.judged, given.data)
     assert after["loss"] < 0.7 * before["loss"]
     assert after["tokens"] == before["tokens"] > 0
 
