@@ -35,7 +35,7 @@ from edgedistill.models.folder import (
 )
 from edgedistill.reports import StudentCard
 
-_AUTO_CLASSES: dict[str, Any] = {
+AUTO_CLASSES: dict[CheckpointKind, Any] = {
     "single": transformers.AutoModelForSequenceClassification,
     "pair": transformers.AutoModelForSequenceClassification,
     "regression": transformers.AutoModelForSequenceClassification,
@@ -44,6 +44,7 @@ _AUTO_CLASSES: dict[str, Any] = {
     "embedding": transformers.AutoModel,
     "mlm": transformers.AutoModelForMaskedLM,
 }
+"""transformers' class for every kind of answer."""
 _FEWER_TOKENS_ALLOWED = 1000
 """Embedding tables are often padded to a round number; a larger gap means another model's tokenizer."""
 
@@ -132,7 +133,7 @@ def builder(path: str | Path) -> Callable[[], PreTrainedModel]:
     config = config_of(folder)
     weight_files(folder)
     kind = kind_of(folder, config, card_of(folder))
-    _AUTO_CLASSES[kind]._model_mapping.get(type(config), None)  # imports the family's module
+    AUTO_CLASSES[kind]._model_mapping.get(type(config), None)  # imports the family's module
     return lambda: _model(folder, config, kind, kind, None)[0]
 
 
@@ -179,13 +180,13 @@ def _model(
 ) -> tuple[PreTrainedModel, bool]:
     """The model, and whether its head is new. Its head is kept where it is of the wanted class and width."""
     width = _head_width(kind, labels)
-    is_same_head = _AUTO_CLASSES[own_kind] is _AUTO_CLASSES[kind]
+    is_same_head = AUTO_CLASSES[own_kind] is AUTO_CLASSES[kind]
     keeps_head = kind == "embedding" or (is_same_head and width in (None, config.num_labels))
     if width is not None and not keeps_head:
         _set_labels(config, kind, labels)
     try:
         with quiet():
-            model, info = _AUTO_CLASSES[kind].from_pretrained(
+            model, info = AUTO_CLASSES[kind].from_pretrained(
                 folder,
                 config=config,
                 local_files_only=True,

@@ -14,21 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import MobileBertConfig, PreTrainedModel
 
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.answers import first_position, longest_input
-
-_AUTO_CLASSES: dict[Kind, Any] = {
-    "single": transformers.AutoModelForSequenceClassification,
-    "pair": transformers.AutoModelForSequenceClassification,
-    "regression": transformers.AutoModelForSequenceClassification,
-    "span": transformers.AutoModelForQuestionAnswering,
-    "tokens": transformers.AutoModelForTokenClassification,
-}
+from edgedistill.models.loading import AUTO_CLASSES
 
 
 @dataclass(frozen=True)
@@ -71,11 +63,25 @@ def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTra
         CheckpointError: a teacher whose embeddings cannot be read.
     """
     config = _config(teacher, shape)
-    student: PreTrainedModel = _AUTO_CLASSES[kind].from_config(config, attn_implementation="eager")
+    student: PreTrainedModel = AUTO_CLASSES[kind].from_config(config, attn_implementation="eager")
     with torch.no_grad():
         _start_embeddings(student, teacher)
         _start_head(student, teacher)
+    keep_padding_zero(student)
     return student
+
+
+def keep_padding_zero(student: PreTrainedModel) -> None:
+    """Let nothing be learnt into the embedding of PAD, which the trigram of a text's last token reads.
+
+    Its row gets no gradient as an input; as a row of the output table of a masked-word head it would.
+    """
+    words = student.base_model.embeddings.word_embeddings
+    words.weight.register_hook(lambda gradient: gradient.index_fill(0, _row(words.padding_idx, gradient), 0.0))
+
+
+def _row(number: int, like: Tensor) -> Tensor:
+    return torch.tensor([number], device=like.device)
 
 
 @contextmanager

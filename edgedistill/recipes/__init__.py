@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field
 
 from edgedistill.config import Settings
+from edgedistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,26 @@ class Ingredients:
     data: TaskData
     teacher: TeacherProvider | None
     start: str | Path | None = None
+
+    @property
+    def needed_teacher(self) -> TeacherProvider:
+        """The teacher.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if self.teacher is None:
+            raise ConfigError("this recipe needs a teacher. Give it with --teacher.")
+        return self.teacher
+
+    @property
+    def hides_layers(self) -> str | None:
+        """Why the teacher's hidden states and attentions cannot be compared with the student's; none if they can."""
+        if not self.needed_teacher.facts.shows_layers:
+            return "an ensemble or a cache answers with logits only"
+        if not self.data.judged.shares_tokens:
+            return "the teacher splits text into other tokens than the student"
+        return None
 
 
 class Recipe(Protocol):

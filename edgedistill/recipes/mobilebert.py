@@ -10,23 +10,23 @@ attentions by KL, padding never counts, and text comes from the task and, where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from edgedistill.config import Settings
 from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.batches import Batch
-from edgedistill.data.tasks import Kind
+from edgedistill.data.masking import Masked, vocabulary_of
+from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
-from edgedistill.losses.attention import attention_kl
-from edgedistill.losses.hidden import feature_map, feature_mean, feature_variance
 from edgedistill.losses.labels import label_loss
 from edgedistill.losses.soft_targets import logit_mse, soft_targets, span_soft_targets
+from edgedistill.losses.transfer import transfer_terms
 from edgedistill.models.answers import answer
 from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens"})
+KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens", "mlm"})
 NEEDS_TEACHER = True
 
 
@@ -57,9 +57,9 @@ class Weights(Settings):
     attention: float = Field(default=1.0, ge=0)
     """Attentions, nats per query, mean over heads and layers (the authors' 1)."""
     logits: float = Field(default=0.0, ge=0)
-    """The teacher's answer: squared logits, or nats with logit_loss=kl."""
+    """The teacher's answer: squared logits, or nats with logit_loss=kl and for hidden words."""
     labels: float = Field(default=0.0, ge=0)
-    """The right answer, nats per row (squared score for regression). 0: no labels are needed at all."""
+    """The right answer, nats per row or hidden word (squared score for regression). 0: no labels are needed at all."""
 
 
 class Config(RecipeConfig):
@@ -85,6 +85,8 @@ class Config(RecipeConfig):
     strategy: Literal["joint", "progressive", "auxiliary"] = "joint"
     """Knowledge transfer (section 3.4): all layers at once (JKT), layer by layer (PKT), or not apart from distillation
     (AKT)."""
+    lower_pace: float = Field(default=0.1, ge=0, le=1)
+    """Progressive: share of the learning rate that the layers below the open one keep (section 3.4; 0 freezes them)."""
     augment: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the task's words replaced by similar ones, anew in every epoch (TinyBERT's idea): for a small task
     without a corpus. 0: as in the paper."""
@@ -119,7 +121,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         ConfigError: a shape that cannot work, or a student to start from that is no match for the teacher.
         CheckpointError: a teacher or student that cannot be read.
     """
-    teacher, kind = _teacher(given).facts, given.data.task.kind
+    teacher, kind = given.needed_teacher.facts, given.data.task.kind
     _refuse_layers_not_shown(cfg, given)
     depth = len(cfg.layer_map) or cfg.num_layers or teacher.num_layers
     layer_map(teacher.num_layers, cfg.num_layers or depth, cfg.layer_map)
@@ -142,10 +144,10 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
     """Yield transfer, distillation and polish."""
-    teacher, data = _teacher(given), given.data
+    teacher, data = given.needed_teacher, given.data
     depth = int(student.config.num_hidden_layers)
     follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map)
-    train = data.train if not cfg.augment else _augmented(cfg, given, student)
+    train = _text(cfg, given, student)
     text = train if data.corpus is None else data.corpus
     stage = partial(Stage, means_over=_means_over(cfg, data.task.kind))
 
@@ -155,10 +157,9 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     if cfg.strategy == "progressive":
         each = cfg.transfer_optim.model_copy(update={"epochs": cfg.transfer_optim.epochs / depth})
         for layer in range(1, depth + 1):
-            # Only the newest layer learns: its followers' gradients are 0, and those before it are done.
-            _train_only(student, layer)
+            pace = _open(student, layer, cfg.lower_pace)
             step = _layer_step(cfg.transfer, teacher, student, layer, follows[layer - 1])
-            yield stage(f"transfer-{layer:02d}", student, text, step, each)
+            yield stage(f"transfer-{layer:02d}", student, text, step, each, pace=pace)
         student.requires_grad_(True)
 
     # Only the last stage keeps its best epoch: another one's last epoch, at a learning rate of 0, is where to go on.
@@ -171,8 +172,12 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         yield stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
 
 
-def _augmented(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
+def _text(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
     rows = given.data.train
+    if given.data.task.kind == "mlm":
+        return Masked(rows, vocabulary_of(given.data.tokenizer))
+    if not cfg.augment:
+        return rows
     embeddings = student.get_input_embeddings().weight  # the teacher's, factorised: near is near in both
     return Replaced(rows, neighbours(embeddings, given.data.tokenizer, rows), cfg.augment)
 
@@ -180,18 +185,22 @@ def _augmented(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Bat
 def _step(
     cfg: Config, weights: Weights, kind: Kind, teacher: TeacherProvider, student: nn.Module, follows: Sequence[int]
 ) -> Step:
-    want = _wanted(weights)
+    wanted = _wanted(weights)
 
     def step(batch: Batch) -> dict[str, Tensor]:
+        labels = batch.labels
+        want = wanted if kind != "mlm" or labels is None else replace(wanted, words=labels.ne(IGNORED))
         t, s = teacher(batch, want), answer(student, batch.student, want)
         mask = batch.student.attention_mask
-        terms = _transfer_terms(weights, s, t, mask, follows)
+        terms = transfer_terms(dict(weights), s, t, mask, follows)
         if weights.logits:
             terms["logits"] = weights.logits * _logit_term(cfg, kind, s, t, mask)
         if weights.labels:
-            if batch.labels is None or s.logits is None:
+            if labels is None or s.logits is None:
                 raise ConfigError("labels: this text has no labels. Set the weight to 0.")
-            terms["labels"] = weights.labels * label_loss(kind, s.logits, batch.labels)
+            terms["labels"] = weights.labels * label_loss(
+                kind, s.logits, labels if want.words is None else labels[want.words]
+            )
         return terms
 
     return step
@@ -202,7 +211,9 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
     counts: dict[str, Count] = dict.fromkeys(("feature", "mean", "variance", "attention"), valid_tokens)
     if kind == "tokens" or (kind == "span" and cfg.logit_loss == "mse"):
         counts["logits"] = valid_tokens
-    return counts | ({"labels": labelled_tokens} if kind == "tokens" else {})
+    if kind == "mlm":
+        counts["logits"] = labelled_tokens
+    return counts | ({"labels": labelled_tokens} if kind in {"tokens", "mlm"} else {})
 
 
 def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:
@@ -214,32 +225,16 @@ def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, 
             s = answer(student, batch.student, want)
         last = Outputs(hidden=(s.hidden[0], s.hidden[layer]), attentions=s.attentions[layer - 1 : layer])
         own = Outputs(hidden=(t.hidden[0], t.hidden[followed]), attentions=t.attentions[followed - 1 : followed])
-        return _transfer_terms(weights, last, own, batch.student.attention_mask, (1,))
+        return transfer_terms(dict(weights), last, own, batch.student.attention_mask, (1,))
 
     return step
-
-
-def _transfer_terms(
-    weights: Weights, s: Outputs, t: Outputs, mask: Tensor, follows: Sequence[int]
-) -> dict[str, Tensor]:
-    """Section 3.5's losses, each the mean over the student's layers; the embedding output is no layer."""
-    features = {"feature": feature_map, "mean": feature_mean, "variance": feature_variance}
-    terms = {}
-    for name, loss in features.items():
-        weight = getattr(weights, name)
-        if weight:
-            values = [loss(s.hidden[own], t.hidden[theirs], mask) for own, theirs in enumerate(follows, start=1)]
-            terms[name] = weight * torch.stack(values).mean()
-    if weights.attention:
-        pairs = [(s.attentions[own], t.attentions[theirs - 1]) for own, theirs in enumerate(follows)]
-        values = [attention_kl(ours, theirs, mask) for ours, theirs in pairs]
-        terms["attention"] = weights.attention * torch.stack(values).mean()
-    return terms
 
 
 def _logit_term(cfg: Config, kind: Kind, s: Outputs, t: Outputs, mask: Tensor) -> Tensor:
     assert s.logits is not None
     assert t.logits is not None
+    if kind == "mlm":
+        return soft_targets(s.logits, t.logits, cfg.temperature)
     per_token = mask if kind in {"span", "tokens"} else None
     if cfg.logit_loss == "mse" or kind == "regression":
         return logit_mse(s.logits, t.logits, per_token)
@@ -255,19 +250,16 @@ def _wanted(weights: Weights) -> Want:
     )
 
 
-def _train_only(student: PreTrainedModel, layer: int) -> None:
+def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[str], float]:
+    """Let a layer learn, those below it slowly, and nothing else; every stage's optimiser begins without memory."""
     student.requires_grad_(False)
+    student.base_model.encoder.layer[: layer if lower_pace else 0].requires_grad_(True)
     student.base_model.encoder.layer[layer - 1].requires_grad_(True)
-
-
-def _teacher(given: Ingredients) -> TeacherProvider:
-    if given.teacher is None:
-        raise ConfigError("the recipe 'mobilebert' needs a teacher. Give it with --teacher.")
-    return given.teacher
+    return lambda name: 1.0 if f".layer.{layer - 1}." in name else lower_pace
 
 
 def _refuse_other_widths(student: PreTrainedModel, given: Ingredients) -> None:
-    config, teacher = student.config, _teacher(given).facts
+    config, teacher = student.config, given.needed_teacher.facts
     found = (config.model_type, config.hidden_size, config.num_attention_heads)
     if found != ("mobilebert", teacher.hidden_size, teacher.num_heads):
         raise ConfigError(
@@ -282,13 +274,9 @@ def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
     left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
     wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
     compared = [name for name, want in wants.items() if want.hidden or want.attentions]
-    if (_teacher(given).facts.shows_layers and given.data.judged.shares_tokens) or not compared:
+    reason = given.hides_layers
+    if reason is None or not compared:
         return
-    reason = (
-        "an ensemble or a cache answers with logits only"
-        if given.data.judged.shares_tokens
-        else "the teacher splits text into other tokens than the student"
-    )
     raise ConfigError(
         f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil on the answers "
         "alone: --set strategy=auxiliary and the weights feature, mean, variance and attention of distill and polish 0."

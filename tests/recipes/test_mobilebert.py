@@ -3,11 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
+from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mobilebert
 from edgedistill.recipes.mobilebert import Weights
-from tests.recipes.kitchen import cook, ingredients, smoke_config
+from tests.recipes.kitchen import cook, ingredients, ingredients_of, smoke_config
 from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
 NAME = "mobilebert"
@@ -87,27 +89,43 @@ class Unlabelled:
             yield replace(batch, labels=None)
 
 
-def test_progressive_transfer_opens_one_layer_at_a_time(given, tmp_path):
+@pytest.mark.parametrize("lower_pace", [0.0, 0.1])
+def test_progressive_transfer_opens_one_layer_at_a_time(given, tmp_path, lower_pace):
     seen = {}
 
     def watch(stage, model):
         seen.setdefault(stage, states(model))
 
-    student, lines = cook(NAME, settings(strategy="progressive"), given, tmp_path, on_step=watch)
+    cfg = settings(strategy="progressive", lower_pace=lower_pace)
+    student, lines = cook(NAME, cfg, given, tmp_path, on_step=watch)
     phases = [f"transfer-{layer:02d}" for layer in range(1, 5)]
     assert list(dict.fromkeys(line["stage"] for line in lines)) == [*phases, "distill", "polish"]
     assert all(parameter.requires_grad for parameter in student.parameters())
     ends = [seen[phase] for phase in phases[1:]] + [seen["distill"]]
     for layer, (begin, end) in enumerate(zip([seen[phase] for phase in phases], ends, strict=True)):
         changed = {name for name in begin if not torch.equal(begin[name], end[name])}
-        assert changed
-        assert all(f"encoder.layer.{layer}." in name for name in changed)
+        own = {name for name in changed if f"encoder.layer.{layer}." in name}
+        assert own
+        assert all(any(f"encoder.layer.{n}." in name for n in range(layer)) for name in changed - own)
+        assert bool(changed - own) == (lower_pace > 0 and layer > 0)
+
+
+def test_lower_layers_keep_their_share_of_the_learning_rate(given):
+    cfg = settings(strategy="progressive", lower_pace=0.2)
+    student = mobilebert.build_student(cfg, replace(given, start=None))
+    stages = mobilebert.stages(cfg, given, student)
+    next(stages)
+    second = next(stages)
+    paces = {name: second.pace(name) for name, value in student.named_parameters() if value.requires_grad}
+    assert {pace for name, pace in paces.items() if ".layer.0." in name} == {0.2}
+    assert {pace for name, pace in paces.items() if ".layer.1." in name} == {1.0}
+    assert all(".layer.0." in name or ".layer.1." in name for name in paces)
 
 
 def test_progressive_phase_leaves_later_layers_without_gradient(given):
     cfg = settings(strategy="progressive")
     student = mobilebert.build_student(cfg, replace(given, start=None))
-    mobilebert._train_only(student, 2)
+    mobilebert._open(student, 2, 0.0)
     batch = next(iter(given.data.train.all(8)))
     sum(mobilebert._layer_step(cfg.transfer, given.teacher, student, 2, 2)(batch).values()).backward()
     touched = {name for name, parameter in student.named_parameters() if parameter.grad is not None}
@@ -236,3 +254,33 @@ def test_augmenting_changes_what_is_read_and_takes_no_labels(given, tmp_path):
     assert [line["tokens"] for line in usual] == [line["tokens"] for line in augmented]
     with pytest.raises(ConfigError, match="has no labels"):
         settings(augment=0.5, polish={"labels": 1.0})
+
+
+@pytest.fixture
+def words(tmp_path):
+    """A teacher that guesses words, and raw text."""
+    return replace(ingredients_of("mlm", tmp_path / "words"), start=None)
+
+
+def test_pretraining_distillation_on_raw_text(words, tmp_path):
+    """Section 3.4: soft and hard masked words beside the transfer; nothing but text is needed."""
+    cfg = settings(distill={"labels": 0.5}, embedding_size=8)
+    student, lines = cook(NAME, cfg, words, tmp_path / "run")
+    assert type(student).__name__ == "MobileBertForMaskedLM"
+    assert [line["stage"] for line in lines[::2]] == ["transfer", "distill", "polish"]
+    by_stage = {line["stage"]: line["terms"].keys() for line in lines}
+    assert {"feature", "attention", "logits", "labels"} <= by_stage["distill"]
+    assert by_stage["polish"] == {"feature", "logits"}
+    words_table = student.get_input_embeddings().weight
+    assert student.cls.predictions.decoder.weight is words_table
+    assert words_table[0].eq(0).all()  # PAD, which the trigram reads, though it is a row of the output table too
+    assert not words_table[1].eq(0).all()
+
+
+def test_soft_words_are_0_nats_for_the_same_model(words):
+    """A teacher asked to teach itself: KL, not cross entropy, so that it reads 0."""
+    teacher = load(words.teacher.facts.source).model
+    step = mobilebert._step(settings(), Weights(feature=0, mean=0, variance=0, attention=0, logits=1.0), "mlm",
+                            words.teacher, teacher, (1, 2, 3, 4))  # fmt: skip
+    masked = Masked(words.data.train, vocabulary_of(words.data.tokenizer))
+    assert step(next(masked.epoch(0, 0, 8)))["logits"].item() == pytest.approx(0.0, abs=1e-6)

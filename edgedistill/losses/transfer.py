@@ -1,0 +1,41 @@
+"""Knowledge transfer between two whole stacks of layers (Sun et al., 2020, MobileBERT, section 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from edgedistill.losses.attention import attention_kl
+from edgedistill.losses.hidden import feature_map, feature_mean, feature_variance
+from edgedistill.models.outputs import Outputs
+
+FEATURES = {"feature": feature_map, "mean": feature_mean, "variance": feature_variance}
+
+
+def transfer_terms(
+    weights: Mapping[str, float], student: Outputs, teacher: Outputs, mask: Tensor, follows: Sequence[int]
+) -> dict[str, Tensor]:
+    """The weighted losses, each the mean over the student's layers; the embedding output is no layer.
+
+    Args:
+        weights: of `feature`, `mean`, `variance` and `attention`; a term of weight 0 is left out.
+        student: with hidden states and attentions, as far as they are weighed.
+        teacher: likewise, of the same width and as many heads.
+        mask: (B, S), non-zero for real tokens.
+        follows: teacher layer (from 1) of every student layer.
+
+    Returns:
+        Scalars by name, in the units of `losses.hidden` and `losses.attention` times their weight.
+    """
+    terms = {}
+    for name, loss in FEATURES.items():
+        if weights[name]:
+            pairs = [(student.hidden[own], teacher.hidden[theirs]) for own, theirs in enumerate(follows, start=1)]
+            terms[name] = weights[name] * torch.stack([loss(ours, theirs, mask) for ours, theirs in pairs]).mean()
+    if weights["attention"]:
+        pairs = [(student.attentions[own], teacher.attentions[theirs - 1]) for own, theirs in enumerate(follows)]
+        values = [attention_kl(ours, theirs, mask) for ours, theirs in pairs]
+        terms["attention"] = weights["attention"] * torch.stack(values).mean()
+    return terms
