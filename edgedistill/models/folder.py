@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -26,6 +27,8 @@ _HEADS: dict[str, CheckpointKind] = {
     "ForPreTraining": "mlm",
     "Model": "embedding",
 }
+_OWN_FAMILIES = {"ib_bert": "edgedistill.models.ib_bert"}
+"""Families that transformers does not know, and the module that makes them known to it."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 _WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]
 
@@ -75,6 +78,8 @@ def config_of(folder: Path) -> Any:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("it does not hold keys and values")
+        if (module := _OWN_FAMILIES.get(str(values.get("model_type")))) is not None:
+            importlib.import_module(module)
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever a value that makes no sense sets off inside transformers
         reason = first_line(error)

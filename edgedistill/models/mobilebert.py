@@ -22,6 +22,9 @@ from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.answers import first_position, longest_input
 from edgedistill.models.loading import AUTO_CLASSES
 
+_KIN = frozenset({"mobilebert", "ib_bert"})
+"""Families whose embeddings and masked-word head have MobileBERT's own form, and are copied."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -36,6 +39,8 @@ class Shape:
             teacher's own.
         norm: "no_norm", a multiplication and an addition, or "layer_norm".
         activation: of the feed-forward networks.
+        attention: "shared" reads queries and keys from a narrowing of their own and values from the stream between the
+            blocks (MobileBERT); "narrow" reads all three from the block's narrowed input (MobileBERT-tiny).
     """
 
     layers: int
@@ -45,6 +50,7 @@ class Shape:
     embedding: int | None = None
     norm: Literal["no_norm", "layer_norm"] = "no_norm"
     activation: Literal["relu", "gelu"] = "relu"
+    attention: Literal["shared", "narrow"] = "shared"
 
 
 def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTrainedModel:
@@ -112,7 +118,7 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
     if intra % heads:
         near = heads * max(1, round(intra / heads))
         raise ConfigError(f"intra_size: {intra} cannot be cut into the teacher's {heads} heads. Try {near}.")
-    own = given.embedding_size if given.model_type == "mobilebert" else min(128, width)
+    own = given.embedding_size if given.model_type in _KIN else min(128, width)
     embedding = shape.embedding or int(own)
     if embedding > width:
         raise ConfigError(
@@ -135,6 +141,8 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
         intra_bottleneck_size=intra,
         num_feedforward_networks=shape.num_ffn,
         normalization_type=shape.norm,
+        use_bottleneck_attention=shape.attention == "narrow",
+        key_query_shared_bottleneck=shape.attention == "shared",
     )
     config.id2label, config.label2id = dict(given.id2label), dict(given.label2id)
     config.problem_type = given.problem_type
@@ -143,7 +151,7 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
 
 def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
     own, given = student.base_model.embeddings, getattr(teacher.base_model, "embeddings", None)
-    if teacher.config.model_type == "mobilebert":
+    if teacher.config.model_type in _KIN:
         _copy_embeddings(own, given)
         return
     words = getattr(given, "word_embeddings", None)
@@ -217,6 +225,8 @@ _HEAD_PAIRS = (
 
 
 def _start_head(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+    if teacher.config.model_type in _KIN and hasattr(student, "cls") and hasattr(teacher, "cls"):
+        student.cls.load_state_dict(teacher.cls.state_dict())
     if hasattr(teacher, "pre_classifier"):
         return  # DistilBERT's classifier reads a ReLU, MobileBERT's a tanh
     for own_name, given_name in _HEAD_PAIRS:

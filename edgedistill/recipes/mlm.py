@@ -21,7 +21,8 @@ from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss
-from edgedistill.models.answers import answer
+from edgedistill.models.answers import answer, longest_input
+from edgedistill.models.ib_bert import Shape, ib_bert
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.recipes import Ingredients, RecipeConfig
@@ -38,6 +39,9 @@ NEEDS_TEACHER = False
 class Config(RecipeConfig):
     """Settings of masked language modelling."""
 
+    ib_bert: Shape | None = None
+    """Train an IB-BERT of this shape from random weights; --student then gives the tokenizer only. null: no."""
+
     mask_rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of a row's tokens that are guessed (80 % shown as [MASK], 10 % as another token, 10 % as they are)."""
     rare_words: float = Field(default=0.0, ge=0)
@@ -49,15 +53,18 @@ class Config(RecipeConfig):
 
 
 def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
-    """Load the checkpoint to start from, with its masked-word head or a new one.
+    """Load the checkpoint to start from, with its masked-word head or a new one; or begin an IB-BERT.
 
     Raises:
-        ConfigError: no checkpoint was given.
+        ConfigError: no checkpoint was given, or a shape that cannot work.
         CheckpointError: it cannot be used, or its family has no masked-word head.
     """
     if given.start is None:
         raise ConfigError("the recipe 'mlm' needs a checkpoint to start from. Give it with --student.")
-    return load(given.start, kind="mlm").model
+    start = load(given.start, kind="mlm").model
+    if cfg.ib_bert is None:
+        return start
+    return ib_bert(cfg.ib_bert, start.config.vocab_size, longest_input(start), start.config.pad_token_id or 0)
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:

@@ -82,6 +82,8 @@ class Config(RecipeConfig):
     """no_norm is a multiplication and an addition: fast on phones (section 3.3)."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the feed-forward networks."""
+    attention: Literal["shared", "narrow"] = "shared"
+    """What attention reads: shared is MobileBERT's, narrow MobileBERT-tiny's, smaller and faster (section 4.2)."""
     strategy: Literal["joint", "progressive", "auxiliary"] = "joint"
     """Knowledge transfer (section 3.4): all layers at once (JKT), layer by layer (PKT), or not apart from distillation
     (AKT)."""
@@ -137,6 +139,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         embedding=cfg.embedding_size,
         norm=cfg.norm,
         activation=cfg.activation,
+        attention=cfg.attention,
     )
     built: nn.Module = mobilebert_for(load(teacher.source, kind=kind, labels=given.data.labels).model, kind, shape)
     return built
@@ -198,9 +201,8 @@ def _step(
         if weights.labels:
             if labels is None or s.logits is None:
                 raise ConfigError("labels: this text has no labels. Set the weight to 0.")
-            terms["labels"] = weights.labels * label_loss(
-                kind, s.logits, labels if want.words is None else labels[want.words]
-            )
+            answers = labels if want.words is None else labels[want.words]
+            terms["labels"] = weights.labels * label_loss(kind, s.logits, answers)
         return terms
 
     return step

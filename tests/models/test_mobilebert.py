@@ -4,6 +4,7 @@ from transformers import AutoModelForSequenceClassification
 
 from edgedistill.data.batches import Encoded
 from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.models import ib_bert
 from edgedistill.models.answers import answer
 from edgedistill.models.mobilebert import Shape, mobilebert_for
 from edgedistill.models.outputs import Want
@@ -142,3 +143,30 @@ def test_no_norm_is_affine_and_layer_norm_is_not():
         x, y = torch.randn(2, 3, 8).unbind()
         mixed = function(0.3 * x + 0.7 * y)
         assert torch.allclose(mixed, 0.3 * function(x) + 0.7 * function(y), atol=1e-6) == is_affine
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [
+        (Shape(layers=24, intra=128, ffn=512, num_ffn=4, embedding=128), 24_581_888),
+        (Shape(layers=24, intra=128, ffn=512, num_ffn=2, embedding=128, attention="narrow"), 15_485_696),
+    ],
+)
+def test_around_ib_bert_large_the_papers_students_come_out(shape, count):
+    with torch.device("meta"):
+        student = mobilebert_for(ib_bert.ib_bert(ib_bert.Shape(), 30522), "mlm", shape)
+    assert student.base_model.num_parameters() == count
+
+
+def test_everything_outside_the_encoder_is_the_ib_berts():
+    """The authors' start: what has the teacher's name and shape is copied, the blocks are random."""
+    torch.manual_seed(0)
+    shape = ib_bert.Shape(num_layers=4, hidden_size=16, intra_size=32, num_heads=2, ffn_size=32, embedding_size=8)
+    teacher = ib_bert.ib_bert(shape, len(tiny_tokenizer()), max_length=128)
+    student = mobilebert_for(teacher, "mlm", Shape(layers=4, intra=8, num_ffn=2))
+    theirs, ours = teacher.state_dict(), student.state_dict()
+    copied = {name for name in ours if name in theirs and "encoder" not in name and "LayerNorm" not in name}
+    assert "mobilebert.embeddings.embedding_transformation.weight" in copied
+    assert "cls.predictions.dense.weight" in copied
+    assert all(torch.equal(ours[name], theirs[name]) for name in copied)
+    assert student.config.embedding_size == 8

@@ -116,3 +116,14 @@ def test_a_family_without_a_masked_word_head_is_refused(tmp_path, given):
     with pytest.raises(CheckpointError):
         mlm.build_student(smoke_config(NAME), Ingredients(given.data, None, folder))
     assert find_task(MASKED_WORDS).kind == "mlm"
+
+
+def test_an_ib_bert_begins_from_random_weights_with_the_starts_tokenizer(given, tmp_path):
+    shape = {"num_layers": 3, "hidden_size": 16, "intra_size": 32, "num_heads": 2, "ffn_size": 48, "embedding_size": 8}
+    cfg = smoke_config(NAME, {"ib_bert": shape}, max_steps=3)
+    student, lines = cook(NAME, cfg, given, tmp_path / "run")
+    assert student.config.model_type == "ib_bert"
+    assert student.config.num_hidden_layers == len(lines) == 3
+    assert student.config.vocab_size == len(given.data.tokenizer)
+    with pytest.raises(ConfigError, match="33 cannot be cut into 2 heads"):
+        mlm.build_student(smoke_config(NAME, {"ib_bert": shape | {"intra_size": 33}}), given)
