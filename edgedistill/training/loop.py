@@ -29,7 +29,7 @@ from edgedistill.progress import progress, say
 from edgedistill.training import checkpoint
 from edgedistill.training.checkpoint import Position
 from edgedistill.training.journal import Journal, Line, journal
-from edgedistill.training.optimizer import adamw, autocast, learning_rate, set_learning_rate, trained_parameters
+from edgedistill.training.optimizer import autocast, learning_rate, optimizer_of, set_learning_rate, trained_parameters
 from edgedistill.training.parts import split
 from edgedistill.training.stage import Stage
 
@@ -109,7 +109,7 @@ class _Training:
     slot: Path
     seed: int
     parameters: dict[str, nn.Parameter] = field(init=False)
-    optimizer: torch.optim.AdamW = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
     position: Position = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class _Training:
         if self.stage.scaffold is not None:
             self.stage.scaffold.to(self.device)
         self.parameters = trained_parameters(self.stage)
-        self.optimizer = adamw(self.stage, self.parameters)
+        self.optimizer = optimizer_of(self.stage, self.parameters)
         with accelerator().main_process_first():  # it tidies up after a killed run
             self.position = checkpoint.restore(self.slot, self.stage, self.optimizer, self.parameters)
 

@@ -1,4 +1,4 @@
-"""What a stage's parameters are updated with: AdamW, its learning-rate schedule, and the precision."""
+"""What a stage's parameters are updated with: AdamW or LAMB, the learning-rate schedule, and the precision."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.errors import TrainingError
+from edgedistill.training.lamb import Lamb
 from edgedistill.training.stage import OptimConfig, Stage
 
 _MODEL = "model"
@@ -32,8 +33,8 @@ def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
     return found
 
 
-def adamw(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.optim.AdamW:
-    """AdamW with decoupled weight decay on matrices only: biases and norms are vectors and have none.
+def optimizer_of(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.optim.Optimizer:
+    """The stage's optimiser, with decoupled weight decay on matrices only: biases and norms are vectors and have none.
 
     Args:
         stage: says how to optimise, and at what pace each parameter learns.
@@ -45,13 +46,10 @@ def adamw(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.optim.Adam
         part, _, own_name = name.partition(".")
         pace = stage.pace(own_name) if stage.pace is not None and part == _MODEL else 1.0
         groups.setdefault((optim.weight_decay if parameter.dim() > 1 else 0.0, pace), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()],
-        lr=optim.lr,
-        betas=optim.betas,
-        eps=optim.eps,
-        fused=True,
-    )
+    listed = [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()]
+    if optim.optimizer == "lamb":
+        return Lamb(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps)
+    return torch.optim.AdamW(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -35,6 +35,8 @@ def labelled_tokens(batch: Batch) -> int:
 class OptimConfig(Settings):
     """How one stage optimises."""
 
+    optimizer: Literal["adamw", "lamb"] = "adamw"
+    """lamb scales every matrix's step to its size (MobileBERT's own; for large batches and rates)."""
     lr: float = Field(default=5e-5, gt=0)
     """Peak learning rate."""
     epochs: float = Field(default=3.0, gt=0)
@@ -54,9 +56,9 @@ class OptimConfig(Settings):
     clip_norm: float = Field(default=1.0, gt=0)
     """Global gradient norm above which gradients are scaled down."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's decay rates."""
+    """Decay rates of the gradients' mean and square."""
     eps: float = Field(default=1e-8, gt=0)
-    """AdamW's epsilon."""
+    """Added to the root of the gradients' mean square."""
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"
     """bf16 autocast: auto turns it on where the processor computes in it."""
 

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from edgedistill.training.lamb import Lamb
+from edgedistill.training.loop import fit
+from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
+
+
+def stepped(start, gradients, **group):
+    weight = nn.Parameter(torch.tensor(start))
+    optimizer = Lamb([{"params": [weight], **group}], lr=0.1, eps=0.0, weight_decay=group.get("weight_decay", 0.0))
+    for gradient in gradients:
+        weight.grad = torch.tensor(gradient)
+        optimizer.step()
+    return weight.detach()
+
+
+def test_the_first_step_by_hand():
+    """Bias-corrected, the first direction is the gradient's sign: length 2; the weights' size is 10, so 5 times it."""
+    start = [[6.0, 0.0], [0.0, 8.0]]
+    found = stepped(start, [[[2.0, -1.0], [0.5, -3.0]]])
+    expected = torch.tensor(start) - 0.1 * (10 / 2) * torch.tensor([[1.0, -1.0], [1.0, -1.0]])
+    torch.testing.assert_close(found, expected)
+
+
+def test_two_steps_by_hand_with_weight_decay():
+    w, m, v = torch.tensor([[3.0, 4.0]], dtype=torch.float64), 0.0, 0.0
+    gradients = [[[1.0, 2.0]], [[-2.0, 0.5]]]
+    for number, gradient in enumerate(gradients, start=1):
+        g = torch.tensor(gradient, dtype=torch.float64)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        r = (m / (1 - 0.9**number)) / (v / (1 - 0.999**number)).sqrt() + 0.2 * w
+        w = w - 0.1 * w.norm() / r.norm() * r
+    torch.testing.assert_close(stepped([[3.0, 4.0]], gradients, weight_decay=0.2), w.float(), rtol=1e-5, atol=1e-5)
+
+
+def test_vectors_take_adams_step_and_zero_weights_move():
+    torch.testing.assert_close(stepped([3.0, 4.0], [[1.0, -1.0]]), torch.tensor([2.9, 4.1]))
+    torch.testing.assert_close(stepped([[0.0, 0.0]], [[[1.0, -1.0]]]), torch.tensor([[-0.1, 0.1]]))
+
+
+def test_the_step_does_not_depend_on_the_loss_s_scale():
+    start = [[1.0, 2.0], [3.0, 4.0]]
+    one = stepped(start, [[[1.0, -2.0], [0.5, 3.0]]])
+    torch.testing.assert_close(stepped(start, [[[1e3, -2e3], [5e2, 3e3]]]), one)
+
+
+def test_the_loop_trains_with_it_and_resumes_bit_equal(tmp_path):
+    optim = OPTIM.model_copy(update={"optimizer": "lamb", "lr": 0.02, "max_steps": 12})
+    straight = stage(optim)
+    fit(straight, tmp_path / "straight", seed=0)
+    losses = [line["loss"] for line in lines(tmp_path / "straight")]
+    assert losses[-1] < losses[0]
+    with pytest.raises(Stop):
+        fit(stage(optim, hook=stop_at(5)), tmp_path / "cut", seed=0, save_every_s=0.0)
+    resumed = stage(optim)
+    fit(resumed, tmp_path / "cut", seed=0)
+    assert same(weights(straight.model), weights(resumed.model))
