@@ -1,0 +1,140 @@
+"""The paper's route on a small scale: an IB-BERT from random weights, and a MobileBERT that learns from it.
+
+    python benchmarks/ib_bert.py --corpus text.txt --out runs/ib_bert
+
+Both have the paper's 24 layers and 4 heads and are narrower. The teacher learns masked words; the student copies its
+layers, progressively, then learns masked words with it (section 3.4). Writes `docs/results/ib_bert.md` and
+`ib_bert.json`: every loss term over the steps. What is shown is that each part learns, not how good the pair is: that
+would take the paper's months of accelerators. A stopped run is gone on with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import edgedistill
+from edgedistill import files
+from edgedistill.artifacts import environment, now
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+LAYERS = 24
+TEACHER = {"hidden_size": 128, "intra_size": 256, "ffn_size": 512, "embedding_size": 64}
+STUDENT = {"intra_size": 32, "ffn_size": 128, "num_ffn": 4}
+POINTS = 11
+
+
+def main() -> None:
+    """Train both and write the curves."""
+    options = _options()
+    text = {"corpus": options.corpus, "limit": options.limit}
+    common = [f"max_length={options.length}", "seed=0"]
+    shape = [f"ib_bert.{key}={value}" for key, value in TEACHER.items()]
+    teacher = _trained(
+        "mlm", options.out / "teacher", text, student="minilm",
+        settings=[*common, *shape, *_steps("optim", options.steps, 1e-3), "head_pace=1"],
+    )  # fmt: skip
+    each = max(1, options.steps // (2 * LAYERS))
+    student = _trained(
+        "mobilebert", options.out / "student", text, teacher=teacher,
+        settings=[
+            *common, "strategy=progressive", *_steps("transfer_optim", each, 3e-3), "polish_optim=null",
+            *_steps("distill_optim", options.steps - each * LAYERS, 1e-3), "distill.labels=1.0",
+            *(f"{key}={value}" for key, value in STUDENT.items()),
+        ],
+    )  # fmt: skip
+    _write({"teacher": teacher, "student": student})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/ib_bert"))
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--limit", type=int)
+    return parser.parse_args()
+
+
+def _steps(optim: str, steps: int, lr: float) -> list[str]:
+    return [f"{optim}.max_steps={steps}", f"{optim}.lr={lr}"]
+
+
+def _trained(recipe: str, out: Path, text: dict[str, Any], settings: list[str], **checkpoints: Any) -> Path:
+    if (out / "student" / STUDENT_CARD).is_file():
+        return out / "student"
+    return edgedistill.distill(recipe, out=out, settings=settings, resume=out.is_dir(), **text, **checkpoints)
+
+
+def _write(students: dict[str, Path]) -> None:
+    cards = {who: read(StudentCard, folder / STUDENT_CARD) for who, folder in students.items()}
+    stages = {who: _curves(folder.parent / "stages") for who, folder in students.items()}
+    command = "python " + shlex.join(Path(a).name if a.startswith(("/", "..")) else a for a in sys.argv)
+    results = {
+        "created": now(), "command": command, "environment": environment().model_dump(mode="json"), "seed": 0,
+        "layers": LAYERS, "shapes": {"teacher": TEACHER, "student": STUDENT},
+        "parameters": {who: card.student.parameters for who, card in cards.items()},
+        "scores": {who: card.scores for who, card in cards.items()},
+        "seconds": {who: card.seconds for who, card in cards.items()}, "curves": stages,
+    }  # fmt: skip
+    files.write_json(RESULTS / "ib_bert.json", results)
+    files.write_text(RESULTS / "ib_bert.md", _markdown(results))
+
+
+def _curves(stages: Path) -> dict[str, list[dict[str, float]]]:
+    found = {}
+    for log in sorted(stages.glob("*/log.jsonl")):
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        found[log.parent.name] = [{"step": line["step"], **line["terms"]} for line in lines if "terms" in line]
+    return found
+
+
+def _markdown(results: dict[str, Any]) -> str:
+    parameters, scores = results["parameters"], results["scores"]
+    lines = [
+        "# The paper's route on a small scale",
+        "",
+        f"Measured {results['created']} by `{results['command']}`, seed {results['seed']}. An IB-BERT and its "
+        f"MobileBERT, both of {results['layers']} layers and 4 heads: {parameters['teacher']:,} and "
+        f"{parameters['student']:,} "
+        "parameters with their masked-word heads.",
+        "",
+        "| held-out hidden words | guessed | nats |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {who} | {100 * scores[who]['student']:.2f} % | {scores[who]['student_loss']:.3f} |" for who in scores]
+    for who, stages in results["curves"].items():
+        lines += ["", f"## {who}"]
+        for group, curve in _grouped(stages).items():
+            lines += ["", f"{group}: mean over each tenth of its steps.", "", *_table(curve)]
+    lines += ["", "Every step is in ib_bert.json beside this file.", ""]
+    lines += [f"Environment: `{json.dumps(results['environment'])}`", ""]
+    return "\n".join(lines)
+
+
+def _grouped(stages: dict[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """The stages' curves; of progressive transfer the first, the middle and the last layer's."""
+    layers = [name for name in stages if "-transfer-" in name]
+    shown = {*layers[:1], *layers[len(layers) // 2 : len(layers) // 2 + 1], *layers[-1:]}
+    return {name: curve for name, curve in stages.items() if name not in layers or name in shown}
+
+
+def _table(curve: list[dict[str, float]]) -> list[str]:
+    terms = [name for name in curve[0] if name != "step"]
+    edges = sorted({round(number * len(curve) / (POINTS - 1)) for number in range(POINTS)})
+    rows = [f"| steps | {' | '.join(terms)} |", "|" + "---|" * (len(terms) + 1)]
+    for start, end in pairwise(edges):
+        part = curve[start:end]
+        means = [sum(point[term] for point in part) / len(part) for term in terms]
+        rows.append(f"| {start + 1}-{end} | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
