@@ -43,7 +43,7 @@ test-all: setup  ## every test that needs no phone, GPU or network: what CI runs
 test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
 	@echo "== long tests =="
 	@mkdir -p docs/results
-	@$(BIN)/python -m pytest -m "long" --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
+	@$(BIN)/python -m pytest -m "long" --no-header --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
 	  date -u +"run on %Y-%m-%d" >> docs/results/test-long.txt; tail -n 15 docs/results/test-long.txt; exit $$status
 
 check: setup  ## formatting, lint, types, generated docs
