@@ -200,6 +200,8 @@ class ReferenceRow(Settings):
     """Second text of a pair."""
     label: int | float | list[str] | list[int] | None = None
     """The right answer."""
+    answer: str | None = None
+    """Its name, where it is a class: a witness of the labels' order that the manifest's writer did not make up."""
     teacher: list[float] | None = None
     """The teacher's logits (start then end scores for a span), real tokens only."""
     student: list[float]
@@ -228,9 +230,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactError(
-            f"'{folder}' is no artifact: it has no {MANIFEST}. Make one with: edgedistill export STUDENT"
-        ) from error
+        what = f"is no artifact: it has no {MANIFEST}" if folder.is_dir() else "does not exist"
+        raise ArtifactError(f"'{folder}' {what}. Make an artifact with: edgedistill export STUDENT") from error
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read '{path}': {error}. Export it again.") from error
     found = value.get("schema_version") if isinstance(value, dict) else None

@@ -91,8 +91,12 @@ def parse_yaml(text: str, origin: str) -> Any:
         raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}.") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, template: str = "NAME") -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
+
+    Args:
+        path: the file.
+        template: what `edgedistill config` prints an example of.
 
     Raises:
         ConfigError: the file is missing, not UTF-8, not YAML, or not a mapping.
@@ -100,7 +104,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"no file '{path}'. Print a template with: edgedistill config NAME") from error
+        raise ConfigError(f"no file '{path}'. Print a template with: edgedistill config {template}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read '{path}': {error}.") from error
     value = parse_yaml(text, str(path))
@@ -162,8 +166,10 @@ def _explained(model: type[BaseModel], error: ValidationError, origin: str) -> l
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(_keys_at(model, problem["loc"][:-1]))
-            lines.append(f"{origin}: unknown key '{key}'. There are: {known}.")
+            known = _keys_at(model, problem["loc"][:-1])
+            near = [name for name in known if str(problem["loc"][-1]) in name.split("_")]
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            lines.append(f"{origin}: unknown key '{key}'.{meant} There are: {', '.join(known)}.")
         elif problem["type"] == "missing":
             lines.append(f"{origin}: '{key}' is required.")
         else:

@@ -67,7 +67,7 @@ def write_artifact(folder: Path, **changes: Any) -> Path:
         driver=Single(graph="main"),
         tokenizer=TokenizerSpec(
             kind="wordpiece", file="tokenizer.json", sha256=files.sha256_of(tokenizer), vocab_size=len(WORDS),
-            lowercase=False, strip_accents=None, special_ids={"pad": 0}, max_length=128,
+            lowercase=False, strip_accents=False, handle_chinese_chars=False, special_ids={"pad": 0}, max_length=128,
         ),
         files=tuple(file_entry(folder, folder / name, role) for name, role in roles.items()),
         licence="apache-2.0",

@@ -99,10 +99,13 @@ def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
         (["config", "mobilebrt"], "no recipe, target or task named 'mobilebrt'"),
         (["config", "sst3"], "Did you mean 'sst2'?"),
         (["ls", "recipe"], "no list named 'recipe'. Did you mean 'recipes'?"),
-        (["run", "none.yaml"], "no file 'none.yaml'. Print a template with: edgedistill config NAME"),
+        (["run", "none.yaml"], "no file 'none.yaml'. Print a template with: edgedistill config road"),
         (["run", "nowhere"], "no road named 'nowhere'"),
         (["doctor", "nowhere"], "'nowhere' is not there"),
-        (["package", "nowhere", "--out", "dist"], "'nowhere' is no artifact: it has no manifest.json"),
+        (
+            ["package", "nowhere", "--out", "dist"],
+            "'nowhere' does not exist. Make an artifact with: edgedistill export",
+        ),
         (["package", "x", "--out", "dist", "--for", "android"], "packages for 'files' only, not yet for 'android'"),
         (["package", "x", "--out", "dist", "--for", "file"], "Did you mean 'files'?"),
     ],
@@ -227,7 +230,8 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, arguments: li
     assert "--resume --resume" not in result.stderr
 
 
-def test_a_real_ctrl_c_ends_a_real_process_with_130() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_ctrl_c_ends_a_real_process_with_130(stop: signal.Signals) -> None:
     code = (
         "import sys, time, types; m = types.ModuleType('edgedistill.pipeline.check')\n"
         "def check(*a, **k):\n    sys.stdout.write('ready\\n'); sys.stdout.flush(); time.sleep(60)\n"
@@ -238,7 +242,7 @@ def test_a_real_ctrl_c_ends_a_real_process_with_130() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"edgedistill check artifact" in stderr

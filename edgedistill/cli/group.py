@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -60,7 +61,15 @@ def main() -> None:
             warnings.simplefilter("ignore", category)
     from edgedistill.cli.verbs import edgedistill
 
+    signal.signal(signal.SIGTERM, _as_interrupt)
     edgedistill(prog_name="edgedistill")
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    """Asked to end by the system, end as after Ctrl-C: what can be saved is saved, what is half-written is removed."""
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

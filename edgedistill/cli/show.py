@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from os.path import commonprefix
@@ -58,13 +59,15 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     table.add_row("checkpoint", str(folder), teacher.path if teacher else "none")
     table.add_row("parameters", f"{card.student.parameters:,}", f"{teacher.parameters:,}" if teacher else "")
     _print(table)
-    scores = _table("score on the judged split", "value")
+    scores = _table(f"{card.task.metric} on the judged split", "value")
     for name, value in card.scores.items():
         scores.add_row(name, f"{value:.4f}".rstrip("0").rstrip("."))
+    if card.scores.get("teacher", 0.0) > 0:
+        scores.add_row("share of the teacher's", f"{100 * card.scores['student'] / card.scores['teacher']:.1f} %")
     _print(scores)
     if card.task.kind == "mlm":
-        return _next(f"edgedistill distill finetune --student {folder} --task TASK --out RUN")
-    _next(f"edgedistill export {folder} --target onnx --scheme int8_dynamic")
+        return _next("distill", "finetune", "--student", folder, "--task", "TASK", "--out", "RUN")
+    _next("export", folder, "--target", "onnx", "--scheme", "int8_dynamic")
 
 
 def artifact(folder: Path, as_json: bool, is_made: bool) -> None:
@@ -81,7 +84,7 @@ def artifact(folder: Path, as_json: bool, is_made: bool) -> None:
         table.add_row(file.path, file.role, _size(file.size_bytes), file.sha256[:12])
     _print(table)
     click.echo(f"{folder}: {manifest.target} {manifest.scheme}, {_size(manifest.model_size_bytes)} of model files")
-    _next(f"edgedistill check {folder}")
+    _next("check", folder)
     return None
 
 
@@ -90,9 +93,12 @@ def verdict(found: Verdict, as_json: bool) -> None:
     if as_json:
         return json(found.model_dump(mode="json"))
     table = _table("step", "status", "rows", "measured", "reason", title=found.artifact)
+    above = ""
     for rung in found.rungs:
         measures = "\n".join(_measures(rung.measures))
-        table.add_row(rung.title, _status(rung.status), str(rung.rows or ""), measures, rung.reason)
+        reason = "as above" if rung.reason and rung.reason == above else rung.reason
+        table.add_row(rung.title, _status(rung.status), str(rung.rows or ""), measures, reason)
+        above = rung.reason
     _print(table)
     for fault in (fault for rung in found.rungs for fault in rung.findings):
         _print(Text.assemble((f"{fault.name}: ", "bold red"), fault.message))
@@ -225,8 +231,8 @@ def _print(what: Table | Text) -> None:
     return click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def _next(command: str) -> None:
-    _print(Text(f"next: {command}", "dim"))
+def _next(*words: str | Path) -> None:
+    _print(Text(f"next: {shlex.join(['edgedistill', *map(str, words)])}", "dim"))
 
 
 def _status(status: str) -> Text:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,43 @@ class Encoding:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What a tokenizer does to text before it cuts it, as far as an app has to do the same.
+
+    Attributes:
+        lowercase: whether capitals are lowered.
+        strip_accents: whether accents are taken off; None: as `lowercase` says (BERT's own rule).
+        handle_chinese_chars: whether ideographs are set apart.
+    """
+
+    lowercase: bool
+    strip_accents: bool | None
+    handle_chinese_chars: bool
+
+
+def text_rules(stored: Mapping[str, Any]) -> TextRules:
+    """Read them off the content of a tokenizer.json."""
+    steps = list(_normalizers(stored.get("normalizer")))
+    bert = next((step for step in steps if step["type"] == "BertNormalizer"), {})
+    kinds = {step["type"] for step in steps}
+    return TextRules(
+        lowercase=bool(bert.get("lowercase")) or "Lowercase" in kinds,
+        strip_accents=bert.get("strip_accents") if bert else "StripAccents" in kinds,
+        handle_chinese_chars=bool(bert.get("handle_chinese_chars", False)),
+    )
+
+
+def _normalizers(stored: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    if stored is None:
+        return
+    if stored["type"] == "Sequence":
+        for step in stored["normalizers"]:
+            yield from _normalizers(step)
+    else:
+        yield stored
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
@@ -59,7 +60,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         byte = error.object[error.start]
         raise DataError(
             f"{path}, line {number}: not UTF-8 (byte 0x{byte:02x} at position {error.start + 1}). "
-            f"Convert it: iconv -f LATIN1 -t UTF-8 FILE"
+            f"{_advice(error.object)}"
         ) from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(
@@ -69,6 +70,14 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"no file '{path}'. Check the path.") from error
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror or error}.") from error
+
+
+def _advice(line: bytes) -> str:
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "It begins as UTF-16 does. Convert it: iconv -f UTF-16 -t UTF-8 FILE"
+    if b"\0" in line:
+        return "It holds zero bytes and is no text. Give a text file."
+    return "Convert it: iconv -f LATIN1 -t UTF-8 FILE"
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Row]]:

@@ -105,7 +105,7 @@ def find_task(name: str) -> Task:
         if name not in TASKS:
             raise UnknownNameError("task", name, TASKS)
         return TASKS[name]
-    values = read_yaml(Path(name))
+    values = read_yaml(Path(name), "task")
     if not values:
         raise ConfigError(f"'{name}' is empty. Write at least 'text' and 'label', the columns of your data.")
     own_name = re.sub(r"[^a-z0-9_\-]+", "-", Path(name).stem.lower()).strip("-_") or "task"

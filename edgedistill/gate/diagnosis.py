@@ -194,8 +194,12 @@ def _quantized(case: Case, both: Compared) -> Finding | None:
     return finding(
         "quantization_loss",
         f"the outputs are the student's with a noise of {gap.relative:.2g} (relative): "
-        f"{case.scheme.name} is too coarse for this student. Try int8_weight or fp16.",
+        f"{case.scheme.name} is too coarse for this student. Try {_finer(case)}.",
     )
+
+
+def _finer(case: Case) -> str:
+    return "fp16" if case.scheme.name == "int8_weight" else "int8_weight or fp16"
 
 
 def _explained(case: Case) -> float:

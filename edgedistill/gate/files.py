@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edgedistill.artifacts import (
     ReferenceRow,
     resolve_inside,
 )
-from edgedistill.data.encoding import load_tokenizer
+from edgedistill.data.encoding import load_tokenizer, text_rules
 from edgedistill.data.tasks import TASKS
 from edgedistill.errors import ArtifactError, CheckpointError
 from edgedistill.gate.case import read_goldens, read_reference
@@ -98,6 +99,7 @@ def _vocabulary_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     except CheckpointError as error:
         yield finding("unreadable_tokenizer", str(error))
         return
+    yield from _rule_faults(folder, manifest)
     if spec.kind not in ("wordpiece", "wordlist") or not spec.file.endswith(".txt"):
         return
     lines = (folder / spec.file).read_text(encoding="utf-8", errors="replace").split("\n")
@@ -109,6 +111,15 @@ def _vocabulary_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             )
             yield finding("wrong_vocabulary", message)
             return
+
+
+def _rule_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """An app rebuilds the tokenizer from the manifest: it must say what tokenizer.json does."""
+    rules, spec = text_rules(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))), manifest.tokenizer
+    for name, does in vars(rules).items():
+        if getattr(spec, name) != does:
+            message = f"the manifest says {name} is {getattr(spec, name)}, tokenizer.json does {does}. Export again."
+            yield finding("wrong_normalisation", message)
 
 
 def _label_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -169,6 +180,14 @@ def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[
 
 
 def _reference_faults(manifest: Manifest, reference: tuple[ReferenceRow, ...]) -> Iterator[Finding]:
+    told = {row.label: row.answer for row in reference if isinstance(row.label, int) and row.answer is not None}
+    for number, name in sorted(told.items()):
+        found = manifest.labels[number] if number < len(manifest.labels) else "nothing"
+        if found != name:
+            kind = "swapped_labels" if name in manifest.labels else "other_labels"
+            message = f"class {number}: the manifest says '{found}', the stored judged split '{name}'."
+            yield finding(kind, f"{message} Every answer would get a wrong name.")
+            break
     ids = [row.row_id for row in reference]
     if len(set(ids)) != len(ids):
         yield finding("unreadable_goldens", "the stored judged split has the same row twice. Distil and export again.")

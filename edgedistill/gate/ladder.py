@@ -9,7 +9,7 @@ from edgedistill.errors import EdgeDistillError
 from edgedistill.gate import accuracy, invariance, numeric, reference, tokens
 from edgedistill.gate.case import Case
 from edgedistill.gate.diagnosis import diagnose
-from edgedistill.gate.rungs import finding, not_run
+from edgedistill.gate.rungs import finding, not_run, together
 from edgedistill.reports import Rung
 
 STEPS: tuple[tuple[str, str, Callable[[Case], Rung]], ...] = (
@@ -34,16 +34,22 @@ _EXPLAINED = (numeric.NAME, accuracy.DROP)
 def climb(case: Case) -> list[Rung]:
     """Run every rung; where outputs differ, the numeric rung names the fault."""
     rungs = [_tried(name, title, step, case) for name, title, step in STEPS]
-    if not any(rung.status == "failed" and rung.name in _EXPLAINED for rung in rungs):
+    place = next((number for number, rung in enumerate(rungs) if _is_apart(rung)), None)
+    if place is None:
         return [*rungs, *elsewhere()]
     named = {item.name for rung in rungs for item in rung.findings}
-    place = next(n for n, rung in enumerate(rungs) if rung.name in _EXPLAINED and rung.status == "failed")
     if "cannot_run" not in named:
         found = [item for item in diagnose(case) if item.name not in named]
         rung = rungs[place]
-        reason = "; ".join([*(item.message for item in found), rung.reason])
+        reason = together([*(item.message for item in found), rung.reason])
         rungs[place] = rung.model_copy(update={"findings": (*rung.findings, *found), "reason": reason})
     return [*rungs, *elsewhere()]
+
+
+def _is_apart(rung: Rung) -> bool:
+    """Whether the rung failed because the artifact's outputs are not the student's."""
+    outside = {measure.name for measure in rung.measures if not measure.is_within}
+    return rung.status == "failed" and rung.name in _EXPLAINED and bool(outside - {numeric.SPREAD})
 
 
 def elsewhere() -> list[Rung]:

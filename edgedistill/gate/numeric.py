@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from edgedistill import parity
 from edgedistill.evaluate import Floats, decide
 from edgedistill.gate.case import Case
-from edgedistill.gate.rungs import finding, judged, measure
+from edgedistill.gate.rungs import finding, judged, measure, together
 from edgedistill.reports import Finding, Measure, Rung
 
 NAME, TITLE = "student_to_artifact", "The artifact gives the student's outputs"
+SPREAD = "student_spread"
 
 _STORED_CHECKED = 16
 
@@ -39,14 +41,17 @@ def numeric_rung(case: Case) -> Rung:
     """Compare on real and on adversarial text, apart; then the stored answers, finiteness and spread."""
     real, odd = real_texts(case), adversarial_texts(case)
     measures = _measures(case, real, "") + (_measures(case, odd, "adversarial_") if odd.texts else [])
-    measures.append(measure("student_spread", spread(case, real.student), case.tolerances.min_spread, ">="))
+    measures.append(measure(SPREAD, spread(case, real.student), case.tolerances.min_spread, ">="))
     measures.append(measure("reproduces_goldens", _reproduced(case), 1.0, ">="))
     findings = [*_not_finite(case, real), *_near_zero(case, real), *_foreign(case), *_labels(case)]
     reason = "" if odd.texts else "no adversarial answers are stored: only their finiteness was checked."
     rung = judged(NAME, TITLE, measures, findings, rows=len(real.texts) + len(odd.texts))
+    undecided = [one for one in measures if _is_undecided(one)]
+    if undecided and not findings and all(one.is_within or one in undecided for one in measures):
+        return rung.model_copy(update={"status": "inconclusive", "reason": _too_few(undecided[0], real, odd)})
     if rung.status == "failed":
         worst = parity.difference(real.student, real.artifact).worst_text
-        reason = f"{rung.reason}; largest difference at {_shown(real.texts[worst])}"
+        reason = together([rung.reason, f"largest difference at {_shown(real.texts[worst])}"])
     return rung.model_copy(update={"reason": reason})
 
 
@@ -128,7 +133,34 @@ def _measures(case: Case, both: Compared, prefix: str) -> list[Measure]:
     if case.kind is None:
         return measures
     wanted = limits.int8_adversarial_agreement if prefix else limits.int8_agreement
-    return [*measures, measure(f"{prefix}agreement", agreement(case, both), wanted if is_integer else None, ">=")]
+    share = agreement(case, both)
+    limit, room = (wanted, _share_interval(share, len(both.texts))) if is_integer else (None, None)
+    return [*measures, measure(f"{prefix}agreement", share, limit, ">=", room)]
+
+
+def _share_interval(share: float, texts: int) -> parity.Interval | None:
+    """What other texts of the same kind might have given: Clopper and Pearson's exact 95 % interval."""
+    if not np.isfinite(share) or not texts:
+        return None
+    found = stats.binomtest(round(share * texts), texts).proportion_ci(0.95, method="exact")
+    return parity.Interval(share, float(found.low), float(found.high))
+
+
+def _is_undecided(one: Measure) -> bool:
+    """A share below its limit, of so few texts that the limit is not ruled out."""
+    return not one.is_within and one.high is not None and one.limit is not None and one.high >= one.limit
+
+
+def _too_few(one: Measure, real: Compared, odd: Compared) -> str:
+    texts = len((odd if one.name.startswith("adversarial_") else real).texts)
+    assert one.value is not None
+    assert one.limit is not None
+    assert one.high is not None
+    needed = round(texts * ((one.high - one.value) / max(one.limit - one.value, 1e-3)) ** 2)
+    return (
+        f"{one.name} is {one.value:.3g}, below {one.limit:.3g}, but of {texts} texts that may be chance (up to "
+        f"{one.high:.3g}). About {max(texts + 1, needed):,} rows would tell: export with --task and --data."
+    )
 
 
 def _reproduced(case: Case) -> float:

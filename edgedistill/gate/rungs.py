@@ -49,10 +49,16 @@ def judged(
     outside = [measure_ for measure_ in measures if not measure_.is_within]
     status: Status = "failed" if outside or found else "passed"
     if status == "failed" and not reason:
-        reason = "; ".join([*(_complaint(measure_) for measure_ in outside), *(item.message for item in found)])
+        reason = together([*(_complaint(measure_) for measure_ in outside), *(item.message for item in found)])
     return Rung(
         name=name, title=title, status=status, reason=reason, rows=rows, measures=tuple(measures), findings=found
     )
+
+
+def together(reasons: Iterable[str]) -> str:
+    """Several reasons as one sentence."""
+    told = [reason for reason in reasons if reason]
+    return "; ".join([*(reason.removesuffix(".") for reason in told[:-1]), *told[-1:]])
 
 
 def not_run(name: str, title: str, reason: str) -> Rung:

@@ -27,9 +27,19 @@ def tokenizer_rung(case: Case) -> Rung:
     wrong = [place for place, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
     share = 1 - len(wrong) / len(texts)
     findings = (
-        [_fault(texts[wrong[0]][0], found[wrong[0]], wanted[wrong[0]], all(is_odd[n] for n in wrong))] if wrong else []
-    )
+        [_case_fault(case, texts[wrong[0]], wanted[wrong[0]])
+         or _fault(texts[wrong[0]][0], found[wrong[0]], wanted[wrong[0]], all(is_odd[n] for n in wrong))]
+        if wrong else []
+    )  # fmt: skip
     return judged(NAME, TITLE, [measure("equal_ids", share, 1.0, ">=")], findings, rows=len(texts))
+
+
+def _case_fault(case: Case, text: tuple[str, str | None], wanted: Encoding) -> Finding | None:
+    lowered = [None if part is None else part.lower() for part in text]
+    if case.encode([lowered[0] or ""], [lowered[1]])[0] != wanted:
+        return None
+    message = "the tokenizer keeps capitals, the student was asked with lower case: do_lower_case was changed."
+    return finding("wrong_normalisation", f"{message} Export again.")
 
 
 def _fault(text: str, found: Encoding, wanted: Encoding, is_only_odd: bool) -> Finding:

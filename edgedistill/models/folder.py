@@ -73,7 +73,9 @@ def config_of(folder: Path) -> Any:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise CheckpointError(f"'{folder}' is no checkpoint: it has no config.json.")
+        inside = folder / "student"
+        hint = f" Its student is '{inside}'." if (inside / "config.json").is_file() else ""
+        raise CheckpointError(f"'{folder}' is no checkpoint: it has no config.json.{hint}")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgedistill import files
 from edgedistill.artifacts import GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec
-from edgedistill.data.encoding import clean, encode
+from edgedistill.data.encoding import clean, encode, text_rules
 from edgedistill.data.tasks import Task
 from edgedistill.errors import CheckpointError
 from edgedistill.progress import Tracker, progress
@@ -59,16 +59,15 @@ def write_tokenizer(
     kind = _KINDS[algorithm]
     if kind in {"wordpiece", "wordlist"}:
         (folder / _VOCABULARY).write_text("".join(f"{entry}\n" for entry in _entries(tokenizer)), encoding="utf-8")
-    normalizers = list(_normalizers(stored.get("normalizer")))
-    bert = next((n for n in normalizers if n["type"] == "BertNormalizer"), {})
+    rules = text_rules(stored)
     return TokenizerSpec(
         kind=kind,
         file=_VOCABULARY if (folder / _VOCABULARY).is_file() else "tokenizer.json",
         sha256=files.sha256_of(folder / "tokenizer.json"),
         vocab_size=len(tokenizer),
-        lowercase=bool(bert.get("lowercase")) or any(n["type"] == "Lowercase" for n in normalizers),
-        strip_accents=bert.get("strip_accents") if bert else any(n["type"] == "StripAccents" for n in normalizers),
-        handle_chinese_chars=bool(bert.get("handle_chinese_chars", False)),
+        lowercase=rules.lowercase,
+        strip_accents=rules.strip_accents,
+        handle_chinese_chars=rules.handle_chinese_chars,
         special_ids=_special_ids(tokenizer),
         max_length=max_length,
     )
@@ -108,7 +107,7 @@ def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length:
     from edgedistill.evaluate import predict
     from edgedistill.models.answers import torch_runner
 
-    rows, _ = load_judged(task, data, checkpoint.tokenizer, max_length=max_length)
+    rows, names = load_judged(task, data, checkpoint.tokenizer, max_length=max_length)
     texts, pairs, labels = rows.texts, rows.pairs, rows.labels or [None] * len(rows)
     encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
     with progress(f"PyTorch on {len(rows)} rows of {task.name}", len(rows)) as tracker:
@@ -120,6 +119,7 @@ def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length:
             text=clean(texts[number]),
             text_pair=None if pairs[number] is None else clean(str(pairs[number])),
             label=labels[number],
+            answer=names[int(labels[number])] if names and isinstance(labels[number], int) else None,
             student=[float(value) for value in answer],
         )
 
@@ -158,17 +158,6 @@ def _entries(tokenizer: Any) -> list[str]:
     """The vocabulary in the order of its ids; numbers nobody uses get a name that no text has."""
     by_id = {number: entry for entry, number in tokenizer.get_vocab().items()}
     return [by_id.get(number, f"[unused-{number}]") for number in range(max(by_id) + 1)]
-
-
-def _normalizers(stored: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """The steps of tokenizer.json's normalizer, sequences unrolled."""
-    if stored is None:
-        return
-    if stored["type"] == "Sequence":
-        for step in stored["normalizers"]:
-            yield from _normalizers(step)
-    else:
-        yield stored
 
 
 def _special_ids(tokenizer: Any) -> dict[str, int]:

@@ -84,7 +84,16 @@ def distill(
     cfg = _config(module, recipe, config, settings)
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     plan = _planned(
-        recipe, module, cfg, _task(recipe, module, task), teachers, teacher_cache, student, data, corpus, limit
+        recipe,
+        module,
+        cfg,
+        _task(recipe, module, task, has_text=corpus is not None and data is None),
+        teachers,
+        teacher_cache,
+        student,
+        data,
+        corpus,
+        limit,
     )
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
@@ -96,8 +105,9 @@ def distill(
         return _run(plan, begun, out)
 
 
-def _task(recipe: str, module: Recipe, name: str | None) -> Task:
-    if name is None and "mlm" not in module.KINDS:
+def _task(recipe: str, module: Recipe, name: str | None, has_text: bool) -> Task:
+    is_about_text = {"mlm"} == module.KINDS or ("mlm" in module.KINDS and has_text)
+    if name is None and not is_about_text:
         raise ConfigError(f"the recipe '{recipe}' needs a task. Give it with --task; see: edgedistill ls tasks.")
     return find_task(MASKED_WORDS if name is None else str(name))
 

@@ -120,7 +120,7 @@ def load_road(given: Path | str, out: Path | None = None, settings: Sequence[str
         DataError: the data or corpus is not there.
     """
     path = resources.road(given)
-    values = with_settings(read_yaml(path), settings)
+    values = with_settings(read_yaml(path, "road"), settings)
     if out is not None:
         values["out"] = str(out)
     road = _beside(build(Road, values, str(path)), path.parent)

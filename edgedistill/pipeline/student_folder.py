@@ -127,6 +127,7 @@ def _judged(plan: Plan, student: PreTrainedModel) -> _Judged:
 def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:
     rows = data.judged
     labels = rows.labels or [None] * len(rows)
+    names = data.labels if data.task.kind in {"single", "pair"} else ()
     with path.open("w", encoding="utf-8") as file:
         for place, (row, text, pair, label) in enumerate(
             zip(rows.row_ids, rows.texts, rows.pairs, labels, strict=True)
@@ -136,6 +137,7 @@ def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogi
                 text=text,
                 text_pair=pair,
                 label=label,
+                answer=names[label] if names and label is not None else None,
                 student=_numbers(own[place]),
                 teacher=None if theirs is None else _numbers(theirs[place]),
             )

@@ -74,6 +74,8 @@ def test_byte_order_mark_is_no_part_of_a_column(tmp_path):
             b'{"text": "x"}\n{"text": "\xe9t\xe9"}\n',
             r"line 2: not UTF-8 \(byte 0xe9 at position 11\).*iconv",
         ),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-16"), "line 1: not UTF-8 .* iconv -f UTF-16 -t UTF-8"),
+        ("a.jsonl", b"\x7fELF\0\x80\0", "zero bytes and is no text"),
         ("a.jsonl", b"\n \n", "has no rows. Write at least one"),
         ("a.csv", b"text,label\n", "has no rows"),
         ("a.csv", b"text,label\nx\n", r"line 2: has 1 fields, the header has 2 \(text, label\)"),

@@ -16,7 +16,11 @@ GATE_FAILED = 1  # a tiny student on 32 rows proves nothing, and the gate says s
 
 @pytest.mark.parametrize(
     "stop",
-    [pytest.param(signal.SIGINT, marks=pytest.mark.slow), pytest.param(signal.SIGKILL, marks=pytest.mark.long)],
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.long),
+    ],
 )
 def test_a_stopped_road_goes_on(tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path, stop: signal.Signals) -> None:
     road = {
@@ -44,8 +48,8 @@ def test_a_stopped_road_goes_on(tiny_bert: Path, tiny_task_dir: Path, tmp_path: 
                 process.send_signal(stop)
                 break
         rest = process.stderr.read()
-    assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
-    if stop == signal.SIGINT:
+    assert process.returncode == (-signal.SIGKILL if stop == signal.SIGKILL else 130)
+    if stop != signal.SIGKILL:
         assert "Finished steps are kept" in rest
         assert "Traceback" not in rest
     assert not (tmp_path / "out" / "finetune" / "student").exists(), "nothing half-made may look finished"

@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from edgedistill import plugins
 from edgedistill.artifacts import environment
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok
 
-_EXTRAS = ("onnx", "tflite", "executorch", "coreml", "demo")
 _TOOLS = {"adb": "measuring on an Android phone; it comes with Android's platform-tools"}
 
 
@@ -24,7 +24,7 @@ def signs() -> Iterator[Sign]:
     yield ok("processor", f"{environment().cpu}, {os.cpu_count()} cores, {environment().system}")
     declared = [Requirement(text) for text in requires("edgedistill") or ()]
     seen: set[str] = set()
-    for extra in (None, *_EXTRAS):
+    for extra in (None, *plugins.names("targets"), "demo"):
         needs = [need for need in declared if _belongs(need, extra) and need.name not in seen]
         seen |= {need.name for need in needs}
         yield from (_package(need, extra) for need in needs)
