@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ def provider_of(
         TrainingError: the cache holds something else.
     """
     from edgedistill.data.logit_cache import Fingerprint, Kept, LogitCache
-    from edgedistill.data.tokenise import same_tokens
+    from edgedistill.data.tokenise import behaviour, same_tokens
     from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
 
     first = checkpoints[0]
@@ -60,10 +59,10 @@ def provider_of(
             f"--teacher-cache stores one row of logits a text; '{data.task.name}' is a task of kind "
             f"'{data.task.kind}'. Leave it out."
         )
-    vocabulary = hashlib.sha256(first.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     texts = "+".join(rows.sha256 for rows in _splits(data))
     facts = provider.facts
-    stored = Fingerprint(facts.sha256, vocabulary, data.max_length, texts, keep(facts) if facts.shows_cls else Kept())
+    kept = keep(facts) if facts.shows_cls else Kept()
+    stored = Fingerprint(facts.sha256, behaviour(first.tokenizer), data.max_length, texts, kept)
     return CachedTeacher(provider, LogitCache(cache, stored))
 
 

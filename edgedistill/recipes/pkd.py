@@ -173,8 +173,8 @@ def _refuse_nothing_to_follow(follows: tuple[int, ...], given: Ingredients) -> N
         )
     if not _teacher(given).facts.shows_cls:
         raise ConfigError(
-            "beta: an ensemble answers with logits only; its members' [CLS] states have no common meaning. Give one "
-            "teacher, or learn from the answers alone: --set beta=0."
+            "beta: this teacher answers with logits only (the [CLS] states of an ensemble's members have no common "
+            "meaning). Give one teacher, or learn from the answers alone: --set beta=0."
         )
 
 

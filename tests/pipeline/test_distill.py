@@ -232,6 +232,17 @@ def test_states_of_a_cached_teacher_give_the_same_student(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_cache_serves_every_start_whose_tokenizer_is_the_teachers(run, tmp_path, monkeypatch):
+    from edgedistill.training.teachers import OnlineTeacher
+
+    # Rows tokenised before are read back, those that are new leave their cutting in the tokenizer they were asked of.
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
+    other = save_checkpoint(tmp_path / "other", tiny_model(head="bare", seed=3))
+    run("pkd", out=tmp_path / "first", config=PKD, teacher_cache=tmp_path / "cache")
+    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    run("pkd", out=tmp_path / "second", config=PKD, teacher_cache=tmp_path / "cache", student=other)
+
+
 @pytest.mark.parametrize("values", ["num_layers=4", "layers=[9]", "num_layers=1"])
 def test_layers_that_do_not_fit_the_teacher_are_refused_before_anything_is_made(run, tmp_path, values):
     for cache in (None, tmp_path / "cache"):

@@ -193,7 +193,7 @@ def test_a_start_that_does_not_fit_is_refused(given, tmp_path):
 
 def test_an_ensemble_teaches_by_its_answers_only(given, tmp_path):
     both = replace(given, teacher=EnsembleTeacher([given.teacher, given.teacher]))
-    with pytest.raises(ConfigError, match=r"an ensemble answers with logits only.*beta=0"):
+    with pytest.raises(ConfigError, match=r"logits only .*ensemble.* --set beta=0"):
         pkd.build_student(settings(), both)
     _, lines = cook(NAME, settings(beta=0), both, tmp_path)
     assert lines[0]["terms"].keys() == {"labels", "soft"}
