@@ -19,7 +19,7 @@ def patience(student_cls: Tensor, teacher_cls: Tensor) -> Tensor:
         A scalar from 0 (same direction) over 2 (unrelated) to 4 (opposite): summed over features, averaged over layers
         and rows. A state of length 0 has no direction: it counts 1 against any other and gets no gradient.
 
-    Reference: Sun et al., 2019 (Patient KD), section 3.2, equation 7, which sums over the layers: M times this value.
+    Reference: Sun et al., 2019 (Patient KD), section 3.2, which sums over the layers: M times this value.
     The reference code averages over the features too: this value divided by H.
     Relations: 2 - 2 cos, twice `hidden_cosine` of the first tokens.
     """

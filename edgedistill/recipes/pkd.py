@@ -66,7 +66,7 @@ class Config(RecipeConfig):
     cls_dtype: Literal["float32", "float16"] = "float32"
     """Of the [CLS] states in a teacher's cache."""
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=4.0, batch_size=32)
-    """How to optimise (section 4.2); the paper tries 5e-5, 2e-5 and 1e-5, the authors' example has 1e-5."""
+    """How to optimise; the authors search 5e-5, 2e-5 and 1e-5, their example has 1e-5."""
 
     def kept(self, teacher: TeacherFacts) -> Kept:
         """The [CLS] of the layers that are followed.
@@ -84,7 +84,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: a depth, layers or a start that do not fit the teacher, or a teacher that shows no [CLS] states.
         CheckpointError: a checkpoint that cannot be read, or whose layers cannot be taken one by one.
     """
-    teacher, data = _teacher(given).facts, given.data
+    teacher, data = given.needed_teacher.facts, given.data
     depth = _depth(cfg, teacher)
     follows = _followed(cfg, teacher)
     model = load(given.start or teacher.source, kind=data.task.kind, labels=data.labels).model
@@ -106,14 +106,14 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         name="distill",
         model=student,
         batches=given.data.train,
-        step=_step(cfg, given.data.task.kind, _teacher(given), student),
+        step=_step(cfg, given.data.task.kind, given.needed_teacher, student),
         optim=cfg.optim,
         evaluate=lambda: dev_score(student, given.data),
     )
 
 
 def _step(cfg: Config, kind: Kind, teacher: TeacherProvider, student: PreTrainedModel) -> Step:
-    """Section 3.2, equation 8: (1 - alpha) labels + alpha soft targets + beta patience; a weight of 0 costs nothing."""
+    """Section 3.2: (1 - alpha) labels + alpha soft targets + beta patience; a weight of 0 costs nothing."""
     theirs = _followed(cfg, teacher.facts) if cfg.beta else ()
     ours = tuple(range(1, len(theirs) + 1))
 
@@ -159,19 +159,13 @@ def _followed(cfg: Config, teacher: TeacherFacts) -> tuple[int, ...]:
     return patient_layers(teacher.num_layers, _depth(cfg, teacher), cfg.strategy, cfg.layers)
 
 
-def _teacher(given: Ingredients) -> TeacherProvider:
-    if given.teacher is None:
-        raise ConfigError("the recipe 'pkd' needs a teacher. Give it with --teacher.")
-    return given.teacher
-
-
 def _refuse_nothing_to_follow(follows: tuple[int, ...], given: Ingredients) -> None:
     if not follows:
         raise ConfigError(
             "beta: a student of 1 layer has none below its last, so that there is nothing to be patient with. Set "
             "num_layers to 2 or more, or beta to 0 for plain distillation."
         )
-    if not _teacher(given).facts.shows_cls:
+    if not given.needed_teacher.facts.shows_cls:
         raise ConfigError(
             "beta: this teacher answers with logits only (the [CLS] states of an ensemble's members have no common "
             "meaning). Give one teacher, or learn from the answers alone: --set beta=0."
@@ -179,7 +173,7 @@ def _refuse_nothing_to_follow(follows: tuple[int, ...], given: Ingredients) -> N
 
 
 def _refuse_other_width(model: PreTrainedModel, given: Ingredients) -> None:
-    own, teacher = int(model.config.hidden_size), _teacher(given).facts
+    own, teacher = int(model.config.hidden_size), given.needed_teacher.facts
     if own != teacher.hidden_size:
         raise ConfigError(
             f"beta: the [CLS] states of '{given.start}' have {own} features, the teacher's {teacher.hidden_size}: they "

@@ -64,7 +64,7 @@ def test_zeroing_any_term_changes_what_is_learnt(given, tmp_path, term):
     assert max(float((others[name] - value).abs().max()) for name, value in one.state_dict().items()) > 1e-6
 
 
-def test_terms_are_those_of_equation_8(given):
+def test_terms_are_those_of_section_3_2(given):
     student, step, batch = terms_of(given, alpha=0.25, beta=3.0, temperature=4.0)
     found = step(batch)
     s, t = answer(student, batch.student, Want(cls=(1,))), given.teacher(batch, Want(cls=(2,)))
