@@ -1,9 +1,10 @@
 """Patient knowledge distillation (Sun et al., 2019, arXiv:1908.09355): half the layers, led by the teacher's.
 
-The student is the first k layers of a pre-trained encoder. While it learns the task from labels and from the teacher's
-softened answers, its [CLS] states are drawn, layer by layer, to those of teacher layers spread over its depth
-(PKD-Skip) or right below its last one (PKD-Last). Only [CLS] states and logits are compared: a few kilobytes a row,
-which --teacher-cache stores, so that the teacher runs once for all trials.
+The student is the first k layers of a pre-trained encoder: of the checkpoint given as --student, else of the teacher
+itself. While it learns the task from labels and from the teacher's softened answers, its [CLS] states are drawn, layer
+by layer, to those of teacher layers spread over its depth (PKD-Skip) or right below its last one (PKD-Last). Only [CLS]
+states and logits are compared: a few kilobytes a row, which --teacher-cache stores, so that the teacher runs once for
+all trials.
 Differs from the authors' code: every term is a mean over rows, whatever the classes, layers and width, and the patient
 loss stays in float32; their units are switches (docs/papers.md).
 """
