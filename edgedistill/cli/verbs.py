@@ -29,7 +29,7 @@ edgedistill = new_group()
     "--teacher-cache",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Ask the teacher once; keep its logits here.",
+    help="Ask the teacher once; keep its answers here.",
 )
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
 @click.option("--task", metavar="NAME|FILE", help="A known task, or the YAML of your own; none: raw text alone.")

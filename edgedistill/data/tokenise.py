@@ -78,7 +78,7 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
     columns = {"input_ids": List(Value("int32")), "token_type_ids": List(Value("int8"))}
     key = hashlib.sha256(
         json.dumps(
-            [_FORMAT, rows_sha256(dataset), _behaviour(tokenizer), kind if has_target else "", max_length]
+            [_FORMAT, rows_sha256(dataset), behaviour(tokenizer), kind if has_target else "", max_length]
         ).encode()
     ).hexdigest()
     cache = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill"
@@ -95,8 +95,8 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
         )
 
 
-def _behaviour(tokenizer: Any) -> str:
-    """What a tokenizer does, without the cutting and padding that its last call left in it."""
+def behaviour(tokenizer: Any) -> str:
+    """Hash of what a tokenizer does, without the cutting and padding that its last call left in it."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state["truncation"] = state["padding"] = None
     text = json.dumps([tokenizers.__version__, state], sort_keys=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
     with _only(model, want.words):
         found = model(
             **inputs,
-            output_hidden_states=want.hidden or None,
+            output_hidden_states=bool(want.hidden or want.cls) or None,
             output_attentions=want.attentions or None,
             return_dict=True,
         )
@@ -56,6 +56,7 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         logits=None if logits is None else _whole(logits),
         hidden=tuple(map(_whole, found.hidden_states)) if want.hidden else (),
         attentions=tuple(map(_whole, attentions)),
+        cls=_first_tokens(found.hidden_states, want.cls) if want.cls else None,
     )
 
 
@@ -124,6 +125,10 @@ def first_position(model: nn.Module) -> int:
     config: Any = model.config
     is_offset = config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"}
     return int(config.pad_token_id) + 1 if is_offset else 0
+
+
+def _first_tokens(hidden_states: Sequence[Tensor], layers: Sequence[int]) -> Tensor:
+    return torch.stack([_whole(hidden_states[layer][:, 0]) for layer in layers], dim=1)
 
 
 def _whole(output: Tensor) -> Tensor:

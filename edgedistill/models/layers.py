@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from edgedistill.errors import ConfigError
 
@@ -21,7 +22,7 @@ def layer_map(teacher_layers: int, student_layers: int, chosen: Sequence[int] = 
     Reference: Jiao et al., 2020 (TinyBERT), section 4.1: uniform mapping, layer m follows m * teacher / student.
     """
     if chosen:
-        _check(chosen, teacher_layers, student_layers)
+        _check("layer_map", chosen, teacher_layers, student_layers)
         return tuple(chosen)
     if student_layers > teacher_layers:
         raise ConfigError(
@@ -31,11 +32,51 @@ def layer_map(teacher_layers: int, student_layers: int, chosen: Sequence[int] = 
     return tuple(round(layer * teacher_layers / student_layers) for layer in range(1, student_layers + 1))
 
 
-def _check(chosen: Sequence[int], teacher_layers: int, student_layers: int) -> None:
-    if len(chosen) != student_layers:
-        raise ConfigError(f"layer_map: it has {len(chosen)} entries for {student_layers} student layers.")
+def patient_layers(
+    teacher_layers: int, student_layers: int, strategy: Literal["skip", "last"], chosen: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """Teacher layers (counted from 1) that the student's layers follow, all but the student's last.
+
+    The last layer of either feeds the classifier, whose answers are compared anyway.
+
+    Args:
+        teacher_layers: N, depth of the teacher.
+        student_layers: k, depth of the student.
+        strategy: "skip": every N / k layers, (2, 4, 6, 8, 10) for 12 and 6; "last": those right below the teacher's
+            last, (7, 8, 9, 10, 11). Where N is no multiple of k, skip rounds down.
+        chosen: k - 1 layers to follow instead, rising.
+
+    Returns:
+        k - 1 layers; none is the teacher's last.
+
+    Raises:
+        ConfigError: a student that is not shallower than its teacher, or a choice that does not fit.
+
+    Reference: Sun et al., 2019 (Patient KD), section 3.2.
+    """
+    if student_layers >= teacher_layers:
+        raise ConfigError(
+            f"num_layers: a student of {student_layers} layers is not shallower than its teacher of {teacher_layers}. "
+            + (f"Set num_layers to at most {teacher_layers - 1}." if teacher_layers > 1 else "Give a deeper teacher.")
+        )
+    if chosen:
+        _check("layers", chosen, teacher_layers, student_layers - 1, " (the last one follows none)")
+        if teacher_layers in chosen:
+            raise ConfigError(
+                f"layers: {teacher_layers} is the teacher's last layer, which feeds the classifier. "
+                f"Choose among 1 to {teacher_layers - 1}."
+            )
+        return tuple(chosen)
+    if strategy == "last":
+        return tuple(range(teacher_layers - student_layers + 1, teacher_layers))
+    return tuple(layer * teacher_layers // student_layers for layer in range(1, student_layers))
+
+
+def _check(setting: str, chosen: Sequence[int], teacher_layers: int, wanted: int, note: str = "") -> None:
+    if len(chosen) != wanted:
+        raise ConfigError(f"{setting}: it has {len(chosen)} entries for {wanted} student layers{note}.")
     outside = [layer for layer in chosen if not 1 <= layer <= teacher_layers]
     if outside:
-        raise ConfigError(f"layer_map: there is no teacher layer {outside[0]}; they are 1 to {teacher_layers}.")
+        raise ConfigError(f"{setting}: there is no teacher layer {outside[0]}; they are 1 to {teacher_layers}.")
     if list(chosen) != sorted(chosen):
-        raise ConfigError(f"layer_map: the layers must not go back: {', '.join(map(str, chosen))}.")
+        raise ConfigError(f"{setting}: the layers must not go back: {', '.join(map(str, chosen))}.")

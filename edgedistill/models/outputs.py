@@ -14,12 +14,15 @@ class Want:
     Attributes:
         hidden: the hidden states of the embedding output and every layer.
         attentions: the attention probabilities of every layer.
+        cls: layers (from 1; 0 is the embedding output) whose [CLS] state is wanted, in that order. A state of the
+            whole text: teacher and student need not share tokens for it, and it is small enough to be cached.
         words: (B, S) bool, hidden words: a masked-word head answers there only. Its output table is as tall as the
             vocabulary, so that all positions together would cost a small encoder more than its layers do.
     """
 
     hidden: bool = False
     attentions: bool = False
+    cls: tuple[int, ...] = ()
     words: Tensor | None = None
 
 
@@ -33,8 +36,10 @@ class Outputs:
             (B, S, 2) start and end scores for spans; None from a bare encoder.
         hidden: L + 1 tensors (B, S, H): the embedding output, then every layer; empty unless wanted.
         attentions: L tensors (B, A, S, S), softmaxed, before dropout; empty unless wanted.
+        cls: (B, M, H), the first token's state after each of the M layers asked for; None unless wanted.
     """
 
     logits: Tensor | None = None
     hidden: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
+    cls: Tensor | None = None

@@ -19,7 +19,7 @@ from edgedistill.data.tasks import MASKED_WORDS, Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.student_folder import Plan, command, write_student
-from edgedistill.pipeline.teaching import fill, provider_of
+from edgedistill.pipeline.teaching import cache_size, fill, provider_of
 from edgedistill.progress import is_main_process, say
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def distill(
         task: name of a task, or the path of a task's YAML file; none for a recipe that learns from raw text.
         teacher: folder or Hub id of a checkpoint fine-tuned for the task, or several that answer as one. "minilm" is
             the embedded encoder. A recipe without a teacher starts from it where `student` is not given.
-        teacher_cache: folder to store the teacher's logits in, so that it is asked once; for recipes and settings that
-            compare logits only. One that is there already is used if it fits, refused if not.
+        teacher_cache: folder to store the teacher's logits in, and what else the recipe says it needs of every row, so
+            that it is asked once; for recipes and settings that compare no other layers. One that is there already is
+            used if it holds enough, refused if not.
         student: folder or Hub id of a checkpoint to start from, instead of the recipe's own start.
         data: folder of the task's files; none: from the Hub.
         corpus: unlabelled text, .txt or .txt.gz, a paragraph per line.
@@ -156,7 +157,7 @@ def _planned(
     if learnt_from:
         for checkpoint in learnt_from:
             refuse_unfit_teacher(checkpoint, task, data.labels)
-        provider = provider_of(learnt_from, data, None if cache is None else Path(cache))
+        provider = provider_of(learnt_from, data, None if cache is None else Path(cache), cfg.kept)
     given = Ingredients(data=data, teacher=provider, start=None if start is None else start.path)
     return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit)
 
@@ -235,9 +236,13 @@ def _built(plan: Plan) -> PreTrainedModel:
 
 
 def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
+    from edgedistill.training.teachers import CachedTeacher
+
     data = plan.data
     for teacher in plan.teachers:
         say(f"teacher: {teacher.path}, {teacher.source.family}, {teacher.source.parameters:,} parameters")
+    if isinstance(plan.given.teacher, CachedTeacher):
+        say(f"the teacher's cache: {cache_size(plan.given.teacher, data)}")
     say(f"student: {student.config.model_type}, {student.num_parameters():,} parameters")
     corpus = "" if data.corpus is None else f", corpus {len(data.corpus)}"
     say(f"rows: train {len(data.train)}, dev {len(data.dev)}, judged {len(data.judged)}{corpus}")

@@ -19,10 +19,11 @@ from edgedistill.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgedistill.data.logit_cache import Kept
     from edgedistill.data.task_data import TaskData
     from edgedistill.data.tasks import Kind
     from edgedistill.training.stage import Stage
-    from edgedistill.training.teachers import TeacherProvider
+    from edgedistill.training.teachers import TeacherFacts, TeacherProvider
 
 
 class RecipeConfig(Settings):
@@ -32,6 +33,16 @@ class RecipeConfig(Settings):
     """Longest input in tokens; longer text is cut."""
     seed: int = 0
     """Of initialisation, data order and everything else random."""
+
+    def kept(self, teacher: TeacherFacts) -> Kept:
+        """What a cache of the teacher must hold of every row beside its logits: nothing, unless a recipe says so.
+
+        Raises:
+            ConfigError: settings that do not fit the teacher.
+        """
+        from edgedistill.data.logit_cache import Kept
+
+        return Kept()
 
 
 @dataclass(frozen=True)

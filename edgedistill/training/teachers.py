@@ -36,6 +36,7 @@ class TeacherFacts:
         labels: class names in logit order; empty for a bare encoder.
         licence: as its card states it, or "unknown".
         shows_layers: whether it can be asked for hidden states and attentions.
+        shows_cls: whether it can be asked for [CLS] states.
     """
 
     source: str
@@ -49,6 +50,7 @@ class TeacherFacts:
     labels: tuple[str, ...]
     licence: str = "unknown"
     shows_layers: bool = True
+    shows_cls: bool = True
 
 
 class TeacherProvider(Protocol):
@@ -98,7 +100,7 @@ class OnlineTeacher:
 
 
 class CachedTeacher:
-    """A teacher whose logits were stored once, looked up by row id; the order of the rows does not matter."""
+    """A teacher whose answers were stored once, looked up by row id; the order of the rows does not matter."""
 
     def __init__(self, teacher: TeacherProvider, cache: LogitCache) -> None:
         self._teacher, self._cache = teacher, cache
@@ -106,33 +108,40 @@ class CachedTeacher:
     @property
     def facts(self) -> TeacherFacts:
         """What the stored teacher is."""
-        return replace(self._teacher.facts, shows_layers=False)
+        shows_cls = self._teacher.facts.shows_cls and bool(self._cache.kept.cls)
+        return replace(self._teacher.facts, shows_layers=False, shows_cls=shows_cls)
+
+    @property
+    def cache(self) -> LogitCache:
+        """What it looks up in."""
+        return self._cache
 
     def fill(self, batches: Iterable[Batch]) -> None:
         """Ask the teacher about the rows that are not stored yet.
 
         Raises:
             StorageError: the disk is full; what was stored before stays.
+            TrainingError: what shall be kept cannot be, as float16 say.
         """
-        self._cache.fill(batches, self._ask)
-
-    def _ask(self, batch: Batch) -> Tensor:
-        logits = self._teacher(batch).logits
-        assert logits is not None
-        return logits
+        want = Want(cls=self._cache.kept.cls)
+        self._cache.fill(batches, lambda batch: self._teacher(batch, want))
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
         """Look the batch's rows up.
 
         Raises:
-            TrainingError: hidden states or attentions are wanted, or a row was never stored.
+            TrainingError: hidden states, attentions or a layer that is not kept are wanted, or a row was never stored.
         """
         if want.hidden or want.attentions:
             raise TrainingError(
-                "the teacher's cache holds logits only, no hidden states or attentions. Run the teacher online, "
-                "or set the weights of the losses that need them to 0."
+                f"the teacher's cache holds {self._cache.kept} only, no hidden states or attentions. Run the teacher "
+                "online, or set the weights of the losses that need them to 0."
             )
-        return Outputs(logits=self._cache.logits(batch.row_ids).to(batch.student.input_ids.device))
+        device = batch.student.input_ids.device
+        return Outputs(
+            logits=self._cache.logits(batch.row_ids).to(device),
+            cls=self._cache.cls(batch.row_ids, want.cls).to(device) if want.cls else None,
+        )
 
 
 class EnsembleTeacher:
@@ -171,6 +180,7 @@ class EnsembleTeacher:
             sha256="+".join(facts.sha256 for facts in each),
             parameters=sum(facts.parameters for facts in each),
             shows_layers=False,
+            shows_cls=False,
         )
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
@@ -179,7 +189,7 @@ class EnsembleTeacher:
         Raises:
             TrainingError: hidden states or attentions are wanted; members' layers have no common meaning.
         """
-        if want.hidden or want.attentions:
+        if want.hidden or want.attentions or want.cls:
             raise TrainingError(
                 "an ensemble answers with logits only: its members' hidden states cannot be averaged. Give a single "
                 "teacher, or set the weights of the losses that need them to 0."

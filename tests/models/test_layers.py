@@ -1,7 +1,7 @@
 import pytest
 
 from edgedistill.errors import ConfigError
-from edgedistill.models.layers import layer_map
+from edgedistill.models.layers import layer_map, patient_layers
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,53 @@ def test_a_choice_is_kept():
 def test_what_does_not_fit_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         layer_map(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "skip", "last"),
+    [
+        (12, 6, (2, 4, 6, 8, 10), (7, 8, 9, 10, 11)),  # the paper's two sets
+        (12, 3, (4, 8), (10, 11)),
+        (24, 6, (4, 8, 12, 16, 20), (19, 20, 21, 22, 23)),
+        (24, 3, (8, 16), (22, 23)),
+        (6, 3, (2, 4), (4, 5)),
+        (4, 2, (2,), (3,)),
+        (12, 5, (2, 4, 7, 9), (8, 9, 10, 11)),
+        (2, 1, (), ()),
+    ],
+)
+def test_patient_layers(teacher, student, skip, last):
+    assert patient_layers(teacher, student, "skip") == skip
+    assert patient_layers(teacher, student, "last") == last
+
+
+def test_patient_layers_are_one_fewer_than_the_students_and_never_the_last():
+    for teacher in range(2, 25):
+        for student in range(1, teacher):
+            for strategy in ("skip", "last"):
+                found = patient_layers(teacher, student, strategy)
+                assert len(set(found)) == student - 1
+                assert list(found) == sorted(found)
+                assert set(found) <= set(range(1, teacher))
+
+
+def test_patient_layers_can_be_chosen():
+    assert patient_layers(12, 3, "skip", (10, 11)) == (10, 11)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((6, 6, "skip"), "6 layers is not shallower than its teacher of 6. Set num_layers to at most 5"),
+        ((6, 7, "last"), "not shallower"),
+        ((1, 1, "last"), "Give a deeper teacher"),
+        ((12, 3, "skip", (4, 8, 12)), "3 entries for 2 student layers .the last one follows none"),
+        ((12, 3, "skip", (4, 13)), "no teacher layer 13"),
+        ((12, 3, "skip", (0, 4)), "no teacher layer 0"),
+        ((12, 3, "skip", (4, 12)), "12 is the teacher's last layer"),
+        ((12, 3, "skip", (8, 4)), "must not go back"),
+    ],
+)
+def test_patient_layers_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        patient_layers(*arguments)

@@ -200,6 +200,58 @@ def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path
     assert not (tmp_path / "stale").exists()
 
 
+PKD = {"max_length": 32, "optim": FEW}
+
+
+@pytest.mark.parametrize(("dtype", "close", "bytes_a_row"), [("float32", 1e-4, 72), ("float16", 1e-3, 40)])
+def test_states_of_a_cached_teacher_give_the_same_student(
+    run, tmp_path, monkeypatch, capsys, dtype, close, bytes_a_row
+):
+    from edgedistill.training.teachers import OnlineTeacher
+
+    chosen = {"config": PKD, "settings": [f"cls_dtype={dtype}"]}
+    straight = run("pkd", out=tmp_path / "straight", **chosen)
+    cache = tmp_path / "cache"
+    run("pkd", out=tmp_path / "dry", teacher_cache=cache, dry_run=True, **chosen)
+    assert not cache.exists()
+    size = f"layer 2 in {dtype}, {bytes_a_row} bytes a row, 0.0 MB for 96 rows; 96 of them are still to be asked"
+    assert size in " ".join(capsys.readouterr().err.split())
+    cached = run("pkd", out=tmp_path / "cached", teacher_cache=cache, **chosen)
+    theirs, ours = (safetensors.numpy.load_file(path / "model.safetensors") for path in (straight, cached))
+    assert max(np.abs(theirs[name] - ours[name]).max() for name in theirs) < close
+    terms = [
+        lines(tmp_path / name / "stages" / "01-distill" / "log.jsonl")[0]["terms"] for name in ("straight", "cached")
+    ]
+    assert terms[0] == pytest.approx(terms[1], rel=close)
+
+    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    run("pkd", out=tmp_path / "again", teacher_cache=cache, **chosen)
+    run(out=tmp_path / "mobilebert", settings=ANSWERS_ONLY, teacher_cache=cache)
+    with pytest.raises(TrainingError, match=r"layer 2 in .*, and what is wanted now is .* layer 3 in"):
+        run("pkd", out=tmp_path / "other", teacher_cache=cache, **{**chosen, "settings": ["strategy=last"]})
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_cache_serves_every_start_whose_tokenizer_is_the_teachers(run, tmp_path, monkeypatch):
+    from edgedistill.training.teachers import OnlineTeacher
+
+    # Rows tokenised before are read back, those that are new leave their cutting in the tokenizer they were asked of.
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
+    other = save_checkpoint(tmp_path / "other", tiny_model(head="bare", seed=3))
+    run("pkd", out=tmp_path / "first", config=PKD, teacher_cache=tmp_path / "cache")
+    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    run("pkd", out=tmp_path / "second", config=PKD, teacher_cache=tmp_path / "cache", student=other)
+
+
+@pytest.mark.parametrize("values", ["num_layers=4", "layers=[9]", "num_layers=1"])
+def test_layers_that_do_not_fit_the_teacher_are_refused_before_anything_is_made(run, tmp_path, values):
+    for cache in (None, tmp_path / "cache"):
+        with pytest.raises(ConfigError, match=r"num_layers|layers"):
+            run("pkd", config=PKD, settings=[values], teacher_cache=cache)
+    assert not list(tmp_path.glob("run*"))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_text_longer_than_the_positions_is_refused_before_anything_is_made(run, tiny_bert, tmp_path):
     with pytest.raises(ConfigError, match=r"max_length is 500, but .* has positions for 128 tokens"):
         run(settings=["max_length=500"])

@@ -6,13 +6,14 @@ import torch
 
 from edgedistill.artifacts import Source
 from edgedistill.data.batches import Encoded
-from edgedistill.data.logit_cache import Fingerprint, LogitCache
+from edgedistill.data.logit_cache import Fingerprint, Kept, LogitCache
 from edgedistill.errors import CheckpointError, TrainingError
 from edgedistill.models.outputs import Want
 from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
 from tests.support import LABELS, TinyRows, tiny_model
 
 FINGERPRINT = Fingerprint(teacher="t", tokenizer="k", max_length=32, data="d")
+LOGITS = Kept()
 ROWS = TinyRows(20)
 PROBE = ROWS.batch(torch.tensor([3, 17, 0, 9]))
 
@@ -27,10 +28,10 @@ def online(seed=0, kind="single", labels=LABELS, head="sequence", **shape):
     )
 
 
-def cached(teacher, folder):
-    cache = LogitCache(folder, FINGERPRINT)
-    cache.fill(ROWS.all(7), lambda batch: teacher(batch).logits)
-    return CachedTeacher(teacher, cache)
+def cached(teacher, folder, kept=LOGITS):
+    looked_up = CachedTeacher(teacher, LogitCache(folder, replace(FINGERPRINT, kept=kept)))
+    looked_up.fill(ROWS.all(7))
+    return looked_up
 
 
 def test_providers_agree(tmp_path):
@@ -87,6 +88,31 @@ def test_cache_answers_in_the_order_asked(tmp_path):
 def test_cache_holds_logits_only(tmp_path):
     with pytest.raises(TrainingError, match="logits only"):
         cached(online(), tmp_path)(PROBE, Want(hidden=True))
+
+
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-6), ("float16", 5e-3)])
+def test_cached_states_are_those_of_the_online_teacher(tmp_path, dtype, close):
+    teacher = online()
+    found = cached(teacher, tmp_path, Kept((1, 3), dtype))(PROBE, Want(cls=(3, 1))).cls
+    whole = teacher(PROBE, Want(hidden=True)).hidden
+    assert torch.equal(teacher(PROBE, Want(cls=(3, 1))).cls, torch.stack((whole[3], whole[1]), 1)[:, :, 0])
+    assert torch.allclose(found, teacher(PROBE, Want(cls=(3, 1))).cls, atol=close)
+
+
+def test_states_of_the_whole_text_need_no_shared_tokens():
+    assert online()(other_tokens(), Want(cls=(2,))).cls.shape == (4, 1, 16)
+
+
+def test_who_shows_what(tmp_path):
+    assert online().facts.shows_cls
+    assert not EnsembleTeacher([online()]).facts.shows_cls
+    assert not cached(online(), tmp_path / "logits").facts.shows_cls
+    facts = cached(online(), tmp_path / "states", Kept((1, 3))).facts
+    assert (facts.shows_layers, facts.shows_cls) == (False, True)
+    with pytest.raises(TrainingError, match="logits only"):
+        EnsembleTeacher([online()])(PROBE, Want(cls=(1,)))
+    with pytest.raises(TrainingError, match=r"holds logits, not the \[CLS\] of layer 1"):
+        cached(online(), tmp_path / "logits")(PROBE, Want(cls=(1,)))
 
 
 def test_ensemble_averages_probabilities_or_logits():
