@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgedistill.errors import ExportError
-from edgedistill.models.views import bert, distilbert, mobilebert
+from edgedistill.models.views import bert, distilbert, fastbert, mobilebert
 from edgedistill.models.views.heads import Head, head_of
 
 _BODIES: dict[str, Any] = {
     "bert": bert.BertBody,
     "distilbert": distilbert.DistilBertBody,
+    "fastbert": fastbert.fastbert_body,
     "mobilebert": mobilebert.MobileBertBody,
     "roberta": bert.RobertaBody,
 }
+_READ_WHOLE = frozenset({"fastbert"})
+"""Families whose body takes the whole model: part of their head reads every token."""
 
 
 class ExportView(nn.Module):
@@ -97,7 +100,7 @@ def view_of(model: PreTrainedModel) -> ExportView:
             "(MiniLM and other BERT variants are 'bert')."
         )
     _refuse_variants(model.config)
-    base = getattr(model, model.base_model_prefix, model)
+    base = model if family in _READ_WHOLE else getattr(model, model.base_model_prefix, model)
     return ExportView(model, _BODIES[family](base), head_of(model))
 
 
