@@ -24,6 +24,7 @@ from edgedistill.artifacts import environment, now
 from edgedistill.data.batches import Encoded
 from edgedistill.data.task_data import TaskData, load_task_data
 from edgedistill.data.tasks import find_task
+from edgedistill.errors import EdgeDistillError
 from edgedistill.evaluate import batches_of
 from edgedistill.models.answers import answer
 from edgedistill.models.early_exit import answer_early, uncertainty
@@ -150,4 +151,7 @@ def _markdown(results: dict[str, object], batch: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EdgeDistillError as error:
+        raise SystemExit(str(error)) from error

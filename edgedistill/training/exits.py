@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from edgedistill.config import Settings
+from edgedistill.data.batches import Batch
 from edgedistill.errors import ConfigError
 from edgedistill.models.early_exit import refuse_negative, uncertainty
 from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.macs import RULES, Count, Rule, exit_macs, flops, full_macs
+from edgedistill.models.outputs import Outputs, Want
 from edgedistill.training.judging import collect, scored
 
 if TYPE_CHECKING:
@@ -118,7 +120,11 @@ def ask_exits(model: FastBertForSequenceClassification, rows: Rows, data: TaskDa
     """Every classifier's answer to all rows, in their order."""
     device, depth = next(model.parameters()).device, int(model.config.num_hidden_layers)
     model.eval()
-    flat = collect(lambda batch: model.exit_logits(batch.to(device).student), rows, data.task.kind)
+
+    def ask(batch: Batch, want: Want) -> Outputs:
+        return Outputs(logits=model.exit_logits(batch.to(device).student))
+
+    flat = collect(ask, rows, data.task.kind)
     logits = np.stack(flat).reshape(len(rows), depth, -1)
     return ExitAnswers(logits, np.asarray(rows.lengths, dtype=np.int64), rows, data, model.config)
 

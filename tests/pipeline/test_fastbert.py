@@ -1,6 +1,8 @@
 """A FastBERT on the whole road: its folder holds its curve, and what is exported is its last classifier."""
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,10 +74,10 @@ def _encoded(found):
 @pytest.mark.parametrize("target", ["onnx", pytest.param("tflite", marks=pytest.mark.slow)])
 def test_exported_it_answers_with_its_last_classifier(student, tmp_path, target, capsys):
     pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch"}[target])
-    artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[16]"])
+    artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[32]"])
     assert "answers with the last classifier" in capsys.readouterr().err
     assert read_manifest(artifact).source.family == "fastbert"
-    inputs = pad(encode(load_tokenizer(artifact), TEXTS[:1], [None], 16), length=16)
+    inputs = pad(encode(load_tokenizer(artifact), TEXTS[:1], [None], 32), length=32)
     ours, theirs = open_runner(artifact)(inputs), torch_runner(load(student).model)(inputs)
     np.testing.assert_allclose(ours["logits"], theirs["logits"], rtol=1e-4, atol=1e-4)
 
@@ -99,3 +101,16 @@ def test_a_dry_run_trains_and_measures_nothing(tiny_bert, tiny_task_dir, tmp_pat
     assert "stage 2: distill" in said
     assert "exits:" not in said
     assert not (tmp_path / "run").exists()
+
+
+def test_the_benchmark_times_every_speed(student, tiny_task_dir, tmp_path, monkeypatch, capsys):
+    script = Path(__file__).parents[2] / "benchmarks" / "fastbert_curve.py"
+    words = [student, "--data", tiny_task_dir, "--out", tmp_path / "time.json", "--texts", 4, "--rounds", 1]
+    monkeypatch.setattr("sys.argv", [str(script), *map(str, words), "--batch", "4", "--budget-ms", "1e6"])
+    runpy.run_path(str(script), run_name="__main__")
+    found = json.loads((tmp_path / "time.json").read_text())
+    assert {row["speed"] for row in found["judged"]} == {*SPEEDS, found["own_speed"]}
+    assert all(row["ms_alone"] > 0 and row["ms_in_4"] > 0 for row in found["judged"])
+    assert found["ms_to_exit"] == sorted(found["ms_to_exit"])
+    assert found["speed_for_budget"] is not None
+    assert "without exits:" in capsys.readouterr().out
