@@ -30,7 +30,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.early_exit import answer_early, uncertainty
 from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.loading import load
-from edgedistill.training.exits import SPEEDS, ask_exits, calibrate, candidates, curve, point
+from edgedistill.training.exits import SPEEDS, ask_exits, calibrate, candidates, curve, point, speeds_of
 
 WHOLE = "without exits"
 
@@ -41,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model, data = _opened(options)
     dev, judged = ask_exits(model, data.dev, data), ask_exits(model, data.judged, data)
-    speeds = sorted({*SPEEDS, float(model.config.speed)})
+    speeds = sorted({*SPEEDS, *speeds_of(dev, 5), float(model.config.speed)})
     texts = range(min(options.texts, len(data.judged)))
     alone = [data.judged.batch([row]).student for row in texts]  # type: ignore[arg-type]
     batches = [data.judged.batch(rows).student for rows in batches_of(_lengths(alone), options.batch, is_mixed=True)]  # type: ignore[arg-type]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from edgedistill.data.task_data import TaskData
 
 SPEEDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Where the published curve is read; the paper shows 0.1, 0.5 and 0.8."""
-_CANDIDATES = 64
+"""Where every curve is read; the paper shows 0.1, 0.5 and 0.8."""
+_CANDIDATES, _PUBLISHED = 64, 15
 
 
 class ExitPoint(Settings):
@@ -179,9 +179,17 @@ def curve(answers: ExitAnswers, speeds: Sequence[float] = SPEEDS, count: Count =
 
 
 def candidates(answers: ExitAnswers) -> tuple[ExitPoint, ...]:
-    """The curve where it bends: at the published speeds and at even shares of the uncertainties that occur."""
-    found = np.quantile(answers.uncertainties[:, :-1], np.linspace(0, 1, _CANDIDATES))
-    return curve(answers, sorted({*SPEEDS, *(float(f"{value:.4g}") for value in found)}))
+    """The curve, finely: what a speed is chosen on."""
+    return curve(answers, sorted({*SPEEDS, *speeds_of(answers, _CANDIDATES)}))
+
+
+def speeds_of(answers: ExitAnswers, count: int) -> list[float]:
+    """Speeds at which this model's texts leave here and there: even shares of the uncertainties that occur.
+
+    A model may be unsure of everything or sure of everything, and then no speed in between does anything.
+    """
+    found = np.quantile(answers.uncertainties[:, :-1], np.linspace(0, 1, count))
+    return [float(f"{value:.4g}") for value in found]
 
 
 def calibrate(
@@ -256,7 +264,7 @@ def exit_report(
     dev, judged = (ask_exits(model, rows, data) for rows in (data.dev, data.judged))
     full, depth = point(dev, 0.0, count), dev.logits.shape[1]
     chosen = calibrate(candidates(dev), score=full.score - max_drop / 100).speed
-    speeds = sorted({*SPEEDS, chosen})
+    speeds = sorted({*SPEEDS, *speeds_of(dev, _PUBLISHED), chosen})
     return ExitReport(
         metric=data.task.metric,
         speed=chosen,

@@ -36,7 +36,8 @@ def test_its_folder_holds_the_curve_and_the_speed_that_was_chosen_on_it(student)
     found = reports.read(ExitReport, student / "exits.json")
     assert (found.max_drop, found.padded_length, found.dev_rows, found.judged_rows) == (2.0, 32, 32, 32)
     assert [point.speed for point in found.dev] == [point.speed for point in found.judged]
-    assert {*SPEEDS, found.speed} == {point.speed for point in found.dev}
+    assert {*SPEEDS, found.speed} < {point.speed for point in found.dev}
+    assert len({point.mean_layers for point in found.dev}) > 5, "a curve is there to be read"
     full, chosen = found.dev[0], next(point for point in found.dev if point.speed == found.speed)
     assert chosen.score >= full.score - 0.02
     assert found.each_exit[-1] == full.score
@@ -109,7 +110,7 @@ def test_the_benchmark_times_every_speed(student, tiny_task_dir, tmp_path, monke
     monkeypatch.setattr("sys.argv", [str(script), *map(str, words), "--batch", "4", "--budget-ms", "1e6"])
     runpy.run_path(str(script), run_name="__main__")
     found = json.loads((tmp_path / "time.json").read_text())
-    assert {row["speed"] for row in found["judged"]} == {*SPEEDS, found["own_speed"]}
+    assert {row["speed"] for row in found["judged"]} >= {*SPEEDS, found["own_speed"]}
     assert all(row["ms_alone"] > 0 and row["ms_in_4"] > 0 for row in found["judged"])
     assert found["ms_to_exit"] == sorted(found["ms_to_exit"])
     assert found["speed_for_budget"] is not None
