@@ -25,6 +25,7 @@ from edgedistill.pipeline.doctor import Checkup
 from edgedistill.pipeline.plan import Road
 from edgedistill.pipeline.road import RoadResult
 from edgedistill.reports import BenchReport, StudentCard, Verdict
+from edgedistill.training.exits import ExitReport
 
 DOCS = Path(__file__).resolve().parent
 FORMATS: dict[str, type[BaseModel]] = {
@@ -34,6 +35,7 @@ FORMATS: dict[str, type[BaseModel]] = {
     "verdict": Verdict,
     "bench": BenchReport,
     "student": StudentCard,
+    "exits": ExitReport,
     "proof": Proof,
     "checkup": Checkup,
     "road": Road,

@@ -45,6 +45,23 @@ def soft_targets(
     return mean * temperature**2 if t2_scaling else mean
 
 
+def reverse_soft_targets(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(student || teacher), in nats, averaged over rows: it punishes what the student adds, not what it leaves out.
+
+    Args:
+        student_logits: (B, C).
+        teacher_logits: (B, C).
+
+    Returns:
+        A scalar >= 0.
+
+    Reference: Liu et al., 2020 (FastBERT), equation 6.
+    Relations: `soft_targets` with its sides exchanged, at temperature 1; the two agree to second order where student
+        and teacher are close.
+    """
+    return soft_targets(teacher_logits, student_logits)
+
+
 def span_soft_targets(
     student_logits: Tensor,
     teacher_logits: Tensor,

@@ -210,6 +210,8 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
     from edgedistill.pipeline.runners import open_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
+    if view.note:
+        say(view.note)
     exported: Exported = plugins.load("targets", plan.cfg.target).export(view, plan.cfg, folder)
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
+    from edgedistill.training.exits import ExitReport
     from edgedistill.training.judging import RowLogits
+
+
+_EXITS = "exits.json"
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,14 @@ def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float
     """
     from edgedistill.models.loading import save
 
-    judged = _judged(plan, student)
+    judged, exits = _judged(plan, student), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
         save(part, student, plan.data.tokenizer)
         if judged.own is not None:
             _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
+        if exits is not None:
+            reports.save(exits, part / _EXITS)
         source = Source(
             path=str(folder),
             sha256=files.sha256_of(part / "model.safetensors"),
@@ -191,6 +198,21 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
         return {}
     chosen = getattr(plan.cfg, "layer_map", ())
     return layer_errors(student, provider, plan.data.judged, layer_map(provider.facts.num_layers, depth, chosen))
+
+
+def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
+    """Choose the speed of a student with early exits, and say what every speed costs; none for other students."""
+    from edgedistill.models.fastbert import FastBertForSequenceClassification
+    from edgedistill.training.exits import exit_report
+
+    if not isinstance(student, FastBertForSequenceClassification):
+        return None
+    drop = getattr(plan.cfg, "max_drop", 0.5)  # another recipe may have gone on with a FastBERT
+    count: Any = getattr(plan.cfg, "flops_count", "paper")
+    report = exit_report(student, plan.data, max_drop=drop, count=count)
+    student.config.speed = report.speed
+    say(report.summary)
+    return report
 
 
 def command() -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgedistill.losses.soft_targets import logit_mse, soft_targets, span_soft_targets
+from edgedistill.losses.soft_targets import logit_mse, reverse_soft_targets, soft_targets, span_soft_targets
 
 
 def numpy_kl(student, teacher, temperature=1.0):
@@ -102,3 +102,17 @@ def test_span_gradient_of_padding_is_zero():
     span_soft_targets(student, torch.randn(1, 3, 2), mask, 2.0).backward()
     assert student.grad[0, 2].abs().max().item() == 0
     assert torch.isfinite(student.grad).all()
+
+
+def test_reverse_worked_by_hand():
+    # Student (1/2, 1/2), teacher (3/4, 1/4): 1/2 ln(2/3) + 1/2 ln(2) = 0.143841 nats; second row agrees: 0.
+    teacher = torch.tensor([[math.log(3), 0.0], [1.0, 2.0]])
+    student = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    assert reverse_soft_targets(student, teacher).item() == pytest.approx(0.143841 / 2, abs=1e-6)
+
+
+def test_reverse_is_0_for_a_shift_and_has_a_gradient_in_the_student():
+    teacher = torch.randn(4, 6, dtype=torch.float64)
+    assert reverse_soft_targets(teacher + 5, teacher).item() == pytest.approx(0, abs=1e-12)
+    student = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: reverse_soft_targets(s, teacher), (student,))

@@ -13,15 +13,22 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgedistill.errors import ExportError
-from edgedistill.models.views import bert, distilbert, mobilebert
+from edgedistill.models.views import bert, distilbert, fastbert, mobilebert
 from edgedistill.models.views.heads import Head, head_of
 
 _BODIES: dict[str, Any] = {
     "bert": bert.BertBody,
     "distilbert": distilbert.DistilBertBody,
+    "fastbert": fastbert.fastbert_body,
     "mobilebert": mobilebert.MobileBertBody,
     "roberta": bert.RobertaBody,
 }
+_NOTES = {
+    "fastbert": "the artifact answers with the last classifier: early exits run in PyTorch only, for now",
+}
+"""What of a family is left out of its artifacts."""
+_READ_WHOLE = frozenset({"fastbert"})
+"""Families whose body takes the whole model: part of their head reads every token."""
 
 
 class ExportView(nn.Module):
@@ -34,6 +41,7 @@ class ExportView(nn.Module):
         output_names: in the order `forward` gives them, Hugging Face's names; float32.
         max_positions: longest input in tokens the weights have positions for.
         vocab_size: rows of the word embeddings.
+        note: what whoever exports should know; empty for most.
     """
 
     def __init__(self, model: PreTrainedModel, body: Any, head: Head) -> None:
@@ -46,6 +54,7 @@ class ExportView(nn.Module):
         self.output_names: tuple[str, ...] = head.output_names
         self.max_positions = int(body.max_positions)
         self.vocab_size = int(model.config.vocab_size)
+        self.note: str = _NOTES.get(model.config.model_type, "")
         self.eval()
 
     def forward(
@@ -97,7 +106,7 @@ def view_of(model: PreTrainedModel) -> ExportView:
             "(MiniLM and other BERT variants are 'bert')."
         )
     _refuse_variants(model.config)
-    base = getattr(model, model.base_model_prefix, model)
+    base = model if family in _READ_WHOLE else getattr(model, model.base_model_prefix, model)
     return ExportView(model, _BODIES[family](base), head_of(model))
 
 

@@ -31,13 +31,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, num_heads: i
         The stock code scales the (B, A, Q, S) scores; scaling the (B, Q, H) query is the same and cheaper.
     """
     scale = (query.shape[-1] // num_heads) ** -0.5
-    query, key, value = (_split_heads(part, num_heads) for part in (query * scale, key, value))
+    query, key, value = (split_heads(part, num_heads) for part in (query * scale, key, value))
     scores = torch.matmul(query, key.transpose(2, 3)) + bias
     context = torch.matmul(torch.softmax(scores, dim=-1), value)
     return context.transpose(1, 2).flatten(2)
 
 
-def _split_heads(part: Tensor, num_heads: int) -> Tensor:
+def split_heads(part: Tensor, num_heads: int) -> Tensor:
     """(B, S, H) to (B, A, S, H / A)."""
     batch, length, width = part.shape
     return part.reshape(batch, length, num_heads, width // num_heads).transpose(1, 2)

@@ -128,6 +128,9 @@ def head_of(model: PreTrainedModel) -> Head:
 
 def _sentence_head(model: Any) -> SentenceHead:
     family = model.config.model_type
+    if family == "fastbert":
+        last = model.exits[-1]
+        return SentenceHead(model, _Dense(last.dense, torch.tanh), last.classifier)
     if family == "distilbert":
         return SentenceHead(model, _Dense(model.pre_classifier, torch.relu), model.classifier)
     if family == "roberta":

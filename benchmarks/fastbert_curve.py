@@ -1,0 +1,157 @@
+"""What early exits save in time: accuracy, layers, MACs and milliseconds of a FastBERT at every speed.
+
+    python benchmarks/fastbert_curve.py runs/fastbert/student --data DIR --out docs/results/fastbert.json
+
+Asks the judged rows one at a time, each at its own length, and in batches; the model without exits and every speed take
+turns in every round, and the median round counts. Wall-clock is PyTorch's on this machine, so it is no phone's; FLOPs
+say less than they seem to, since small layers do not use a processor as well as large ones. With --budget-ms it also
+chooses the speed that scores best on the development rows within so many milliseconds a text, by the time that each
+exit was measured to take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from edgedistill import files
+from edgedistill.artifacts import environment, now
+from edgedistill.data.batches import Encoded
+from edgedistill.data.task_data import TaskData, load_task_data
+from edgedistill.data.tasks import find_task
+from edgedistill.errors import EdgeDistillError
+from edgedistill.evaluate import batches_of
+from edgedistill.models.answers import answer
+from edgedistill.models.early_exit import answer_early, uncertainty
+from edgedistill.models.fastbert import FastBertForSequenceClassification
+from edgedistill.models.loading import load
+from edgedistill.training.exits import SPEEDS, ask_exits, calibrate, candidates, curve, point, speeds_of
+
+WHOLE = "without exits"
+
+
+def main() -> None:
+    """Measure and write."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    model, data = _opened(options)
+    dev, judged = ask_exits(model, data.dev, data), ask_exits(model, data.judged, data)
+    speeds = sorted({*SPEEDS, *speeds_of(dev, 5), float(model.config.speed)})
+    texts = range(min(options.texts, len(data.judged)))
+    alone = [data.judged.batch([row]).student for row in texts]  # type: ignore[arg-type]
+    batches = [data.judged.batch(rows).student for rows in batches_of(_lengths(alone), options.batch, is_mixed=True)]  # type: ignore[arg-type]
+    one, many = (_times(model, speeds, asked, len(alone), options.rounds) for asked in (alone, batches))
+    costs = _cost_of_exits(model, alone, options.rounds)
+    chosen = None
+    if options.budget_ms is not None:
+        chosen = calibrate(candidates(dev), budget=options.budget_ms, costs=costs).speed
+    rows = [
+        {**found.model_dump(), "ms_alone": one[found.speed], f"ms_in_{options.batch}": many[found.speed]}
+        for found in curve(judged, speeds)
+    ]
+    results = {
+        "created": now(), "environment": environment().model_dump(), "threads": options.threads,
+        "texts": len(alone), "rounds": options.rounds, "metric": data.task.metric, "own_speed": model.config.speed,
+        "ms_without_exits": {"alone": one[WHOLE], f"in_{options.batch}": many[WHOLE]}, "ms_to_exit": costs,
+        "budget_ms": options.budget_ms, "speed_for_budget": chosen,
+        "judged_at_budget": None if chosen is None else point(judged, chosen).model_dump(), "judged": rows,
+    }  # fmt: skip
+    files.write_json(options.out, results)
+    print(_markdown(results, options.batch))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("student", type=Path, help="folder that `distill fastbert` made")
+    parser.add_argument("--data", type=Path, help="folder of the task's files; from the Hub when not given")
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--texts", type=int, default=256, help="texts to time")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="the --limit of the training run: the same development rows")
+    parser.add_argument("--budget-ms", type=float)
+    return parser.parse_args()
+
+
+def _opened(options: argparse.Namespace) -> tuple[FastBertForSequenceClassification, TaskData]:
+    found = load(options.student)
+    if found.card is None or not isinstance(found.model, FastBertForSequenceClassification):
+        raise SystemExit(f"'{options.student}' is no student of the recipe fastbert.")
+    task = find_task(str(found.card.task.name))
+    data = load_task_data(
+        task, options.data, found.tokenizer, max_length=found.card.task.max_length, seed=found.card.seed,
+        limit=options.limit,
+    )  # fmt: skip
+    return found.model, data
+
+
+def _lengths(alone: Sequence[Encoded]) -> list[int]:
+    return [encoded.input_ids.shape[1] for encoded in alone]
+
+
+def _times(
+    model: FastBertForSequenceClassification,
+    speeds: Sequence[float],
+    asked: Sequence[Encoded],
+    texts: int,
+    rounds: int,
+) -> dict[float | str, float]:
+    """Median milliseconds a text of every speed, and of the model without exits."""
+    ways: dict[float | str, Callable[[Encoded], object]] = {WHOLE: lambda encoded: answer(model, encoded)}
+    for speed in speeds:
+        ways[speed] = lambda encoded, speed=speed: answer_early(model, encoded, speed)  # type: ignore[misc]
+    taken: dict[float | str, list[float]] = {name: [] for name in ways}
+    with torch.inference_mode():
+        for number in range(rounds + 1):  # the first round warms up
+            for name, ask in ways.items():
+                started = time.perf_counter()
+                for encoded in asked:
+                    ask(encoded)
+                if number:
+                    taken[name].append(1000 * (time.perf_counter() - started) / texts)
+    return {name: round(statistics.median(values), 4) for name, values in taken.items()}
+
+
+def _cost_of_exits(model: FastBertForSequenceClassification, alone: Sequence[Encoded], rounds: int) -> list[float]:
+    """Mean milliseconds a text takes until each classifier has answered, median round."""
+    depth = int(model.config.num_hidden_layers)
+    per_round = []
+    with torch.inference_mode():
+        for _ in range(rounds):
+            sums = [0.0] * depth
+            for encoded in alone:
+                started, hidden = time.perf_counter(), model.embed(encoded)
+                for number in range(1, depth + 1):
+                    hidden = model.layer(number, hidden, encoded.attention_mask)
+                    bool(uncertainty(model.exits[number - 1](hidden, encoded.attention_mask)) < 0)
+                    sums[number - 1] += time.perf_counter() - started
+            per_round.append([1000 * total / len(alone) for total in sums])
+    return [round(statistics.median(values), 4) for values in zip(*per_round, strict=True)]
+
+
+def _markdown(results: dict[str, object], batch: int) -> str:
+    whole = dict(results["ms_without_exits"])  # type: ignore[call-overload]
+    lines = [
+        f"| speed | {results['metric']} | layers | FLOPs fewer | ms alone | faster | ms in {batch} | faster |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["judged"]:  # type: ignore[attr-defined]
+        alone, many = row["ms_alone"], row[f"ms_in_{batch}"]
+        lines.append(
+            f"| {row['speed']:g} | {row['score']:.4f} | {row['mean_layers']:.2f} | {row['speedup']:.2f}x | {alone:.2f} "
+            f"| {whole['alone'] / alone:.2f}x | {many:.2f} | {whole[f'in_{batch}'] / many:.2f}x |"
+        )
+    return "\n".join([*lines, f"\nwithout exits: {whole['alone']:.2f} ms alone, {whole[f'in_{batch}']:.2f} in {batch}"])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgeDistillError as error:
+        raise SystemExit(str(error)) from error

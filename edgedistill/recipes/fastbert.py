@@ -1,0 +1,162 @@
+"""FastBERT (Liu et al., 2020, arXiv:2004.02178): a BERT that answers easy texts after few layers.
+
+A BERT gets a small classifier after every layer. First the layers and the last classifier learn the task's labels
+(section 3.2.2); a checkpoint that was fine-tuned already can keep its own head and leave this out. Then, layers and
+last classifier frozen, the other classifiers learn from the last one's answers on any text, without labels
+(self-distillation, section 3.2.3). At the end a speed is chosen on the development rows: how certain a classifier must
+be for a text to leave there (section 3.3).
+Differs from the authors' code: the teaching classifier is asked without dropout, weight decay decays, the second stage
+has its own schedule and keeps its best epoch. `fidelity` takes the paper's or their code's ways (docs/papers.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from edgedistill.data.batches import Batch
+from edgedistill.data.tasks import Kind
+from edgedistill.errors import ConfigError, DataError
+from edgedistill.losses.labels import label_loss
+from edgedistill.losses.soft_targets import reverse_soft_targets, soft_targets
+from edgedistill.models.answers import answer
+from edgedistill.models.fastbert import FAMILY, FastBertForSequenceClassification, fastbert_for
+from edgedistill.models.loading import Checkpoint, load
+from edgedistill.models.macs import Count
+from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.training.exits import dev_area
+from edgedistill.training.judging import dev_score
+from edgedistill.training.stage import OptimConfig, Stage, Step
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS: frozenset[Kind] = frozenset({"single", "pair"})
+NEEDS_TEACHER = False
+
+_NO_DECAY = {"weight_decay": 0.0}
+_AS_PUBLISHED: dict[Any, dict[str, Any]] = {
+    "paper": {"kl_direction": "reverse"},
+    "reference": {
+        "teacher_eval": False,
+        "keep_best": False,
+        "flops_count": "reference",
+        "finetune_optim": _NO_DECAY,
+        # Its schedule counts stage 1's three epochs: in the last two of five the learning rate is 0.
+        "distill_optim": {**_NO_DECAY, "epochs": 3.0},
+    },
+}
+
+
+class Config(RecipeConfig):
+    """Settings of FastBERT."""
+
+    fidelity: Literal["corrected", "paper", "reference"] = "corrected"
+    """Whose ways the settings below start from, where paper and code differ: ours, the paper's or its code's."""
+    classifier_size: int = Field(default=128, gt=0)
+    """Width of the branch classifiers."""
+    classifier_heads: int = Field(default=2, gt=0)
+    """Attention heads of the branch classifiers."""
+    kl_direction: Literal["forward", "reverse"] = "forward"
+    """Of the self-distillation: KL(last || branch) as in the code, or KL(branch || last) as in the paper."""
+    teacher_eval: bool = True
+    """Whether layers and last classifier answer without dropout while the others learn from them."""
+    keep_best: bool = True
+    """Whether self-distillation keeps the epoch with the best area under its curve of score against cost."""
+    flops_count: Count = "paper"
+    """How exits.json counts FLOPs: every linear layer, or without classifiers' last projections."""
+    max_drop: float = Field(default=0.5, ge=0)
+    """Points of the metric that leaving early may cost on the development rows; decides the student's speed."""
+    finetune_optim: OptimConfig | None = OptimConfig(lr=2e-5, epochs=3.0, batch_size=32)
+    """How layers and last classifier learn the labels; null keeps a fine-tuned checkpoint and its head as they are."""
+    distill_optim: OptimConfig = OptimConfig(lr=2e-4, epochs=5.0, batch_size=32)
+    """How the branch classifiers learn from the last one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_what_was_published(cls, values: Any) -> Any:
+        """A published variant's settings, with those that were given over them."""
+        if not isinstance(values, Mapping):
+            return values
+        merged = dict(values)
+        for name, theirs in _AS_PUBLISHED.get(values.get("fidelity"), {}).items():
+            own = merged.get(name, theirs)
+            merged[name] = {**theirs, **own} if isinstance(theirs, dict) and isinstance(own, Mapping) else own
+        return merged
+
+
+def build_student(cfg: Config, given: Ingredients) -> nn.Module:
+    """Put classifiers on the checkpoint to start from, or load a FastBERT to go on with.
+
+    Raises:
+        ConfigError: no checkpoint was given, one without a head to keep where stage 1 is left out, or a shape that
+            cannot work.
+        CheckpointError: it cannot be used, or is no BERT.
+    """
+    if given.start is None:
+        raise ConfigError("the recipe 'fastbert' needs a BERT to start from. Give it with --student or --teacher.")
+    start = load(given.start, kind=given.data.task.kind, labels=given.data.labels)
+    keeps_head = cfg.finetune_optim is None
+    if keeps_head and start.is_head_new:
+        raise ConfigError(
+            f"finetune_optim: null leaves fine-tuning out, but '{given.start}' has no head for the task's "
+            f"{len(given.data.labels)} labels. Give a checkpoint fine-tuned for it, or leave finetune_optim alone."
+        )
+    if start.model.config.model_type == FAMILY:
+        _refuse_other_shape(cfg, start)
+        student: nn.Module = start.model
+        return student
+    return fastbert_for(start.model, size=cfg.classifier_size, heads=cfg.classifier_heads, keeps_head=keeps_head)
+
+
+def stages(cfg: Config, given: Ingredients, student: FastBertForSequenceClassification) -> Iterator[Stage]:
+    """Yield fine-tuning and self-distillation."""
+    data = given.data
+    if cfg.finetune_optim is not None:
+        student.requires_grad_(True)
+        student.exits[:-1].requires_grad_(False)
+        step, score = _label_step(given, student), lambda: dev_score(student, data)
+        yield Stage("finetune", student, data.train, step, cfg.finetune_optim, evaluate=score)
+
+    student.requires_grad_(False)
+    student.exits[:-1].requires_grad_(True)
+    text = data.train if data.corpus is None else data.corpus
+    area = (lambda: dev_area(student, data)) if cfg.keep_best else None
+    yield Stage("distill", student, text, _self_distillation(cfg, student), cfg.distill_optim, evaluate=area)
+
+
+def _label_step(given: Ingredients, student: FastBertForSequenceClassification) -> Step:
+    def step(batch: Batch) -> dict[str, Tensor]:
+        if batch.labels is None:
+            raise DataError(f"task '{given.data.task.name}': the training rows have no labels to learn from.")
+        logits = answer(student, batch.student).logits
+        assert logits is not None
+        return {"labels": label_loss(given.data.task.kind, logits, batch.labels)}
+
+    return step
+
+
+def _self_distillation(cfg: Config, student: FastBertForSequenceClassification) -> Step:
+    """Equation 7: the divergences of all branches, added up."""
+    divergence = soft_targets if cfg.kl_direction == "forward" else reverse_soft_targets
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        if cfg.teacher_eval:
+            student.bert.eval()
+            student.exits[-1].eval()
+        *branches, last = student.exit_logits(batch.student).unbind(dim=1)
+        return {f"exit_{number:02d}": divergence(own, last) for number, own in enumerate(branches, start=1)}
+
+    return step
+
+
+def _refuse_other_shape(cfg: Config, start: Checkpoint) -> None:
+    own = (start.model.config.classifier_size, start.model.config.classifier_heads)
+    if own != (cfg.classifier_size, cfg.classifier_heads):
+        raise ConfigError(
+            f"'{start.path}' is a FastBERT with classifiers {own[0]} wide with {own[1]} heads. Set classifier_size and "
+            "classifier_heads to these, or start from a BERT."
+        )
