@@ -1,7 +1,7 @@
 import pytest
 
 from edgedistill.errors import ConfigError
-from edgedistill.models.layers import layer_map
+from edgedistill.models.layers import layer_map, spread_layers
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_a_choice_is_kept():
 def test_what_does_not_fit_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         layer_map(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "layers"),
+    [
+        (12, 6, (1, 3, 5, 8, 10, 12)),
+        (6, 3, (1, 3, 6)),
+        (24, 6, (1, 6, 10, 15, 19, 24)),
+        (4, 4, (1, 2, 3, 4)),
+        (6, 1, (6,)),
+    ],
+)
+def test_copied_layers_reach_from_the_first_to_the_last(teacher, student, layers):
+    assert spread_layers(teacher, student) == layers
