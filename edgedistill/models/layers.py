@@ -72,6 +72,25 @@ def patient_layers(
     return tuple(layer * teacher_layers // student_layers for layer in range(1, student_layers))
 
 
+def spread_layers(teacher_layers: int, student_layers: int, chosen: Sequence[int] = ()) -> tuple[int, ...]:
+    """Teacher layer (counted from 1) that every student layer is copied from: the first, the last and those between.
+
+    Args:
+        teacher_layers: depth of the teacher.
+        student_layers: depth of the student.
+        chosen: the layers to copy, rising; empty: evenly spread from the first to the last.
+
+    Raises:
+        ConfigError: as `layer_map`.
+
+    Reference: Sanh et al., 2019 (DistilBERT): the authors' code copies 1, 3, 5, 8, 10 and 12 of 12.
+    """
+    if chosen or student_layers > teacher_layers or student_layers == 1:
+        return layer_map(teacher_layers, student_layers, chosen)
+    step = (teacher_layers - 1) / (student_layers - 1)
+    return tuple(1 + round(layer * step) for layer in range(student_layers))
+
+
 def _check(setting: str, chosen: Sequence[int], teacher_layers: int, wanted: int, note: str = "") -> None:
     if len(chosen) != wanted:
         raise ConfigError(f"{setting}: it has {len(chosen)} entries for {wanted} student layers{note}.")

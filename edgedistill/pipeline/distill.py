@@ -196,6 +196,12 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     Raises:
         CheckpointError: it has no head for it, or other labels, or the same in another order.
     """
+    if task.kind == "mlm" and teacher.kind != "mlm":
+        raise CheckpointError(
+            f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "
+            f"edgedistill distill mlm --student {teacher.path} --corpus TEXT --out TEACHER_RUN; then give "
+            "TEACHER_RUN/student as --teacher."
+        )
     if not same_head(teacher.kind, task.kind):
         raise CheckpointError(
             f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "

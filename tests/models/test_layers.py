@@ -1,7 +1,7 @@
 import pytest
 
 from edgedistill.errors import ConfigError
-from edgedistill.models.layers import layer_map, patient_layers
+from edgedistill.models.layers import layer_map, patient_layers, spread_layers
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,17 @@ def test_patient_layers_can_be_chosen():
 def test_patient_layers_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         patient_layers(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "layers"),
+    [
+        (12, 6, (1, 3, 5, 8, 10, 12)),
+        (6, 3, (1, 3, 6)),
+        (24, 6, (1, 6, 10, 15, 19, 24)),
+        (4, 4, (1, 2, 3, 4)),
+        (6, 1, (6,)),
+    ],
+)
+def test_copied_layers_reach_from_the_first_to_the_last(teacher, student, layers):
+    assert spread_layers(teacher, student) == layers
