@@ -179,7 +179,6 @@ def _scores(data: TaskData, own: RowLogits, theirs: RowLogits | None) -> dict[st
 
 
 def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]]:
-    from edgedistill.models.layers import layer_map
     from edgedistill.training.judging import layer_errors
 
     provider, depth = plan.given.teacher, student.config.num_hidden_layers
@@ -187,8 +186,7 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
         return {}
     if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
         return {}
-    chosen = getattr(plan.cfg, "layer_map", ())
-    return layer_errors(student, provider, plan.data.judged, layer_map(provider.facts.num_layers, depth, chosen))
+    return layer_errors(student, provider, plan.data.judged, plan.cfg.follows(provider.facts.num_layers, depth))
 
 
 def command() -> str:

@@ -27,6 +27,11 @@ def valid_tokens(batch: Batch) -> int:
     return int(batch.student.attention_mask.sum())
 
 
+def valid_pairs(batch: Batch) -> int:
+    """Pairs of the student's tokens, each with itself and every other of its row, that are no padding."""
+    return int(batch.student.attention_mask.sum(dim=1).square().sum())
+
+
 def labelled_tokens(batch: Batch) -> int:
     """Tokens that have a right answer."""
     return 0 if batch.labels is None else int(batch.labels.ne(IGNORED).sum())
