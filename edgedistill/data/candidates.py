@@ -240,7 +240,8 @@ def _neighbours(tokens: list[tuple[int, ...]], embeddings: Tensor, words: _Words
 @torch.no_grad()
 def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id: int, words: _Words) -> None:
     """Put a masked-LM's guesses into the table for every word of one piece, each hidden alone in its whole text."""
-    from edgedistill.models.masked import guesses
+    from edgedistill.models.answers import answer
+    from edgedistill.models.outputs import Want
 
     model.eval()
     device = next(model.parameters()).device
@@ -256,8 +257,9 @@ def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id:
             where[torch.arange(len(which)), found.places[which, 0].long()] = True
             own = tokens.input_ids[where].to(device)
             hidden = replace(tokens, input_ids=tokens.input_ids.masked_fill(where, mask_id))
-            logits = guesses(model, hidden.to(device), where.to(device))[:, : len(is_refused)]
-            logits = logits.masked_fill(is_refused, float("-inf")).scatter(1, own[:, None], float("-inf"))
+            guesses = answer(model, hidden.to(device), Want(words=where.to(device))).logits
+            assert guesses is not None
+            logits = guesses[:, : len(is_refused)].masked_fill(is_refused, float("-inf")).scatter(1, own[:, None], float("-inf"))
             table[which] = logits.topk(table.shape[1], dim=1).indices.cpu().to(torch.int32)
             bar.advance(len(which))
 

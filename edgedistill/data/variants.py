@@ -57,7 +57,7 @@ class Variants:
 
         Args:
             rows: teacher and student read the same tokens.
-            find: looks for candidates; called once, when the first batch is wanted.
+            find: looks for candidates; called once, by `prepare` or when the first batch is wanted.
             how: they are varied.
             pad_id: the tokenizer's.
         """
@@ -66,6 +66,10 @@ class Variants:
     def __len__(self) -> int:
         """How many rows, variants counted."""
         return len(self._rows) * (self._how.copies + 1)
+
+    def prepare(self) -> None:
+        """Look for candidates now, if they were not yet."""
+        _ = self._candidates
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """Every row and every variant once: N + 1 passes over the rows, which mix originals and variants."""

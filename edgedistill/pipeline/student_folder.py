@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.errors import ConfigError
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
@@ -186,7 +187,11 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
         return {}
     if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
         return {}
-    return layer_errors(student, provider, plan.data.judged, plan.cfg.follows(provider.facts.num_layers, depth))
+    try:
+        follows = plan.cfg.follows(provider.facts.num_layers, depth)
+    except ConfigError:  # the recipe followed no layers with this student
+        return {}
+    return layer_errors(student, provider, plan.data.judged, follows)
 
 
 def command() -> str:

@@ -10,7 +10,7 @@ a regression learns the teacher's scores (docs/papers.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +25,7 @@ from edgedistill.data.batches import Batch
 from edgedistill.data.candidates import masked_lm
 from edgedistill.data.tasks import Kind
 from edgedistill.data.tokenise import same_tokens
-from edgedistill.data.variants import How
+from edgedistill.data.variants import How, Variants
 from edgedistill.errors import ConfigError, DataError
 from edgedistill.losses.attention import score_mse
 from edgedistill.losses.hidden import hidden_mse
@@ -144,8 +144,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     else:
         like = load(teacher.facts.source, kind=data.task.kind, labels=data.labels).model
         student = tinybert_for(like, data.task.kind, _shape(cfg, teacher.facts))
-    cfg.follows(teacher.facts.num_layers, student.config.num_hidden_layers)
     if data.corpus is not None or cfg.intermediate_optim is not None:
+        cfg.follows(teacher.facts.num_layers, student.config.num_hidden_layers)
         one, want = data.train.batch(np.array([0])), Want(scores=True)
         for asked in (teacher, _general_teacher(cfg, given)):
             asked(one, want)  # a family whose scores cannot be read is refused here
@@ -160,7 +160,6 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     """Yield general distillation, the intermediate stage and prediction."""
     teacher, data = _teacher(given), given.data
     layers, width = student.config.num_hidden_layers, student.config.hidden_size
-    follows = cfg.follows(teacher.facts.num_layers, layers)
     scaffold = Projections(
         width, teacher.facts.hidden_size, layers, cfg.projection, bias=cfg.projection_bias, seed=cfg.seed
     )
@@ -168,12 +167,13 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     by_layer = partial(Stage, model=student, scaffold=scaffold, means_over=masked if cfg.padding == "masked" else {})
 
     if data.corpus is not None:
-        step = _layer_step(cfg, cfg.general, _general_teacher(cfg, given), student, scaffold, follows)
+        step = _layer_step(cfg, cfg.general, _general_teacher(cfg, given), student, scaffold)
         yield by_layer("general", batches=data.corpus, step=step, optim=cfg.general_optim)
     texts = _texts(cfg, given)
+    prepare = texts.prepare if isinstance(texts, Variants) else None
     if cfg.intermediate_optim is not None:
-        step = _layer_step(cfg, cfg.intermediate, teacher, student, scaffold, follows)
-        yield by_layer("intermediate", batches=texts, step=step, optim=cfg.intermediate_optim)
+        step = _layer_step(cfg, cfg.intermediate, teacher, student, scaffold)
+        yield by_layer("intermediate", batches=texts, step=step, optim=cfg.intermediate_optim, prepare=prepare)
     yield Stage(
         name="prediction",
         model=student,
@@ -182,18 +182,15 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         optim=cfg.prediction_optim,
         means_over={"logits": valid_tokens} if data.task.kind == "tokens" else {},
         evaluate=lambda: dev_score(student, data),
+        prepare=prepare,
     )
 
 
 def _layer_step(
-    cfg: Config,
-    weights: Weights,
-    teacher: TeacherProvider,
-    student: nn.Module,
-    project: nn.Module,
-    follows: Sequence[int],
+    cfg: Config, weights: Weights, teacher: TeacherProvider, student: PreTrainedModel, project: nn.Module
 ) -> Step:
     """Equations 7 to 9, summed over the student's layers as in equation 6."""
+    follows = cfg.follows(teacher.facts.num_layers, student.config.num_hidden_layers)
     want = Want(hidden=bool(weights.embedding or weights.hidden), scores=weights.attention > 0)
     is_counted = cfg.padding == "counted"
 
@@ -254,7 +251,6 @@ def _texts(cfg: Config, given: Ingredients) -> Batches:
 def _shape(cfg: Config, teacher: TeacherFacts) -> Shape:
     even = max(depth for depth in range(1, Shape.layers + 1) if teacher.num_layers % depth == 0)
     depth = cfg.num_layers or len(cfg.layer_map) or even
-    cfg.follows(teacher.num_layers, depth)
     heads = cfg.num_heads or teacher.num_heads
     return Shape(depth, cfg.hidden_size or Shape.hidden, cfg.ffn_size or Shape.ffn, heads, cfg.dropout)
 

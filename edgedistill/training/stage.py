@@ -94,6 +94,7 @@ class Stage:
             parts, each part counts by that.
         scaffold: trained beside the model and thrown away (a projection, say).
         evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
+        prepare: called before the first step, such as to make the texts of `batches`; not for a finished stage.
         pace: factor on the learning rate of the model's parameter of that name; none: 1 for all.
     """
 
@@ -106,6 +107,7 @@ class Stage:
     scaffold: nn.Module | None = None
     evaluate: Callable[[], float] | None = None
     pace: Callable[[str], float] | None = None
+    prepare: Callable[[], None] | None = None
 
     @property
     def rows(self) -> int | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def with_variants(data: TaskData, how: How, source: str, count: int, *, has_guesses: bool) -> Variants:
     """The training rows and variants of each.
 
-    Words to put in are looked for when the first batch is wanted, by one process first: the others read what it stored.
+    Words to put in are looked for by `prepare`, in one process first: the others read what it stored.
 
     Args:
         data: the task's.
