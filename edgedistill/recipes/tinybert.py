@@ -151,7 +151,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
             asked(one, want)  # a family whose scores cannot be read is refused here
         answer(student, one.student, want)
     if data.corpus is None:
-        begins = "random weights" if given.start is None else f"'{given.start}'"
+        hint = "random weights; they want a higher rate than the paper's, such as intermediate_optim.lr=1e-3"
+        begins = hint if given.start is None else f"'{given.start}'"
         say(f"no --corpus: general distillation is left out, the student starts from {begins}")
     return student
 
