@@ -259,7 +259,11 @@ def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id:
             hidden = replace(tokens, input_ids=tokens.input_ids.masked_fill(where, mask_id))
             guesses = answer(model, hidden.to(device), Want(words=where.to(device))).logits
             assert guesses is not None
-            logits = guesses[:, : len(is_refused)].masked_fill(is_refused, float("-inf")).scatter(1, own[:, None], float("-inf"))
+            logits = (
+                guesses[:, : len(is_refused)]
+                .masked_fill(is_refused, float("-inf"))
+                .scatter(1, own[:, None], float("-inf"))
+            )
             table[which] = logits.topk(table.shape[1], dim=1).indices.cpu().to(torch.int32)
             bar.advance(len(which))
 

@@ -134,7 +134,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: a shape that cannot work, or layers or texts that cannot be compared.
         CheckpointError: a teacher, student or masked-LM that cannot be used.
     """
-    teacher, data = _teacher(given), given.data
+    teacher, data = given.needed_teacher, given.data
     _refuse_answers_only(cfg, given)
     if cfg.augment_with is not None and cfg.augment_copies:
         masked_lm(resources.checkpoint(cfg.augment_with), data.tokenizer)
@@ -159,7 +159,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
     """Yield general distillation, the intermediate stage and prediction."""
-    teacher, data = _teacher(given), given.data
+    teacher, data = given.needed_teacher, given.data
     layers, width = student.config.num_hidden_layers, student.config.hidden_size
     scaffold = Projections(
         width, teacher.facts.hidden_size, layers, cfg.projection, bias=cfg.projection_bias, seed=cfg.seed
@@ -245,7 +245,7 @@ def _texts(cfg: Config, given: Ingredients) -> Batches:
         return given.data.train
     keeps_labels = cfg.regression_target == "gold" and given.data.task.kind == "regression"
     how = How(cfg.augment_copies, cfg.augment_share, cfg.seed, keeps_labels)
-    source = cfg.augment_with or _teacher(given).facts.source
+    source = cfg.augment_with or given.needed_teacher.facts.source
     return with_variants(given.data, how, source, cfg.augment_candidates, has_guesses=cfg.augment_with is not None)
 
 
@@ -256,15 +256,9 @@ def _shape(cfg: Config, teacher: TeacherFacts) -> Shape:
     return Shape(depth, cfg.hidden_size or Shape.hidden, cfg.ffn_size or Shape.ffn, heads, cfg.dropout)
 
 
-def _teacher(given: Ingredients) -> TeacherProvider:
-    if given.teacher is None:
-        raise ConfigError("the recipe 'tinybert' needs a teacher. Give it with --teacher.")
-    return given.teacher
-
-
 def _general_teacher(cfg: Config, given: Ingredients) -> TeacherProvider:
     """Who is learnt from on raw text; as deep and as wide as the task's teacher, for projections are gone on with."""
-    task = _teacher(given)
+    task = given.needed_teacher
     if cfg.general_teacher is None or given.data.corpus is None:
         return task
     found = load(resources.checkpoint(cfg.general_teacher))
@@ -281,17 +275,14 @@ def _general_teacher(cfg: Config, given: Ingredients) -> TeacherProvider:
 
 def _refuse_answers_only(cfg: Config, given: Ingredients) -> None:
     """Said before anything is trained: what an ensemble, a cache or a teacher of other tokens cannot be asked."""
-    teacher, shares = _teacher(given), given.data.judged.shares_tokens
-    if teacher.facts.shows_layers and shares:
+    if given.hides_layers is None:
         return
-    is_cached = isinstance(teacher, CachedTeacher)
+    has_no_new_answers = isinstance(given.teacher, CachedTeacher) or not given.data.judged.shares_tokens
     todo = ["leave --corpus out"] if given.data.corpus is not None else []
     todo += ["--set intermediate_optim=null"] if cfg.intermediate_optim is not None else []
-    todo += ["--set augment_copies=0"] if cfg.augment_copies and (is_cached or not shares) else []
-    reason = "a cache holds" if is_cached else "an ensemble gives"
-    reason = f"{reason} answers only" if shares else "the teacher splits text into other tokens than the student"
+    todo += ["--set augment_copies=0"] if cfg.augment_copies and has_no_new_answers else []
     if todo:
         raise ConfigError(
-            f"{reason}: layers cannot be compared{', nor new text asked about' if todo[-1].endswith('=0') else ''}. "
-            f"The prediction stage alone can be had: {', '.join(todo)}."
+            f"{given.hides_layers}: layers cannot be compared. The prediction stage alone can be had: "
+            f"{', '.join(todo)}."
         )

@@ -251,7 +251,9 @@ def test_depth_is_the_papers_where_it_divides_the_teachers(given):
 
 def test_an_ensemble_teaches_the_prediction_alone(given, tmp_path):
     ensemble = replace(given, teacher=EnsembleTeacher([given.teacher, given.teacher]), start=None)
-    with pytest.raises(ConfigError, match=r"an ensemble gives answers only.*: --set intermediate_optim=null\.$"):
+    with pytest.raises(
+        ConfigError, match=r"an ensemble or a cache answers with logits only.*: --set intermediate_optim=null\.$"
+    ):
         tinybert.build_student(settings(), ensemble)
     _, lines = cook(NAME, settings(intermediate_optim=None), ensemble, tmp_path)
     assert {line["stage"] for line in lines} == {"prediction"}
