@@ -92,15 +92,15 @@ class _Words:
 
     Attributes:
         surfaces: their text, lower case, without marks.
-        is_continuing: (V,) bool, tokens that go on with the word before.
-        is_special: (V,) bool.
+        is_continuing: V times whether a token goes on with the word before.
+        is_special: V times.
         is_candidate: (V,) bool, whole words that may be put in.
         separator: id of the token between two texts.
     """
 
     surfaces: list[str]
-    is_continuing: Tensor
-    is_special: Tensor
+    is_continuing: list[bool]
+    is_special: list[bool]
     is_candidate: Tensor
     separator: int | None
 
@@ -182,7 +182,7 @@ def _words_of(tokenizer: Any) -> _Words:
     is_continuing = is_piece_of_word(names) & ~is_special
     is_word = torch.tensor([_is_replaceable(surface) for surface in surfaces])
     is_candidate = is_word & ~is_continuing & ~is_special
-    return _Words(surfaces, is_continuing, is_special, is_candidate, tokenizer.sep_token_id)
+    return _Words(surfaces, is_continuing.tolist(), is_special.tolist(), is_candidate, tokenizer.sep_token_id)
 
 
 def _is_replaceable(word: str) -> bool:
@@ -194,11 +194,12 @@ def _replaceable(rows: Texts, words: _Words) -> _Found:
     sizes: list[int] = []
     each: list[list[tuple[int, int, int]]] = []
     tokens: list[tuple[int, ...]] = []
+    has_candidates = bool(words.is_candidate.any())
     for batch in rows.all(_BATCH):
         row_ids += batch.row_ids
         sizes += batch.student.attention_mask.sum(dim=1).tolist()
         for ids, size in zip(batch.student.input_ids.tolist(), sizes[-len(batch) :], strict=True):
-            each.append(list(_words_in(ids[:size], words)) if words.is_candidate.any() else [])
+            each.append(list(_words_in(ids[:size], words)) if has_candidates else [])
             tokens += [tuple(ids[first:end]) for first, end, _ in each[-1]]
     places = torch.tensor([place for found in each for place in found], dtype=torch.int32).reshape(-1, 3)
     return _Found(row_ids, sizes, [len(found) for found in each], places, tokens)
@@ -259,11 +260,8 @@ def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id:
             hidden = replace(tokens, input_ids=tokens.input_ids.masked_fill(where, mask_id))
             guesses = answer(model, hidden.to(device), Want(words=where.to(device))).logits
             assert guesses is not None
-            logits = (
-                guesses[:, : len(is_refused)]
-                .masked_fill(is_refused, float("-inf"))
-                .scatter(1, own[:, None], float("-inf"))
-            )
+            logits = guesses[:, : len(is_refused)].masked_fill(is_refused, float("-inf"))
+            logits.scatter_(1, own[:, None], float("-inf"))
             table[which] = logits.topk(table.shape[1], dim=1).indices.cpu().to(torch.int32)
             bar.advance(len(which))
 

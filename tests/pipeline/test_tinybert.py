@@ -59,7 +59,7 @@ def test_a_dry_run_looks_for_no_words(run, tmp_path, capsys, monkeypatch):
 
 def test_a_cache_teaches_the_prediction_alone(run, tmp_path):
     cache = {"teacher_cache": tmp_path / "cache", "corpus": corpus(tmp_path)}
-    advice = r"a cache answers with logits only.*leave --corpus out, --set intermediate_optim=null, --set augment_copies=0"
+    advice = r"or a cache answers.*leave --corpus out, --set intermediate_optim=null, --set augment_copies=0"
     with pytest.raises(ConfigError, match=advice):
         run(**cache)
     assert not (tmp_path / "run").exists()
