@@ -66,7 +66,7 @@ def neighbours(embeddings: Tensor, tokenizer: Any, rows: Epochs, count: int = 15
     """
     names = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), len(embeddings)))))
     names += [""] * (len(embeddings) - len(names))
-    is_continuing = _continuing(names)
+    is_continuing = is_piece_of_word(names)
     bare = [name.lstrip("".join(_MARKS)) for name in names]
     is_candidate = torch.tensor([len(word) > 1 and word.isalpha() for word in bare]) & ~is_continuing
 
@@ -83,7 +83,8 @@ def neighbours(embeddings: Tensor, tokenizer: Any, rows: Epochs, count: int = 15
     return Neighbours(table, is_word, is_continuing)
 
 
-def _continuing(names: list[str]) -> Tensor:
+def is_piece_of_word(names: list[str]) -> Tensor:
+    """(V,) bool: which tokens go on with the word before, told by the marks that a vocabulary's names have."""
     if any(name[:1] in _MARKS for name in names if name):
         return torch.tensor([name[:1] not in _MARKS for name in names])
     return torch.tensor([name.startswith("##") for name in names])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgedistill.data.batches import Encoded
 from edgedistill.errors import CheckpointError, DataError
 from edgedistill.models.outputs import Outputs, Want
+from edgedistill.models.scores import recorded_scores
 from edgedistill.runner import Arrays, Runner
 
 _LOGITS_ONLY = Want()
@@ -33,13 +34,15 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         want: what to return beside the logits.
 
     Raises:
-        CheckpointError: attentions are wanted from an attention that does not return them.
+        CheckpointError: attentions are wanted from an attention that does not return them, or scores from a family
+            whose queries and keys are not known here.
     """
     inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
     if _takes_segments(type(model)):
         inputs["token_type_ids"] = encoded.token_type_ids
     # None, not False, leaves the switch at the configuration's value: transformers warns about some heads otherwise.
-    with _only(model, want.words):
+    listening: AbstractContextManager[list[Tensor]] = recorded_scores(model) if want.scores else nullcontext([])
+    with _only(model, want.words), listening as scores:
         found = model(
             **inputs,
             output_hidden_states=bool(want.hidden or want.cls) or None,
@@ -57,6 +60,7 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         hidden=tuple(map(_whole, found.hidden_states)) if want.hidden else (),
         attentions=tuple(map(_whole, attentions)),
         cls=_first_tokens(found.hidden_states, want.cls) if want.cls else None,
+        scores=tuple(scores),
     )
 
 

@@ -91,6 +91,39 @@ def spread_layers(teacher_layers: int, student_layers: int, chosen: Sequence[int
     return tuple(1 + round(layer * step) for layer in range(student_layers))
 
 
+def strategy_map(
+    teacher_layers: int, student_layers: int, strategy: Literal["uniform", "top", "bottom"]
+) -> tuple[int, ...]:
+    """Teacher layer (counted from 1) for every student layer, by a rule that leaves nothing to rounding.
+
+    Args:
+        teacher_layers: N, depth of the teacher.
+        student_layers: M, depth of the student.
+        strategy: "uniform": layer m follows m * N / M; "top": the last M layers; "bottom": the first M.
+
+    Raises:
+        ConfigError: a student deeper than its teacher, or for "uniform" a depth that does not divide the teacher's.
+
+    Reference: Jiao et al., 2020 (TinyBERT), sections 3.1 and 4.5: g(0) = 0, the embeddings, in every strategy.
+    """
+    even = [depth for depth in range(1, teacher_layers + 1) if teacher_layers % depth == 0]
+    if student_layers > teacher_layers:
+        raise ConfigError(
+            f"num_layers: a student of {student_layers} layers is deeper than its teacher of {teacher_layers}. "
+            f"Set num_layers to at most {teacher_layers}."
+        )
+    if strategy == "top":
+        return tuple(range(teacher_layers - student_layers + 1, teacher_layers + 1))
+    if strategy == "bottom":
+        return tuple(range(1, student_layers + 1))
+    if teacher_layers % student_layers:
+        raise ConfigError(
+            f"num_layers: {student_layers} layers cannot be spread evenly over the teacher's {teacher_layers}. Set it "
+            f"to {', '.join(map(str, even[:-1] or even))}, or say with layer_map which layer each one follows."
+        )
+    return tuple(layer * teacher_layers // student_layers for layer in range(1, student_layers + 1))
+
+
 def _check(setting: str, chosen: Sequence[int], teacher_layers: int, wanted: int, note: str = "") -> None:
     if len(chosen) != wanted:
         raise ConfigError(f"{setting}: it has {len(chosen)} entries for {wanted} student layers{note}.")

@@ -18,12 +18,19 @@ class Want:
             whole text: teacher and student need not share tokens for it, and it is small enough to be cached.
         words: (B, S) bool, hidden words: a masked-word head answers there only. Its output table is as tall as the
             vocabulary, so that all positions together would cost a small encoder more than its layers do.
+        scores: the attention scores of every layer, as they enter the softmax but for the mask.
     """
 
     hidden: bool = False
     attentions: bool = False
     cls: tuple[int, ...] = ()
     words: Tensor | None = None
+    scores: bool = False
+
+    @property
+    def is_per_token(self) -> bool:
+        """Whether anything is wanted that can only be compared where teacher and student share tokens."""
+        return self.hidden or self.attentions or self.scores
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,12 @@ class Outputs:
         hidden: L + 1 tensors (B, S, H): the embedding output, then every layer; empty unless wanted.
         attentions: L tensors (B, A, S, S), softmaxed, before dropout; empty unless wanted.
         cls: (B, M, H), the first token's state after each of the M layers asked for; None unless wanted.
+        scores: L tensors (B, A, S, S), query times key over the square root of the head's width, before mask and
+            softmax; what padding's rows and columns hold means nothing. Empty unless wanted.
     """
 
     logits: Tensor | None = None
     hidden: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
     cls: Tensor | None = None
+    scores: tuple[Tensor, ...] = ()

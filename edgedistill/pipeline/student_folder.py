@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.errors import ConfigError
 from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
@@ -188,7 +189,6 @@ def _scores(data: TaskData, own: RowLogits, theirs: RowLogits | None) -> dict[st
 
 
 def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]]:
-    from edgedistill.models.layers import layer_map
     from edgedistill.training.judging import layer_errors
 
     provider, depth = plan.given.teacher, student.config.num_hidden_layers
@@ -196,8 +196,11 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
         return {}
     if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
         return {}
-    chosen = getattr(plan.cfg, "layer_map", ())
-    return layer_errors(student, provider, plan.data.judged, layer_map(provider.facts.num_layers, depth, chosen))
+    try:
+        follows = plan.cfg.follows(provider.facts.num_layers, depth)
+    except ConfigError:  # the recipe followed no layers with this student
+        return {}
+    return layer_errors(student, provider, plan.data.judged, follows)
 
 
 def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:

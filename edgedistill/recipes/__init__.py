@@ -44,6 +44,16 @@ class RecipeConfig(Settings):
 
         return Kept()
 
+    def follows(self, teacher_layers: int, student_layers: int) -> tuple[int, ...]:
+        """Teacher layer (from 1) of every student layer, for reports on how close the two are.
+
+        Raises:
+            ConfigError: a depth or a choice that does not fit.
+        """
+        from edgedistill.models.layers import layer_map
+
+        return layer_map(teacher_layers, student_layers, getattr(self, "layer_map", ()))
+
 
 @dataclass(frozen=True)
 class Ingredients:

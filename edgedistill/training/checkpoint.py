@@ -92,7 +92,7 @@ def save(
     """
     with files.atomic_folder(slot / CHECKPOINT, overwrite=True) as folder:
         _write(folder / _WEIGHTS, stage.model.state_dict())
-        if stage.scaffold is not None and not position.is_finished:
+        if stage.scaffold is not None:  # of a finished stage too: the next one may go on with it
             _write(folder / _SCAFFOLD, stage.scaffold.state_dict())
         if optimizer is not None:
             _write(folder / _OPTIMIZER, optimizer_tensors(optimizer, parameters or {}))
@@ -113,9 +113,9 @@ def restore(
     try:
         position = Position(**json.loads((folder / _POSITION).read_text(encoding="utf-8")))
         stage.model.load_state_dict(safetensors.torch.load_file(folder / _WEIGHTS))
+        if stage.scaffold is not None:
+            stage.scaffold.load_state_dict(safetensors.torch.load_file(folder / _SCAFFOLD))
         if not position.is_finished:
-            if stage.scaffold is not None:
-                stage.scaffold.load_state_dict(safetensors.torch.load_file(folder / _SCAFFOLD))
             restore_optimizer(optimizer, parameters, safetensors.torch.load_file(folder / _OPTIMIZER))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise TrainingError(

@@ -83,6 +83,8 @@ def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None,
     training = _Training(stage, slot, seed)
     position = training.position
     if not position.is_finished:
+        if stage.prepare is not None:
+            stage.prepare()  # before the bar of the stage: it may show one of its own
         board = tensorboard if training.is_main else None
         with (
             journal(slot if training.is_main else slot / f"process{training.process}", board, position.step) as trace,

@@ -27,6 +27,11 @@ def valid_tokens(batch: Batch) -> int:
     return int(batch.student.attention_mask.sum())
 
 
+def valid_pairs(batch: Batch) -> int:
+    """Pairs of the student's tokens, each with itself and every other of its row, that are no padding."""
+    return int(batch.student.attention_mask.sum(dim=1).square().sum())
+
+
 def labelled_tokens(batch: Batch) -> int:
     """Tokens that have a right answer."""
     return 0 if batch.labels is None else int(batch.labels.ne(IGNORED).sum())
@@ -89,6 +94,7 @@ class Stage:
             parts, each part counts by that.
         scaffold: trained beside the model and thrown away (a projection, say).
         evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
+        prepare: called before the first step, such as to make the texts of `batches`; not for a finished stage.
         pace: factor on the learning rate of the model's parameter of that name; none: 1 for all.
     """
 
@@ -101,6 +107,7 @@ class Stage:
     scaffold: nn.Module | None = None
     evaluate: Callable[[], float] | None = None
     pace: Callable[[str], float] | None = None
+    prepare: Callable[[], None] | None = None
 
     @property
     def rows(self) -> int | None:

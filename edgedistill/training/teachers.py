@@ -86,7 +86,7 @@ class OnlineTeacher:
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
         """Run the model on the batch's teacher tokens."""
-        if not batch.shares_tokens and (want.hidden or want.attentions or self._answers_per_token):
+        if not batch.shares_tokens and (want.is_per_token or self._answers_per_token):
             raise TrainingError(
                 "the teacher and the student split text into different tokens, which cannot be compared one by one. "
                 "Use losses on the answer to the whole text only, or a student with the teacher's tokenizer."
@@ -132,7 +132,7 @@ class CachedTeacher:
         Raises:
             TrainingError: hidden states, attentions or a layer that is not kept are wanted, or a row was never stored.
         """
-        if want.hidden or want.attentions:
+        if want.is_per_token:
             raise TrainingError(
                 f"the teacher's cache holds {self._cache.kept} only, no hidden states or attentions. Run the teacher "
                 "online, or set the weights of the losses that need them to 0."
@@ -189,7 +189,7 @@ class EnsembleTeacher:
         Raises:
             TrainingError: hidden states or attentions are wanted; members' layers have no common meaning.
         """
-        if want.hidden or want.attentions or want.cls:
+        if want.is_per_token or want.cls:
             raise TrainingError(
                 "an ensemble answers with logits only: its members' hidden states cannot be averaged. Give a single "
                 "teacher, or set the weights of the losses that need them to 0."

@@ -1,7 +1,7 @@
 import pytest
 
 from edgedistill.errors import ConfigError
-from edgedistill.models.layers import layer_map, patient_layers, spread_layers
+from edgedistill.models.layers import layer_map, patient_layers, spread_layers, strategy_map
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,28 @@ def test_patient_layers_that_do_not_fit_are_refused(arguments, message):
 )
 def test_copied_layers_reach_from_the_first_to_the_last(teacher, student, layers):
     assert spread_layers(teacher, student) == layers
+
+
+@pytest.mark.parametrize(
+    ("depths", "strategy", "expected"),
+    [
+        ((12, 4), "uniform", (3, 6, 9, 12)),
+        ((6, 3), "uniform", (2, 4, 6)),
+        ((6, 6), "uniform", (1, 2, 3, 4, 5, 6)),
+        ((12, 4), "top", (9, 10, 11, 12)),
+        ((12, 4), "bottom", (1, 2, 3, 4)),
+    ],
+)
+def test_strategies(depths, strategy, expected):
+    assert strategy_map(*depths, strategy) == expected
+
+
+@pytest.mark.parametrize(("depths", "strategy"), [((6, 8), "uniform"), ((6, 8), "top"), ((6, 8), "bottom")])
+def test_no_strategy_for_a_deeper_student(depths, strategy):
+    with pytest.raises(ConfigError, match="deeper than its teacher of 6"):
+        strategy_map(*depths, strategy)
+
+
+def test_uneven_depths_are_refused_with_those_that_fit():
+    with pytest.raises(ConfigError, match=r"4 layers cannot be spread evenly over the teacher's 6. Set it to 1, 2, 3,"):
+        strategy_map(6, 4, "uniform")

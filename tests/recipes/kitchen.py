@@ -74,9 +74,10 @@ def ingredients_of(name: str, folder: Path) -> Ingredients:
 
 
 def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any) -> RecipeConfig:
-    """A recipe's defaults, with every stage cut to a few fp32 steps."""
+    """A recipe's defaults, with every stage cut to a few fp32 steps and a width of its own to a tiny one."""
     module = plugins.load("recipes", name)
-    cfg: RecipeConfig = build(module.Config, {"max_length": 32, **(settings or {})}, name)
+    narrow = {"hidden_size": 8} if "hidden_size" in module.Config.model_fields else {}
+    cfg: RecipeConfig = build(module.Config, {"max_length": 32, **narrow, **(settings or {})}, name)
     small = {"max_steps": STEPS, "batch_size": 8, "mixed_precision": "no", **optim}
     stages = {key: value for key, value in cfg if isinstance(value, OptimConfig)}
     return cfg.model_copy(update={key: value.model_copy(update=small) for key, value in stages.items()})

@@ -166,7 +166,38 @@ def test_scaffold_learns_and_is_no_part_of_the_result(tmp_path):
     assert not same(before, weights(scaffold))
     with safe_open(tmp_path / "checkpoint" / "model.safetensors", "pt") as file:
         assert set(file.keys()) == set(made.model.state_dict())
-    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == ["model.safetensors", "position.json"]
+    files = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
+    assert files == ["model.safetensors", "position.json", "scaffold.safetensors"]
+
+
+def test_scaffold_of_a_finished_stage_is_loaded_for_the_next_one(tmp_path):
+    learnt, fresh = nn.Linear(2, 2), nn.Linear(2, 2)
+    fit(stage(scaffold=learnt), tmp_path, seed=0)
+    fit(stage(scaffold=fresh, hook=stop_at(0)), tmp_path, seed=0)
+    assert same(weights(learnt), weights(fresh))
+
+
+def test_what_a_stage_needs_is_made_once_before_its_bar(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from edgedistill.training import loop
+
+    seen = []
+    shown = loop.progress
+    monkeypatch.setattr(loop, "progress", lambda *given: seen.append("bar") or shown(*given))
+    made = replace(stage(), prepare=lambda: seen.append("prepared"))
+    for _ in range(2):  # the second time it is finished
+        fit(made, tmp_path, seed=0)
+    assert seen == ["prepared", "bar"]
+
+
+def test_pairs_are_counted_without_padding():
+    from edgedistill.data.batches import Batch, Encoded
+    from edgedistill.training.stage import valid_pairs
+
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+    tokens = Encoded(mask, mask, mask)
+    assert valid_pairs(Batch(("a", "b"), tokens, tokens)) == 9 + 4
 
 
 def test_loss_that_is_not_finite_stops_with_the_rows(tmp_path):

@@ -71,7 +71,7 @@ def other_tokens():
 def test_answers_per_token_need_shared_tokens():
     batch = other_tokens()
     assert online()(batch).logits.shape == (4, 2)
-    for want in (Want(hidden=True), Want(attentions=True)):
+    for want in (Want(hidden=True), Want(attentions=True), Want(scores=True)):
         with pytest.raises(TrainingError, match="different tokens"):
             online()(batch, want)
     for kind in ("tokens", "span"):

@@ -1,0 +1,40 @@
+"""A task's rows together with variants of them, for recipes whose labels come from the teacher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedistill import resources
+from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
+from edgedistill.data.variants import How, Variants
+from edgedistill.models.loading import load
+from edgedistill.progress import say
+from edgedistill.training.loop import accelerator
+
+if TYPE_CHECKING:
+    from edgedistill.data.task_data import TaskData
+
+
+def with_variants(data: TaskData, how: How, source: str, count: int, *, has_guesses: bool) -> Variants:
+    """The training rows and variants of each.
+
+    Words to put in are looked for by `prepare`, in one process first: the others read what it stored.
+
+    Args:
+        data: the task's.
+        how: rows are varied.
+        source: checkpoint whose embeddings are the word vectors.
+        count: candidates for each word.
+        has_guesses: whether the checkpoint is a masked-LM, to be asked for words.
+    """
+
+    def find() -> Candidates:
+        path = resources.checkpoint(source)
+        with accelerator().main_process_first():
+            model = (masked_lm(path, data.tokenizer) if has_guesses else load(path)).model.to(accelerator().device)
+            found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses)
+        rows, words = len(found.row_ids), len(found.places)
+        say(f"words that variants may replace: {words} in {rows} rows" + ("" if words else "; variants are copies"))
+        return found
+
+    return Variants(data.train, find, how, data.tokenizer.pad_token_id or 0)
