@@ -15,6 +15,7 @@ from edgedistill import files, reports
 from edgedistill.config import parse_yaml
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.models import bilstm  # noqa: F401 -- tells transformers of the family
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 CheckpointKind = Kind | Literal["embedding"]
