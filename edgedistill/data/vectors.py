@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from edgedistill.data.readers import text_lines
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -137,7 +136,8 @@ def _text_row(path: Path, line: int, fields: list[str], width: int) -> _Row | No
             "Every word needs a vector of the same width."
         )
     try:
-        vector = np.array(fields[1:], dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused
+            vector = np.array(fields[1:], dtype=np.float32)
     except ValueError as error:
         raise DataError(f"{path}, line {line}: {error}. Each line is a word and its numbers, with blanks.") from error
     if not width or not np.isfinite(vector).all():
@@ -161,12 +161,12 @@ def _binary_rows(path: Path) -> Iterator[_Row]:
             header = file.readline(_MAX_WORD_BYTES).split()
             if len(header) != 2 or not all(field.isdigit() for field in header):
                 raise DataError(
-                    f"{path}, line 1: no count and width of word vectors. Is it word2vec's binary format? A text file's "
-                    "name must not end in .bin."
+                    f"{path}, line 1: no count and width of word vectors. Is it word2vec's binary format? A text "
+                    "file's name must not end in .bin."
                 )
             count, width = int(header[0]), _width(path, header[1].decode())
             for number in range(1, count + 1):
-                yield _binary_row(path, file, number, count, width)
+                yield _binary_row(path, cast(BinaryIO, file), number, count, width)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}, word {number}: not a whole gzip file ({error}). Copy or pack it again.") from error
     except FileNotFoundError as error:
@@ -175,7 +175,7 @@ def _binary_rows(path: Path) -> Iterator[_Row]:
         raise DataError(f"cannot read '{path}': {error.strerror or error}.") from error
 
 
-def _binary_row(path: Path, file: IO[bytes], number: int, count: int, width: int) -> _Row:
+def _binary_row(path: Path, file: BinaryIO, number: int, count: int, width: int) -> _Row:
     word = bytearray()
     while (byte := file.read(1)) != b" ":
         if not byte or len(word) > _MAX_WORD_BYTES:
