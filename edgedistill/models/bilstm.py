@@ -28,7 +28,7 @@ _SPREAD = 0.1
 """Standard deviation of a random table's entries."""
 
 
-class BiLstmConfig(PreTrainedConfig):
+class BiLstmConfig(PreTrainedConfig):  # type: ignore[misc]
     """Shape of a BiLSTM.
 
     `hidden_size` is the width of a text's vector, two states. There are no layers or heads that could be compared
@@ -65,7 +65,7 @@ class BiLstmConfig(PreTrainedConfig):
         return 2 if self.channels == "both" else 1
 
 
-class BiLstmPreTrainedModel(PreTrainedModel):
+class BiLstmPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     """How BiLSTMs are initialised."""
 
     config_class = BiLstmConfig
@@ -213,13 +213,14 @@ def narrowed(table: Tensor, size: int) -> Tensor:
         return table
     # Eigenvectors of the (E, E) Gram matrix are the table's right singular vectors, at a fraction of the time.
     _, vectors = torch.linalg.eigh(table.double().T @ table.double())
-    return table @ vectors[:, -size:].flip(1).to(table.dtype)
+    coordinates: Tensor = table @ vectors[:, -size:].flip(1).to(table.dtype)
+    return coordinates
 
 
 def parameters_without_words(model: PreTrainedModel) -> int:
     """Parameters apart from the tables: the figure that the paper prints."""
-    tables = sum(p.numel() for name, p in model.named_parameters() if ".embeddings." in f".{name}")
-    return sum(parameter.numel() for parameter in model.parameters()) - tables
+    sizes: dict[str, int] = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    return sum(size for name, size in sizes.items() if "embeddings" not in name.split("."))
 
 
 def with_task(config: BiLstmConfig, kind: Kind, labels: tuple[str, ...]) -> BiLstmConfig:

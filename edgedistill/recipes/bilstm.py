@@ -110,7 +110,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         read_tags(cfg.conllu)  # whatever is wrong with it is said now
     data, is_siamese = given.data, len(given.data.task.text) > 1
     if given.start is not None:
-        student: PreTrainedModel = load(given.start, kind=data.task.kind, labels=data.labels).model
+        student: nn.Module = load(given.start, kind=data.task.kind, labels=data.labels).model
         _refuse_other_network(student, is_siamese, given)
         _freeze_static(student)
         return student
@@ -128,7 +128,8 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         dropout=cfg.dropout,
         pad_token_id=data.tokenizer.pad_token_id or 0,
     )
-    return bilstm_for(with_task(shape, data.task.kind, data.labels), table)
+    built: nn.Module = bilstm_for(with_task(shape, data.task.kind, data.labels), table)
+    return built
 
 
 def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stage]:

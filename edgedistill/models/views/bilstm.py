@@ -40,9 +40,10 @@ class BiLstmBody(nn.Module):
     def _last_states_onnx(self, side: Side) -> Tensor:
         vectors = self.embeddings(side.input_ids).transpose(0, 1)
         length, batch, size = vectors.shape[0], vectors.shape[1], self.lstm.hidden_size
+        inputs: Any = (vectors, self.onnx_input, self.onnx_recurrent, self.onnx_bias, side.lengths.to(torch.int32))
         _, last = torch.onnx.ops.symbolic_multi_out(
             "LSTM",
-            (vectors, self.onnx_input, self.onnx_recurrent, self.onnx_bias, side.lengths.to(torch.int32)),
+            inputs,
             {"hidden_size": size, "direction": "bidirectional"},
             dtypes=(torch.float32, torch.float32),
             shapes=((length, 2, batch, size), (2, batch, size)),
