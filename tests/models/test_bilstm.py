@@ -181,3 +181,28 @@ def test_onnx_is_one_lstm_operator_for_each_text_at_any_length(is_siamese):
         np.testing.assert_allclose(found, model(**given).logits.detach().numpy(), rtol=1e-5, atol=1e-5)
     kept = apply_scheme(graph, "int8_weight").kept_float
     assert any("recurrent" in reason for reason in kept.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_siamese", [False, True])
+def test_litert_gets_the_steps_of_short_texts(tmp_path, is_siamese):
+    pytest.importorskip("litert_torch")
+    from edgedistill.targets import tflite
+    from edgedistill.targets.tflite.runtime import interpreter
+
+    model = model_of(is_siamese)
+    view = view_of(model)
+    exported = tflite.export(view, tflite.Config(target="tflite", max_length=9, lengths=(9,)), tmp_path)
+    given = inputs((4,), 9)
+    runner = interpreter(exported.model_files[0], threads=1).get_signature_runner("length_9")
+    found = runner(**{name: given[name].numpy().astype(np.int32) for name in view.input_names})["logits"]
+    np.testing.assert_allclose(found, model(**given).logits.detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_litert_refuses_long_texts_and_says_what_to_use(tmp_path):
+    pytest.importorskip("litert_torch")
+    from edgedistill.errors import ExportError
+    from edgedistill.targets import tflite
+
+    with pytest.raises(ExportError, match=r"up to 64 tokens; max_length is 65\. Use --target onnx.*max_length=64"):
+        tflite.export(view_of(model_of()), tflite.Config(target="tflite", max_length=65), tmp_path)

@@ -267,6 +267,7 @@ def test_the_verb_writes_nothing_where_it_refuses(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_from_words_to_a_checked_artifact(tmp_path):
     """distill with word vectors, export to ONNX, check: the student reads other tokens than its teacher all the way."""
     pytest.importorskip("onnxruntime")
