@@ -15,7 +15,6 @@ from edgedistill import files, reports
 from edgedistill.config import parse_yaml
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
-from edgedistill.models import bilstm  # noqa: F401 -- tells transformers of the family
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 CheckpointKind = Kind | Literal["embedding"]
@@ -28,7 +27,7 @@ _HEADS: dict[str, CheckpointKind] = {
     "ForPreTraining": "mlm",
     "Model": "embedding",
 }
-_OWN_FAMILIES = {"ib_bert": "edgedistill.models.ib_bert"}
+_OWN_FAMILIES = {"bilstm": "edgedistill.models.bilstm", "ib_bert": "edgedistill.models.ib_bert"}
 """Families that transformers does not know, and the module that makes them known to it."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 _WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]

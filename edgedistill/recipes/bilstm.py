@@ -31,7 +31,7 @@ from edgedistill.progress import say
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage
-from edgedistill.training.teachers import CachedTeacher, TeacherProvider
+from edgedistill.training.teachers import CachedTeacher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,7 +134,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
 
 def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stage]:
     """Yield the one stage: the teacher's logits on rows and new texts (sections 3.2 and 4.4)."""
-    teacher, data = _teacher(given), given.data
+    teacher, data = given.needed_teacher, given.data
     if cfg.copies and cfg.pos and cfg.conllu is None:
         say("no words are replaced by part of speech: that needs a CoNLL-U file, --set conllu=FILE")
 
@@ -163,7 +163,7 @@ def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stag
 def _transfer_set(cfg: Config, given: Ingredients) -> Transfer:
     """The rows and, between them, new texts, in both tokenizers' tokens."""
     own = given.data.tokenizer
-    theirs = own if given.data.train.shares_tokens else load(_teacher(given).facts.source).tokenizer
+    theirs = own if given.data.train.shares_tokens else load(given.needed_teacher.facts.source).tokenizer
     rates = Rates(cfg.mask, cfg.pos, cfg.ngram)
     tags = None if cfg.conllu is None or not cfg.copies else read_tags(cfg.conllu)
     return Transfer(given.data.train, cfg.copies, rates, tags, (own, theirs), given.data.max_length, cfg.seed)
@@ -192,7 +192,7 @@ def _table(cfg: Config, given: Ingredients) -> Tensor | None:
         return table
     if cfg.words == "random":
         return None
-    source = _teacher(given).facts.source
+    source = given.needed_teacher.facts.source
     table = load(source).model.get_input_embeddings().weight.detach()
     size = cfg.embedding_size or min(_WIDTH, table.shape[1])
     if size > table.shape[1] or len(table) < len(given.data.tokenizer):
@@ -208,14 +208,8 @@ def _freeze_static(student: PreTrainedModel) -> None:
         student.base_model.embeddings.static.requires_grad_(False)
 
 
-def _teacher(given: Ingredients) -> TeacherProvider:
-    if given.teacher is None:
-        raise ConfigError("the recipe 'bilstm' needs a teacher. Give it with --teacher.")
-    return given.teacher
-
-
 def _refuse_new_texts_from_a_cache(cfg: Config, given: Ingredients) -> None:
-    if cfg.copies and isinstance(_teacher(given), CachedTeacher):
+    if cfg.copies and isinstance(given.needed_teacher, CachedTeacher):
         raise ConfigError(
             f"copies is {cfg.copies}: the teacher has to be asked about new texts in every epoch, and a cache holds "
             "answers to the task's rows only. Leave --teacher-cache out, or train on the rows alone: --set copies=0."
