@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
@@ -36,6 +36,8 @@ from edgedistill.training.teachers import CachedTeacher
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from edgedistill.data.task_data import TaskData
 
 KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression"})
 NEEDS_TEACHER = True
@@ -87,6 +89,12 @@ class Config(RecipeConfig):
     optim: OptimConfig = OptimConfig(lr=1e-3, epochs=10.0, batch_size=50, weight_decay=0.0, mixed_precision="no")
     """How to optimise. The paper's AdaDelta is not offered."""
 
+    @model_validator(mode="after")
+    def _a_word_is_changed_once(self) -> Config:
+        if self.mask + self.pos > 1:
+            raise ValueError(f"mask and pos are shares of the same words: {self.mask} and {self.pos} are more than all")
+        return self
+
 
 def build_tokenizer(cfg: Config) -> PreTrainedTokenizerFast | None:
     """The word-level tokenizer of `vectors`; none where the student reads its teacher's tokens.
@@ -137,6 +145,9 @@ def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stag
     teacher, data = given.needed_teacher, given.data
     if cfg.copies and cfg.pos and cfg.conllu is None:
         say("no words are replaced by part of speech: that needs a CoNLL-U file, --set conllu=FILE")
+
+    if cfg.vectors is not None:
+        say(f"{_known_words(data):.1%} of the training texts' words are in '{cfg.vectors}'")
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t, s = teacher(batch).logits, answer(student, batch.student).logits
@@ -201,6 +212,15 @@ def _table(cfg: Config, given: Ingredients) -> Tensor | None:
             f"{size} for {len(given.data.tokenizer)} cannot be cut from that. Set it lower, or words=random."
         )
     return narrowed(table, size)
+
+
+def _known_words(data: TaskData) -> float:
+    """Share of the training texts' words that the student's tokenizer knows."""
+    tokens = [batch.student for batch in data.train.all(1024)]
+    unknown = sum(int(found.input_ids.eq(data.tokenizer.unk_token_id).sum()) for found in tokens)
+    specials = torch.tensor([n for n in data.tokenizer.all_special_ids if n != data.tokenizer.unk_token_id])
+    words = sum(int((~torch.isin(found.input_ids, specials)).sum()) for found in tokens)
+    return 1 - unknown / max(words, 1)
 
 
 def _freeze_static(student: PreTrainedModel) -> None:

@@ -201,7 +201,7 @@ def test_a_cache_serves_the_rows_and_is_refused_for_new_texts(given, tmp_path):
         assert one["terms"]["logits"] == pytest.approx(two["terms"]["logits"], rel=1e-4)
 
 
-def test_whole_words_and_word_pieces_meet(given, tmp_path):
+def test_whole_words_and_word_pieces_meet(given, tmp_path, capsys):
     cfg = settings(vectors=str(write_vectors(tmp_path / "v.txt")), copies=1)
     data = load_task_data(
         find_task("sst2"),
@@ -215,6 +215,7 @@ def test_whole_words_and_word_pieces_meet(given, tmp_path):
     student, lines = cook(NAME, cfg, other, tmp_path / "run")
     assert student.config.vocab_size == len(WORDS) + 5
     assert student.config.embedding_size == 6
+    assert "100.0% of the training texts' words are in" in capsys.readouterr().err
     assert lines[-1]["terms"].keys() == {"logits"}
     with pytest.raises(ConfigError, match=r"embedding_size is 7; the vectors of .* have 6"):
         bilstm.build_student(settings(vectors=str(tmp_path / "v.txt"), embedding_size=7), other)
@@ -253,6 +254,11 @@ class Untyped:
 
     def __call__(self, *texts, **_):
         return {"token_type_ids": [0] * 5}
+
+
+def test_a_word_is_not_masked_and_replaced():
+    with pytest.raises(ConfigError, match=r"mask and pos are shares of the same words: 0\.6 and 0\.5"):
+        settings(mask=0.6, pos=0.5)
 
 
 def test_the_verb_writes_nothing_where_it_refuses(tmp_path):
