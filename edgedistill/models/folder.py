@@ -27,7 +27,11 @@ _HEADS: dict[str, CheckpointKind] = {
     "ForPreTraining": "mlm",
     "Model": "embedding",
 }
-_OWN_FAMILIES = {"fastbert": "edgedistill.models.fastbert", "ib_bert": "edgedistill.models.ib_bert"}
+_OWN_FAMILIES = {
+    "bilstm": "edgedistill.models.bilstm",
+    "fastbert": "edgedistill.models.fastbert",
+    "ib_bert": "edgedistill.models.ib_bert",
+}
 """Families that transformers does not know, and the module that makes them known to it."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 _WANTED_FROM_HUB = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model", "README.md"]

@@ -23,7 +23,7 @@ from edgedistill.pipeline.teaching import cache_size, fill, provider_of
 from edgedistill.progress import is_main_process, say
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Recipe, RecipeConfig
@@ -146,7 +146,7 @@ def _planned(
     data = load_task_data(
         task,
         None if data_dir is None else Path(data_dir),
-        reads.tokenizer,
+        reads.tokenizer if start is not None else _own_tokenizer(module, cfg) or reads.tokenizer,
         teacher_tokenizer=learnt_from[0].tokenizer if learnt_from else None,
         max_length=cfg.max_length,
         seed=cfg.seed,
@@ -160,6 +160,12 @@ def _planned(
         provider = provider_of(learnt_from, data, None if cache is None else Path(cache), cfg.kept)
     given = Ingredients(data=data, teacher=provider, start=None if start is None else start.path)
     return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit)
+
+
+def _own_tokenizer(module: Recipe, cfg: RecipeConfig) -> PreTrainedTokenizerFast | None:
+    """The tokenizer of students that read other tokens than their teacher; none for most recipes."""
+    build_tokenizer = getattr(module, "build_tokenizer", None)
+    return None if build_tokenizer is None else cast("PreTrainedTokenizerFast | None", build_tokenizer(cfg))
 
 
 def _refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> None:

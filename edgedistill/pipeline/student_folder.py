@@ -192,7 +192,7 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
     from edgedistill.training.judging import layer_errors
 
     provider, depth = plan.given.teacher, student.config.num_hidden_layers
-    if provider is None or not provider.facts.shows_layers or not plan.data.judged.shares_tokens:
+    if provider is None or not provider.facts.shows_layers or not plan.data.judged.shares_tokens or not depth:
         return {}
     if provider.facts.hidden_size != student.config.hidden_size or depth > provider.facts.num_layers:
         return {}

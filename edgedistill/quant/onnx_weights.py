@@ -67,6 +67,8 @@ def per_channel(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8
 
 def _is_rewritten(editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: dict[str, str]) -> bool:
     """Write `node` in its scheme's form; False where it stays as it is."""
+    if node.op_type == "LSTM":
+        kept.update(dict.fromkeys((node.input[1], node.input[2]), "a recurrent network's: errors add up step by step"))
     position = {"MatMul": 1, "Gather": 0, "Slice": 0}.get(node.op_type)
     weight = None if position is None else editor.constant(node.input[position])
     if weight is None or position is None or weight.dtype != np.float32 or weight.ndim != 2:

@@ -91,7 +91,11 @@ class Ingredients:
 
 
 class Recipe(Protocol):
-    """What a recipe's module has. Its docstring's first line is what `edgedistill ls recipes` prints."""
+    """What a recipe's module has. Its docstring's first line is what `edgedistill ls recipes` prints.
+
+    One whose students can read other tokens than their teacher also has `build_tokenizer(cfg)`: the tokenizer of a
+    student that starts anew, or none where it is the teacher's.
+    """
 
     @property
     def Config(self) -> type[RecipeConfig]:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from edgedistill.errors import ExportError
-from edgedistill.models.views import bert, distilbert, fastbert, mobilebert
+from edgedistill.models.views import bert, bilstm, distilbert, fastbert, mobilebert
 from edgedistill.models.views.heads import Head, head_of
 
 _BODIES: dict[str, Any] = {
     "bert": bert.BertBody,
+    "bilstm": bilstm.BiLstmBody,
     "distilbert": distilbert.DistilBertBody,
     "fastbert": fastbert.fastbert_body,
     "mobilebert": mobilebert.MobileBertBody,
@@ -40,6 +41,7 @@ class ExportView(nn.Module):
         input_names: in the order `forward` takes them; each (B, S) integer.
         output_names: in the order `forward` gives them, Hugging Face's names; float32.
         max_positions: longest input in tokens the weights have positions for.
+        max_unrolled: longest input where a runtime gets a recurrent network step by step; none for other networks.
         vocab_size: rows of the word embeddings.
         note: what whoever exports should know; empty for most.
     """
@@ -53,6 +55,7 @@ class ExportView(nn.Module):
         self.input_names: tuple[str, ...] = tuple(body.input_names)
         self.output_names: tuple[str, ...] = head.output_names
         self.max_positions = int(body.max_positions)
+        self.max_unrolled: int | None = getattr(body, "max_unrolled", None)
         self.vocab_size = int(model.config.vocab_size)
         self.note: str = _NOTES.get(model.config.model_type, "")
         self.eval()

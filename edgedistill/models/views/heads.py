@@ -133,6 +133,8 @@ def _sentence_head(model: Any) -> SentenceHead:
         return SentenceHead(model, _Dense(last.dense, torch.tanh), last.classifier)
     if family == "distilbert":
         return SentenceHead(model, _Dense(model.pre_classifier, torch.relu), model.classifier)
+    if family == "bilstm":
+        return SentenceHead(model, _Dense(model.fc, torch.relu), model.classifier)
     if family == "roberta":
         return SentenceHead(model, _Dense(model.classifier.dense, torch.tanh), model.classifier.out_proj)
     pooler = getattr(model, model.base_model_prefix).pooler

@@ -1,0 +1,241 @@
+"""New texts out of a task's own, word by word, for a teacher to answer: masked, replaced by part of speech, cut short.
+
+A function of the seed, the row and the epoch: every epoch brings other texts, every run the same ones. The words are
+those between blanks; the marks around a word stay where they are.
+
+Reference: Tang et al., 2019 (arXiv:1903.12136), section 4.4.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.readers import text_lines
+from edgedistill.errors import DataError
+
+if TYPE_CHECKING:
+    from edgedistill.data.rows import Rows
+
+MASK = "\u0000"
+"""Stands for a masked word until a tokenizer puts its own mask there; no text of a task has it."""
+_LONGEST_NGRAM = 5
+_DRAWS = 8
+_CONLLU_FIELDS = 10
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often what is done.
+
+    Attributes:
+        mask: share of words that are masked.
+        pos: share of words replaced by another of the same part of speech, where it is known.
+        ngram: share of texts of which only 1 to 5 words in a row are kept.
+    """
+
+    mask: float = 0.1
+    pos: float = 0.1
+    ngram: float = 0.25
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """Learn every word's most frequent part of speech (UPOS) from a CoNLL-U file; words in small letters.
+
+    Raises:
+        DataError: it cannot be read; the message names the line.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for number, line in text_lines(path):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split("\t")
+        if len(fields) != _CONLLU_FIELDS:
+            raise DataError(
+                f"{path}, line {number}: {len(fields)} fields between tabs, CoNLL-U has {_CONLLU_FIELDS}. "
+                "Give a .conllu file, such as a treebank of universaldependencies.org."
+            )
+        if fields[0].isdecimal():  # 1-2 is written as one word, 1.1 not at all
+            counts.setdefault(fields[1].lower(), Counter())[fields[3]] += 1
+    if not counts:
+        raise DataError(f"'{path}' holds no words. Give a CoNLL-U file.")
+    return {word: min(found, key=lambda tag: (-found[tag], tag)) for word, found in counts.items()}
+
+
+class Replacements:
+    """Words by part of speech, each as likely as it is frequent in the task's own texts."""
+
+    def __init__(self, tags: Mapping[str, str], texts: Sequence[str]) -> None:
+        """Count the words of `texts` whose tag is known."""
+        counts = Counter(word.lower() for text in texts for word in map(_bare, text.split()))
+        self._tags = tags
+        self._words: dict[str, list[str]] = {}
+        self._shares: dict[str, np.ndarray[Any, Any]] = {}
+        for word in sorted(counts.keys() & tags.keys()):
+            self._words.setdefault(tags[word], []).append(word)
+        for tag, words in self._words.items():
+            self._shares[tag] = np.cumsum([counts[word] for word in words], dtype=np.float64)
+
+    def draw(self, word: str, random: np.random.Generator) -> str:
+        """A word of the same tag, the marks around it kept; itself where its tag is not known."""
+        bare = _bare(word)
+        tag = self._tags.get(bare.lower())
+        if tag not in self._words:
+            return word
+        shares = self._shares[tag]
+        place = int(np.searchsorted(shares, random.random() * shares[-1], side="right"))
+        return word.replace(bare, self._words[tag][place], 1)
+
+
+def rewritten(text: str, rates: Rates, replacements: Replacements | None, random: np.random.Generator) -> str:
+    """A new text: words masked and replaced, perhaps only some in a row kept, at least one as it was.
+
+    Args:
+        text: of one or more words; one of none comes back as it is.
+        rates: how often what is done.
+        replacements: without them nothing is replaced.
+        random: where chance comes from; how much is drawn depends on the text.
+    """
+    words = text.split()
+    if not words:
+        return text
+    chance = random.random(len(words))
+    is_masked = chance < rates.mask
+    is_replaced = ~is_masked & (chance < rates.mask + rates.pos) & (replacements is not None)
+    first, last = 0, len(words)
+    if random.random() < rates.ngram:
+        size = min(int(random.integers(1, _LONGEST_NGRAM + 1)), len(words))
+        first = int(random.integers(len(words) - size + 1))
+        last = first + size
+    kept = slice(first, last)
+    if (is_masked | is_replaced)[kept].all():
+        spared = int(random.integers(first, last))
+        is_masked[spared] = is_replaced[spared] = False
+    new = [
+        word.replace(_bare(word), MASK, 1) if masked else word
+        for word, masked in zip(words[kept], is_masked[kept], strict=True)
+    ]
+    if replacements is not None:
+        new = [replacements.draw(w, random) if r else w for w, r in zip(new, is_replaced[kept], strict=True)]
+    return " ".join(new)
+
+
+def _bare(word: str) -> str:
+    """The word without the marks around it; itself where it is nothing but marks."""
+    inside = [place for place, letter in enumerate(word) if letter.isalnum()]
+    return word[inside[0] : inside[-1] + 1] if inside else word
+
+
+class Transfer:
+    """A task's rows and, between them, new texts made of them: `training.stage.Batches`.
+
+    A batch is of rows, with their labels, or of new texts, without. Row ids of new texts are `<row>~<epoch>.<copy>`: no
+    stored answer is about them.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        copies: int,
+        rates: Rates,
+        tags: Mapping[str, str] | None,
+        tokenizers: tuple[Any, Any],
+        max_length: int,
+        seed: int,
+    ) -> None:
+        """Wrap rows.
+
+        Args:
+            rows: of texts or pairs.
+            copies: new texts of each row in each epoch.
+            rates: how they are made.
+            tags: the parts of speech; none: no word is replaced.
+            tokenizers: the student's and the teacher's; the same object where they read the same tokens.
+            max_length: longest text in tokens.
+            seed: of the new texts.
+        """
+        self._rows, self._copies, self._rates, self._seed = rows, copies, rates, seed
+        self._tokenizers, self._max_length = tokenizers, max_length
+        if not copies:
+            return
+        texts, pairs = rows.texts, rows.pairs
+        self._texts = dict(zip(rows.row_ids, zip(texts, pairs, strict=True), strict=True))
+        self._known = frozenset(self._texts.values())
+        every = [*texts, *(pair for pair in pairs if pair is not None)]
+        self._replacements = None if tags is None else Replacements(tags, every)
+
+    def __len__(self) -> int:
+        """Texts in one epoch, rows and copies."""
+        return len(self._rows) * (1 + self._copies)
+
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """A batch of rows, one of each copy, and so on, each through all rows in an order of its own."""
+        each = 1 + self._copies
+        orders = [self._rows.epoch(seed, epoch * each + number, batch_size) for number in range(each)]
+        for batches in zip(*orders, strict=True):
+            yield batches[0]
+            for copy, batch in enumerate(batches[1:]):
+                yield self._new(batch, epoch, copy)
+
+    def _new(self, batch: Batch, epoch: int, copy: int) -> Batch:
+        texts = [self.text(row, epoch, copy) for row in batch.row_ids]
+        student, teacher = self._tokenizers
+        read = encoded(student, texts, self._max_length)
+        return Batch(
+            row_ids=tuple(f"{row}~{epoch}.{copy}" for row in batch.row_ids),
+            student=read,
+            teacher=read if teacher is student else encoded(teacher, texts, self._max_length),
+        )
+
+    def text(self, row_id: str, epoch: int, copy: int) -> tuple[str, str | None]:
+        """The new text, or pair of texts, of a row.
+
+        One that is a training text already is drawn again, up to eight times: of a single word there is no other.
+        """
+        random = np.random.default_rng([self._seed, zlib.crc32(row_id.encode()), epoch, copy])
+        new = self._texts[row_id]
+        for _ in range(_DRAWS):
+            new = self._draw(*self._texts[row_id], epoch * self._copies + copy, random)
+            if new not in self._known:
+                break
+        return new
+
+    def _draw(self, text: str, pair: str | None, turn: int, random: np.random.Generator) -> tuple[str, str | None]:
+        """Of a pair the first text changes, then the second, then both, in turn (section 4.4)."""
+        first = text if pair is not None and turn % 3 == 1 else self._rewritten(text, random)
+        second = pair if pair is None or turn % 3 == 0 else self._rewritten(pair, random)
+        return first, second
+
+    def _rewritten(self, text: str, random: np.random.Generator) -> str:
+        return rewritten(text, self._rates, self._replacements, random)
+
+
+def encoded(tokenizer: Any, texts: Sequence[tuple[str, str | None]], max_length: int) -> Encoded:
+    """Tokenise new texts as rows are, each tokenizer with its own mask."""
+    mask = tokenizer.mask_token or tokenizer.unk_token or ""
+    firsts = [text.replace(MASK, mask) for text, _ in texts]
+    seconds = [pair.replace(MASK, mask) for _, pair in texts if pair is not None]
+    found = tokenizer(
+        firsts,
+        seconds or None,
+        truncation="longest_first",
+        max_length=max_length,
+        return_token_type_ids=True,
+        return_attention_mask=False,
+    )
+    width = max(map(len, found["input_ids"]))
+    ids = torch.full((len(firsts), width), tokenizer.pad_token_id or 0)
+    mask_rows, types = torch.zeros_like(ids), torch.zeros_like(ids)
+    for row, (own, kinds) in enumerate(zip(found["input_ids"], found["token_type_ids"], strict=True)):
+        size = len(own)
+        ids[row, :size], types[row, :size] = torch.tensor(own), torch.tensor(kinds)
+        mask_rows[row, :size] = 1
+    return Encoded(ids, mask_rows, types)
