@@ -185,14 +185,19 @@ def _headline(artifacts: tuple[ArtifactContent, ...]) -> Headline:
         return Headline(status="unchecked", word="No artifact yet", sentence="There is nothing to judge.")
     counts = {status: sum(a.status == status for a in artifacts) for status in _GRAVITY}
     worst = next(status for status in _GRAVITY if counts[status])
+    changed = {name: value for artifact in artifacts for name, value in artifact.overrides.items()}
+    limits = ", ".join(f"{name} = {value:g}" for name, value in sorted(changed.items()))
+    by_hand = f" Limits changed by hand: {limits}." if changed else ""
     if len(artifacts) == 1:
-        return Headline(status=worst, word=WORDS[worst], sentence=f"{artifacts[0].name}: {artifacts[0].reason}")
+        sentence = f"{artifacts[0].name}: {artifacts[0].reason}{by_hand}"
+        return Headline(status=worst, word=WORDS[worst], sentence=sentence)
     parts = [f"{count} {WORDS[status].lower()}" for status, count in reversed(counts.items()) if count]
     return Headline(
         status=worst,
         word=WORDS[worst],
         sentence=f"Of {len(artifacts)} artifacts: {', '.join(parts)}."
-        + (" The headline is the worst of them." if len(parts) > 1 else ""),
+        + (" The headline is the worst of them." if len(parts) > 1 else "")
+        + by_hand,
     )
 
 

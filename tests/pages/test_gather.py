@@ -27,7 +27,10 @@ def test_a_whole_run_has_everything(run: Path) -> None:
     assert content.title == "sst2"
     assert statuses(run) == {ONNX: "passed", INT8: "passed", TFLITE: "failed"}
     assert (content.headline.status, content.headline.word) == ("failed", "Failed")
-    assert content.headline.sentence == "Of 3 artifacts: 2 passed, 1 failed. The headline is the worst of them."
+    assert content.headline.sentence == (
+        "Of 3 artifacts: 2 passed, 1 failed. The headline is the worst of them. "
+        "Limits changed by hand: int8_agreement = 0.95."
+    )
     assert [stage.name for stage in content.stages] == ["01-transfer", "02-distill"]
     assert list(content.layer_errors) == ["feature_map_mse", "attention_kl"]
     assert len(content.benches) == 1, "every artifact keeps a copy of the same bench"
