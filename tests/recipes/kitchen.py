@@ -19,7 +19,7 @@ from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.loop import fit
 from edgedistill.training.stage import OptimConfig
 from edgedistill.training.teachers import OnlineTeacher
-from tests.support import BAD, GOOD, NOUNS, save_checkpoint, tiny_model, write_jsonl
+from tests.support import BAD, GOOD, NOUNS, save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
 STEPS = 8
 KEPT = ("stage", "step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
@@ -71,6 +71,20 @@ def ingredients_of(name: str, folder: Path) -> Ingredients:
     lines = [json.loads(line)["sentence"] for line in (data / "train.jsonl").read_text().splitlines()]
     (folder / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
     return ingredients(folder, find_task(MASKED_WORDS), head="mlm", corpus=folder / "corpus.txt")
+
+
+def of_other_tokens(given: Ingredients, folder: Path) -> Ingredients:
+    """The same teacher beside a student whose tokenizer numbers the words otherwise."""
+    words = vocabulary()
+    data = load_task_data(
+        find_task("sst2"),
+        write_uneven_task(folder / "data"),
+        tiny_tokenizer(words[:5] + words[5:][::-1]),
+        teacher_tokenizer=tiny_tokenizer(),
+        max_length=32,
+        seed=0,
+    )
+    return Ingredients(data=data, teacher=given.teacher)
 
 
 def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any) -> RecipeConfig:

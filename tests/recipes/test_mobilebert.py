@@ -9,8 +9,8 @@ from edgedistill.errors import ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mobilebert
 from edgedistill.recipes.mobilebert import Weights
-from tests.recipes.kitchen import cook, ingredients, ingredients_of, smoke_config
-from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
+from tests.recipes.kitchen import cook, ingredients, ingredients_of, of_other_tokens, smoke_config
+from tests.support import save_checkpoint, tiny_model, write_jsonl
 
 NAME = "mobilebert"
 TERMS = {
@@ -217,20 +217,7 @@ def test_a_student_to_go_on_with_must_fit(given, tmp_path):
 
 
 def test_teacher_with_other_tokens_is_refused_for_layers(given, tmp_path):
-    from edgedistill.data.task_data import load_task_data
-    from edgedistill.data.tasks import find_task
-    from tests.recipes.kitchen import write_uneven_task
-
-    words = vocabulary()
-    data = load_task_data(
-        find_task("sst2"),
-        write_uneven_task(tmp_path / "data"),
-        tiny_tokenizer(words[:5] + words[5:][::-1]),
-        teacher_tokenizer=tiny_tokenizer(),
-        max_length=32,
-        seed=0,
-    )
-    other = Ingredients(data=data, teacher=given.teacher)
+    other = of_other_tokens(given, tmp_path)
     with pytest.raises(ConfigError, match=r"transfer, distill, polish: .* splits text into other tokens"):
         cook(NAME, settings(), other, tmp_path / "refused")
     sentences_only = settings(

@@ -3,19 +3,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgedistill.data.tasks import find_task
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.losses.labels import label_loss
 from edgedistill.losses.soft_targets import logit_mse, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.recipes import Ingredients, finetune, pkd
+from edgedistill.recipes import finetune, pkd
 from edgedistill.training.loop import fit
 from edgedistill.training.teachers import EnsembleTeacher
-from tests.recipes.kitchen import cook, ingredients, smoke_config, write_uneven_task
+from tests.recipes.kitchen import cook, ingredients, of_other_tokens, smoke_config
 from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
-from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
+from tests.support import save_checkpoint, tiny_model
 
 NAME = "pkd"
 FIRST = {"alpha": 0.0, "beta": 0.0}
@@ -200,18 +199,7 @@ def test_an_ensemble_teaches_by_its_answers_only(given, tmp_path):
 
 
 def test_a_student_of_other_tokens_learns_as_well(given, tmp_path):
-    from edgedistill.data.task_data import load_task_data
-
-    words = vocabulary()
-    data = load_task_data(
-        find_task("sst2"),
-        write_uneven_task(tmp_path / "data"),
-        tiny_tokenizer(words[:5] + words[5:][::-1]),
-        teacher_tokenizer=tiny_tokenizer(),
-        max_length=32,
-        seed=0,
-    )
-    _, lines = cook(NAME, settings(), Ingredients(data=data, teacher=given.teacher), tmp_path / "run")
+    _, lines = cook(NAME, settings(), of_other_tokens(given, tmp_path), tmp_path / "run")
     assert lines[0]["terms"].keys() == {"labels", "soft", "patience"}
 
 

@@ -9,9 +9,9 @@ from edgedistill.models.tinybert import Projections
 from edgedistill.recipes import Ingredients, tinybert
 from edgedistill.recipes.tinybert import Weights
 from edgedistill.training.teachers import EnsembleTeacher
-from tests.recipes.kitchen import cook, ingredients, smoke_config, write_uneven_task
+from tests.recipes.kitchen import cook, ingredients, of_other_tokens, smoke_config
 from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
-from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
+from tests.support import save_checkpoint, tiny_model
 
 NAME = "tinybert"
 LAYERS = {"embedding", "attention", "hidden"}
@@ -260,19 +260,7 @@ def test_an_ensemble_teaches_the_prediction_alone(given, tmp_path):
 
 
 def test_a_teacher_of_other_tokens_teaches_the_prediction_alone(given, tmp_path):
-    from edgedistill.data.task_data import load_task_data
-    from edgedistill.data.tasks import find_task
-
-    words = vocabulary()
-    data = load_task_data(
-        find_task("sst2"),
-        write_uneven_task(tmp_path / "data"),
-        tiny_tokenizer(words[:5] + words[5:][::-1]),
-        teacher_tokenizer=tiny_tokenizer(),
-        max_length=32,
-        seed=0,
-    )
-    other = Ingredients(data=data, teacher=given.teacher)
+    other = of_other_tokens(given, tmp_path)
     with pytest.raises(ConfigError, match=r"other tokens.*intermediate_optim=null, --set augment_copies=0"):
         cook(NAME, settings(), other, tmp_path / "refused")
     _, lines = cook(NAME, settings(intermediate_optim=None, augment_copies=0), other, tmp_path / "run")
