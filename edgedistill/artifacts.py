@@ -230,8 +230,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        what = f"is no artifact: it has no {MANIFEST}" if folder.is_dir() else "does not exist"
-        raise ArtifactError(f"'{folder}' {what}. Make an artifact with: edgedistill export STUDENT") from error
+        what = (
+            f"it has no {MANIFEST}" if folder.is_dir() else "it is a file" if folder.exists() else "it does not exist"
+        )
+        raise ArtifactError(f"'{folder}' is no artifact: {what}. Make one with: edgedistill export STUDENT") from error
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read '{path}': {error}. Export it again.") from error
     found = value.get("schema_version") if isinstance(value, dict) else None

@@ -104,7 +104,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
         (["doctor", "nowhere"], "'nowhere' is not there"),
         (
             ["package", "nowhere", "--out", "dist"],
-            "'nowhere' does not exist. Make an artifact with: edgedistill export",
+            "'nowhere' is no artifact: it does not exist. Make one with: edgedistill export",
         ),
         (["package", "x", "--out", "dist", "--for", "android"], "packages for 'files' only, not yet for 'android'"),
         (["package", "x", "--out", "dist", "--for", "file"], "Did you mean 'files'?"),
