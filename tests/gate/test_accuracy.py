@@ -103,6 +103,7 @@ def test_end_to_end_fails_where_the_student_itself_is_too_weak(good):
 
 
 @pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
+@pytest.mark.slow
 def test_every_kind_of_task_is_judged(tmp_path, kind):
     rungs = plant(tmp_path, kind=kind, rows=320).rungs()
     assert overall(list(rungs.values())) == "passed", {n: r.reason for n, r in rungs.items() if r.reason}
@@ -110,6 +111,7 @@ def test_every_kind_of_task_is_judged(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
+@pytest.mark.slow
 def test_random_weights_fail_every_kind_of_task(tmp_path, kind):
     planted = plant(tmp_path, kind=kind, rows=320)
     planted.model = plant(tmp_path / "other", kind=kind, seed=11, rows=8).student
@@ -127,6 +129,7 @@ def test_embeddings_have_no_metric_but_are_compared(tmp_path):
     assert overall(list(planted.rungs().values())) == "failed"
 
 
+@pytest.mark.slow
 def test_same_seed_same_verdict(good):
     first, second = good.rungs(), good.rungs()
     assert first == second

@@ -38,6 +38,7 @@ def test_the_noise_a_scheme_may_have_passes(tmp_path, scheme, noise):
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
+@pytest.mark.slow
 def test_every_family_passes(tmp_path, family):
     rungs = plant(tmp_path, family=family).rungs()
     assert overall(list(rungs.values())) == "passed", {n: r.reason for n, r in rungs.items() if r.reason}
@@ -139,6 +140,7 @@ def test_one_layer_dropped_is_caught_without_the_student(good):
     assert rung.findings
 
 
+@pytest.mark.slow
 def test_one_layer_dropped_in_an_integer_artifact(tmp_path):
     planted = plant(tmp_path, scheme="int8_dynamic")
     planted.model = copy.deepcopy(planted.student)
@@ -195,6 +197,7 @@ def test_pad_row_that_a_trigram_reads(tmp_path):
     assert "row of PAD (id 0)" in rung.reason
 
 
+@pytest.mark.slow
 def test_pad_row_is_found_although_every_length_pads(tmp_path):
     student = tiny_student("mobilebert")
     with torch.no_grad():
@@ -206,6 +209,7 @@ def test_pad_row_is_found_although_every_length_pads(tmp_path):
     assert "padding_row" in {f.name for f in planted.rungs(with_student=False)["padding_and_batch"].findings}
 
 
+@pytest.mark.slow
 def test_pad_row_is_found_with_one_length_only_where_nothing_is_padded_further(tmp_path):
     student = tiny_student("mobilebert")
     with torch.no_grad():
@@ -217,6 +221,7 @@ def test_pad_row_is_found_with_one_length_only_where_nothing_is_padded_further(t
     assert [fault.name for fault in rungs["student_to_artifact"].findings] == ["padding_row"]
 
 
+@pytest.mark.slow
 def test_good_artifact_of_fixed_lengths_passes(good):
     good.fix_lengths(16, 32, 64)
     rungs = good.rungs()

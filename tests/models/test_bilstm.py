@@ -163,6 +163,7 @@ def test_narrowed_keeps_what_a_table_is_spread_along():
 
 
 @pytest.mark.parametrize("is_siamese", [False, True])
+@pytest.mark.slow
 def test_onnx_is_one_lstm_operator_for_each_text_at_any_length(is_siamese):
     onnxruntime = pytest.importorskip("onnxruntime")
     from edgedistill.quant.onnx_weights import apply_scheme

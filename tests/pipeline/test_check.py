@@ -35,6 +35,7 @@ def test_verdict_is_written_beside_the_artifact_and_tied_to_its_manifest(opened)
     assert verdict.artifact == "artifact"
 
 
+@pytest.mark.slow
 def test_checking_again_gives_the_same_rungs(opened):
     assert check(opened.folder).rungs == check(opened.folder).rungs
 
@@ -104,6 +105,7 @@ def test_a_folder_that_cannot_be_written_does_not_cost_the_verdict(opened, monke
     assert "cannot be kept" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_pad_row_that_export_hides_fails_nothing(tmp_path, tiny_task_dir):
     import torch
 
@@ -173,6 +175,7 @@ def found_as(opened, hub_id, tmp_path):
     return module.find_student(far, opened.manifest) is not None, bool(rows)
 
 
+@pytest.mark.slow
 def test_an_export_of_a_hub_id_is_traced_back_to_it(opened, cached, tmp_path):
     from edgedistill.artifacts import read_manifest
     from edgedistill.pipeline.export import export

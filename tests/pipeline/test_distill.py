@@ -204,6 +204,7 @@ PKD = {"max_length": 32, "optim": FEW}
 
 
 @pytest.mark.parametrize(("dtype", "close", "bytes_a_row"), [("float32", 1e-4, 72), ("float16", 1e-3, 40)])
+@pytest.mark.slow
 def test_states_of_a_cached_teacher_give_the_same_student(
     run, tmp_path, monkeypatch, capsys, dtype, close, bytes_a_row
 ):

@@ -155,6 +155,7 @@ def test_judged_split_travels_with_the_artifact(made):
     assert (folder / REFERENCE).read_bytes() == (student / REFERENCE).read_bytes()
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_when_exported_again(made, tmp_path):
     student, folder = made
     again = export(student, scheme="int8_dynamic", out=tmp_path / "again")
@@ -177,6 +178,7 @@ def test_checkpoint_from_elsewhere_needs_no_task(tmp_path):
     assert len(golden["student"]["end_logits"]) == len(golden["input_ids"])
 
 
+@pytest.mark.slow
 def test_task_and_data_give_a_found_checkpoint_its_judged_split(tiny_bert, tiny_task_dir, tmp_path):
     folder = export(tiny_bert, out=tmp_path / "out", task=str(tiny_task_dir / "task.yaml"), data=tiny_task_dir)
     rows = [ReferenceRow.model_validate_json(line) for line in (folder / REFERENCE).read_text("utf-8").splitlines()]
@@ -300,6 +302,7 @@ def test_nothing_half_written_is_left(made, tmp_path, failing, error, raised, me
     assert list((tmp_path / "artifacts").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_no_numbers_is_refused(tmp_path):
     model = tiny_model(layers=1)
     with torch.no_grad():
@@ -309,6 +312,7 @@ def test_a_model_that_answers_no_numbers_is_refused(tmp_path):
     assert not (tmp_path / "artifact").exists()
 
 
+@pytest.mark.slow
 def test_an_artifact_that_alone_answers_no_numbers_is_refused(made, tmp_path, monkeypatch):
     own = onnx.runner
 

@@ -73,6 +73,7 @@ def _encoded(found):
 
 
 @pytest.mark.parametrize("target", ["onnx", pytest.param("tflite", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_exported_it_answers_with_its_last_classifier(student, tmp_path, target, capsys):
     pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch"}[target])
     artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[32]"])

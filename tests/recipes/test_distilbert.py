@@ -68,6 +68,7 @@ def test_guesses_at_hidden_words_alone(words):
 
 
 @pytest.mark.parametrize("kind", ["single", "pair", "regression", "span", "tokens"])
+@pytest.mark.slow
 def test_second_distillation_of_every_kind_of_task(tmp_path, kind):
     heads = {"span": "span", "tokens": "tokens"}
     if kind == "single":

@@ -9,6 +9,7 @@ from tests.recipes.test_mobilebert import TASKS, write_kind
 NAME = "finetune"
 
 
+@pytest.mark.slow
 def test_learns_what_can_be_learnt(tmp_path):
     from edgedistill.training.judging import model_logits, scored
 
@@ -20,6 +21,7 @@ def test_learns_what_can_be_learnt(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
+@pytest.mark.slow
 def test_every_kind_of_task_with_a_new_head(tmp_path, kind):
     write_kind(tmp_path / "data", kind)
     made = ingredients(tmp_path, TASKS[kind], tmp_path / "data", head="bare")

@@ -45,6 +45,7 @@ STRATEGIES = {
     [(name, stage, term) for name, stages in STRATEGIES.items() for stage, terms in stages.items() for term in terms]
     + [("joint", "polish", "labels")],
 )
+@pytest.mark.slow
 def test_zeroing_any_term_changes_what_is_learnt(given, tmp_path, strategy, stage, term):
     usual = {"strategy": strategy, "polish": {"labels": 0.5}}
     fewer = usual | {stage: usual.get(stage, {}) | {term: 0.0}}

@@ -121,6 +121,7 @@ def test_general_distillation_has_the_corpus_and_hands_its_projections_on(tmp_pa
     assert general.scaffold is intermediate.scaffold
 
 
+@pytest.mark.slow
 def test_resuming_after_general_distillation_goes_on_with_its_projections(tmp_path):
     class Cut(Exception):
         pass
@@ -139,6 +140,7 @@ def test_resuming_after_general_distillation_goes_on_with_its_projections(tmp_pa
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())
 
 
+@pytest.mark.slow
 def test_another_teacher_for_raw_text(tmp_path):
     given = with_corpus(tmp_path)
     usual = cook(NAME, settings(), given, tmp_path / "usual")[1]

@@ -126,6 +126,7 @@ def test_damaged_file_is_refused(exported, tmp_path, damage):
         target.runner(tmp_path, manifest)
 
 
+@pytest.mark.slow
 def test_fixed_lengths_share_their_weights_and_answer_alike(tmp_path):
     model = lively("bert", "span", layers=1, hidden=32)
     written = target.export(view_of(model), target.Config(max_length=64, lengths=(16, 32, 64)), tmp_path / "")

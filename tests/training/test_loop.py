@@ -332,6 +332,7 @@ fit(stage(OPTIM.model_copy(update={"max_steps": 2000})), Path(sys.argv[1]), seed
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     slot = tmp_path / "slot"
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(slot)]
