@@ -36,7 +36,7 @@ edgedistill = new_group()
     "--task",
     metavar="NAME|FILE",
     multiple=True,
-    help="A known task, or the YAML of your own; none: raw text alone; repeated: several at once.",
+    help="A known task, or the YAML of your own; none: raw text alone; repeated: several, each with its own DIR/NAME.",
 )
 @data_option
 @click.option(

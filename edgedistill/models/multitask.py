@@ -134,22 +134,25 @@ class MultiTaskBertForSequenceClassification(BertPreTrainedModel):  # type: igno
 
         Args:
             task: whose head; none: the main one's.
-            kind: what it shall answer; none: what it answers. A head of another kind or width, or a stochastic one, is
-                then no start: a new one is put on the encoder.
-            labels: class names wanted; none: any.
+            kind: what it shall answer; none: what it answers. Where one is named, a stochastic head or one of other
+                classes is no start.
+            labels: class names wanted; none: any. A head of another kind or width never fits: a new one is put on the
+                encoder.
             model_class: transformers' Auto class of `kind`.
 
         Raises:
             CheckpointError: there is no head of that name.
         """
         head = self.head(task)
-        if kind is None or kind == "embedding":
-            return (self.bert if kind else self.single(head.name)), False
-        is_text = kind in {"single", "pair", "regression"} and (kind == "regression") == (head.kind == "regression")
-        is_wide = kind != "regression" and labels and len(labels) != len(head.labels)
-        if is_text and not is_wide and head.answer == "classifier":
+        if kind == "embedding":
+            return self.bert, False
+        wanted, names = kind or head.kind, [] if head.kind == "regression" else [name.lower() for name in labels or ()]
+        is_text = wanted in {"single", "pair", "regression"} and (wanted == "regression") == (head.kind == "regression")
+        is_width = not names or len(names) == len(head.labels)
+        is_start = head.answer == "classifier" and (not names or names == [name.lower() for name in head.labels])
+        if is_text and is_width and (kind is None or is_start):
             return self.single(head.name), False
-        new = model_class.from_config(_single_config(self.config, labels or (), kind), attn_implementation="eager")
+        new = model_class.from_config(_single_config(self.config, labels or (), wanted), attn_implementation="eager")
         setattr(new, new.base_model_prefix, self.bert)
         return new.train(self.training), True
 
@@ -184,7 +187,7 @@ def multitask_bert(encoder: PreTrainedModel, heads: Sequence[TaskHead]) -> Multi
         ConfigError: an encoder of another family, without a pooler, or without the segments a stochastic answer needs.
     """
     config = encoder.config
-    if config.model_type != "bert" or encoder.pooler is None:
+    if config.model_type not in {"bert", FAMILY} or encoder.pooler is None:
         raise ConfigError(
             f"several tasks share a BERT encoder (MiniLM and other BERT variants too), not one of the family "
             f"'{config.model_type}'. Give another --student."
@@ -221,11 +224,11 @@ def one_task(model: nn.Module, task: str | None) -> nn.Module:
     return model.single(task) if isinstance(model, MultiTaskBertForSequenceClassification) else model
 
 
-_OF_ONE_TASK = ("id2label", "label2id", "problem_type", "architectures", "model_type", "transformers_version")
+_OF_ONE_TASK = ("id2label", "label2id", "problem_type", "architectures", "model_type", "transformers_version", "tasks")
 
 
 def _single_config(config: Any, labels: Sequence[str], kind: str) -> BertConfig:
-    values = {name: value for name, value in config.to_dict().items() if name not in (*_OF_ONE_TASK, "tasks")}
+    values = {name: value for name, value in config.to_dict().items() if name not in _OF_ONE_TASK}
     names = list(labels) or ["score"]
     found = BertConfig(
         **values, id2label=dict(enumerate(names)), label2id={name: number for number, name in enumerate(names)}
