@@ -122,5 +122,5 @@ def load_others(
         for checkpoint in own:
             refuse_unfit_teacher(checkpoint, task, found[task.name].labels)
         if own:
-            providers[task.name] = provider_of(own, found[task.name], None)
+            providers[task.name] = provider_of(own, found[task.name], None, cfg.kept)
     return found, providers
