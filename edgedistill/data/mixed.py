@@ -32,6 +32,11 @@ class Mixed:
         """Rows of all tasks together."""
         return sum(map(len, self._rows.values()))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of each task."""
+        return tuple(map(len, self._rows.values()))
+
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """Every row of every task once; each task's own order, its batches scattered among the others'.
 

@@ -58,7 +58,8 @@ def distill(
         task: name of a task, or the path of a task's YAML file; none for a recipe that learns from raw text; several
             for a recipe that learns them at once, the main one first.
         teacher: folder or Hub id of a checkpoint fine-tuned for the task, or several that answer as one. "minilm" is
-            the embedded encoder. A recipe without a teacher starts from it where `student` is not given.
+            the embedded encoder. With several tasks `TASK=DIR` says which it is for, where its card does not. A recipe
+            without a teacher starts from it where `student` is not given.
         teacher_cache: folder to store the teacher's logits in, and what else the recipe says it needs of every row, so
             that it is asked once; for recipes and settings that compare no other layers. One that is there already is
             used if it holds enough, refused if not.

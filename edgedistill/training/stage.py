@@ -123,4 +123,6 @@ class Stage:
         if not self.rows:
             return self.optim.max_steps or 0
         epochs, rest = divmod(self.rows, len(self.batches))
-        return epochs * math.ceil(len(self.batches) / self.optim.batch_size) + math.ceil(rest / self.optim.batch_size)
+        sizes = getattr(self.batches, "sizes", (len(self.batches),))  # of each task: no batch is of two
+        in_one = sum(math.ceil(size / self.optim.batch_size) for size in sizes)
+        return epochs * in_one + math.ceil(rest / self.optim.batch_size)
