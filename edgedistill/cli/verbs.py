@@ -32,7 +32,12 @@ edgedistill = new_group()
     help="Ask the teacher once; keep its answers here.",
 )
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
-@click.option("--task", metavar="NAME|FILE", help="A known task, or the YAML of your own; none: raw text alone.")
+@click.option(
+    "--task",
+    metavar="NAME|FILE",
+    multiple=True,
+    help="A known task, or the YAML of your own; none: raw text alone; repeated: several, each with its own DIR/NAME.",
+)
 @data_option
 @click.option(
     "--corpus",
@@ -53,7 +58,7 @@ def distill(
     teacher: tuple[str, ...],
     teacher_cache: Path | None,
     student: str | None,
-    task: str | None,
+    task: tuple[str, ...],
     data: Path | None,
     corpus: Path | None,
     out: Path,

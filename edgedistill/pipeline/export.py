@@ -189,14 +189,14 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     if plan.task is None:
         return loading.load(place)
     names = load_label_names(plan.task, data) if plan.task.kind in {"single", "pair", "tokens"} else ()
-    checkpoint = loading.load(place, labels=names)
+    checkpoint = loading.load(place, labels=names, task=plan.task.name)
     if not same_head(checkpoint.kind, plan.task.kind):
         raise CheckpointError(
             f"the checkpoint has a head of kind '{checkpoint.kind}'; the task '{plan.task.name}' is of kind "
             f"'{plan.task.kind}'. Choose another --task, or train it first: edgedistill distill finetune."
         )
     if checkpoint.is_head_new or (names and sorted(names) == sorted(checkpoint.labels) and names != checkpoint.labels):
-        own = loading.load(place).labels
+        own = loading.load(place, task=plan.task.name).labels
         raise CheckpointError(
             f"the checkpoint answers with {len(own)} labels ({', '.join(own[:5])}), the task '{plan.task.name}' has "
             f"{len(names)} ({', '.join(names[:5])}), in that order. Choose another --task, or train it first."
