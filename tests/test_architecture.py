@@ -191,7 +191,7 @@ def test_importing_edgedistill_imports_none_of_its_rooms() -> None:
 
 
 def test_public_names_are_the_verbs() -> None:
-    assert edgedistill.__all__ == ["bench", "check", "distill", "export", "package", "report", "run"]
+    assert edgedistill.__all__ == ["bench", "check", "distill", "export", "package", "plan", "report", "run"]
     assert set(edgedistill.__all__) <= set(dir(edgedistill))
     with pytest.raises(AttributeError, match="has no attribute 'distil'"):
         _ = edgedistill.distil
