@@ -156,7 +156,16 @@ def test_files_stay_short_enough_to_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["ls"], ["ls", "--json"], ["distill", "--help"], ["config", "task"], ["config", "road"]]
+    "arguments",
+    [
+        ["--help"],
+        ["ls"],
+        ["ls", "--json"],
+        ["distill", "--help"],
+        ["plan", "--help"],
+        ["config", "task"],
+        ["config", "road"],
+    ],
 )
 def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
     heavy = ("torch", "transformers", "datasets", "accelerate", "onnx", "onnxruntime", "scipy", "sklearn", "numpy")

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 from edgedistill.data.batches import Encoded
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models import ib_bert
 from edgedistill.models.answers import answer
-from edgedistill.models.mobilebert import Shape, mobilebert_for
+from edgedistill.models.mobilebert import Shape, mobilebert_for, unlearned_mobilebert
 from edgedistill.models.outputs import Want
 from tests.support import sentences, tiny_model, tiny_tokenizer
 
