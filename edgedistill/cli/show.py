@@ -136,14 +136,14 @@ def plan(made: ShapePlan, as_json: bool) -> None:
     if as_json:
         return json(made.model_dump(mode="json"))
     schemes = tuple(made.rows[0].computed_bytes)
-    names = ("parameters", "in blocks", *schemes, "p50 ms", "p90 ms")
+    names = ("parameters", "in blocks", *schemes, "p90 ms")
     title = f"{made.recipe} students of {made.teacher.path} on {made.environment.cpu}"
     table = _table("shape", *names, "", title=title, numeric=names)
     for row in made.rows:
-        times = (f"{row.latency.p50_ms:.2f}", f"{row.latency.p90_ms:.2f}") if row.latency else ("", "")
+        time = f"{row.latency.p90_ms:.2f}" if row.latency else ""
         sizes = (_shape_size(row, scheme, made.scheme) for scheme in schemes)
         mark = Text.assemble(_status(row.status), " <- best" if row.name == made.best else "")
-        table.add_row(row.name, f"{row.parameters:,}", f"{row.block_parameters:,}", *sizes, *times, mark)
+        table.add_row(row.name, f"{row.parameters:,}", f"{row.block_parameters:,}", *sizes, time, mark)
     _print(table)
     for note in made.notes:
         _print(Text(note, "dim"))

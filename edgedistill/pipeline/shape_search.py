@@ -11,6 +11,10 @@ _HOPEFUL = 1.3
 """A shape guessed this much over the budget may still meet it; beyond, timing it would be a waste."""
 
 
+_FLATTEST, _STEEPEST = 0.4, 1.2
+"""Of a time that is proportional to the work; some of it is the same for every shape."""
+
+
 def widest(affordable: Sequence[Candidate]) -> list[Candidate]:
     """Of those with the same blocks the one with the widest embeddings: they cost bytes and hardly any time."""
     by_blocks: dict[tuple[int, int], Candidate] = {}
@@ -54,8 +58,13 @@ def next_shape(
 
 
 def _guess(one: Candidate, seen: Sequence[tuple[Candidate, float]]) -> float:
-    """Milliseconds by the line through the two shapes seen that are nearest in work, or through 0 and the only one."""
+    """Milliseconds by the line through the two shapes seen that are nearest in work, or through 0 and the only one.
+
+    Two near ones may lie on any line where other processes disturb them, so that its slope is kept believable.
+    """
     first, *others = sorted(seen, key=lambda pair: abs(pair[0].work - one.work))
     second = others[0] if others else (replace(first[0], work=0), 0.0)
     slope = (second[1] - first[1]) / (second[0].work - first[0].work or 1)
-    return first[1] + max(0.0, slope) * (one.work - first[0].work)
+    proportional = first[1] / first[0].work
+    slope = min(max(slope, _FLATTEST * proportional), _STEEPEST * proportional)
+    return first[1] + slope * (one.work - first[0].work)
