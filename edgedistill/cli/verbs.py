@@ -1,4 +1,4 @@
-"""The ten verbs. Each parses, calls one function of `edgedistill.pipeline`, and shows what came out."""
+"""The verbs. Each parses, calls one function of `edgedistill.pipeline`, and shows what came out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edgedistill.cli.options import (
 )
 
 edgedistill = new_group()
+edgedistill.add_command(look.plan)
 
 
 @edgedistill.command()

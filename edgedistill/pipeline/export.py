@@ -115,7 +115,7 @@ def _planned(
     card = _card(student)
     values.setdefault("max_length", card.task.max_length if card else _DEFAULT_LENGTH)
     module = plugins.load("targets", str(values["target"]))
-    _refuse_scheme(str(values["target"]), str(values["scheme"]), module.SCHEMES)
+    refuse_scheme(str(values["target"]), str(values["scheme"]), module.SCHEMES)
     if data is not None and task is None:
         if card is None or card.task.name is None:
             raise ConfigError("--data needs --task: which task are these files of?")
@@ -136,7 +136,13 @@ def _card(student: str) -> StudentCard | None:
     return reports.read(StudentCard, path) if path.is_file() else None
 
 
-def _refuse_scheme(target: str, scheme: str, honoured: Sequence[str]) -> None:
+def refuse_scheme(target: str, scheme: str, honoured: Sequence[str]) -> None:
+    """Make sure that a target does a scheme.
+
+    Raises:
+        UnknownNameError: no scheme of that name anywhere.
+        ExportError: one that this target does not do.
+    """
     if scheme not in SCHEMES and scheme not in honoured:
         raise UnknownNameError("scheme", scheme, honoured)
     if scheme not in honoured:
