@@ -24,6 +24,7 @@ from edgedistill.errors import MissingExtraError
 from edgedistill.pipeline.doctor import Checkup
 from edgedistill.pipeline.plan import Road
 from edgedistill.pipeline.road import RoadResult
+from edgedistill.pipeline.shape_plan import ShapePlan
 from edgedistill.reports import BenchReport, StudentCard, Verdict
 from edgedistill.training.exits import ExitReport
 
@@ -36,6 +37,7 @@ FORMATS: dict[str, type[BaseModel]] = {
     "bench": BenchReport,
     "student": StudentCard,
     "exits": ExitReport,
+    "shape-plan": ShapePlan,
     "proof": Proof,
     "checkup": Checkup,
     "road": Road,

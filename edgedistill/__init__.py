@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgedistill.pipeline.advise import plan
     from edgedistill.pipeline.bench import bench
     from edgedistill.pipeline.check import check
     from edgedistill.pipeline.distill import distill
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from edgedistill.pipeline.road import run
 
 __version__ = "0.1.0"
-__all__ = ["bench", "check", "distill", "export", "package", "report", "run"]
+__all__ = ["bench", "check", "distill", "export", "package", "plan", "report", "run"]
 
-_HOMES = {name: name for name in __all__} | {"run": "road"}
+_HOMES = {name: name for name in __all__} | {"run": "road", "plan": "advise"}
 
 
 def __getattr__(name: str) -> Any:

@@ -36,6 +36,11 @@ REFERENCE = "reference.jsonl"
 LABELS = "labels.txt"
 
 
+def reference_of(task: str) -> str:
+    """Where a student of several tasks keeps the judged rows of one that is not its main one."""
+    return f"reference-{task}.jsonl"
+
+
 class TokenizerSpec(Settings):
     """Enough to rebuild the tokenizer on a phone and to notice when it is another one."""
 

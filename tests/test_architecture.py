@@ -156,7 +156,16 @@ def test_files_stay_short_enough_to_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["ls"], ["ls", "--json"], ["distill", "--help"], ["config", "task"], ["config", "road"]]
+    "arguments",
+    [
+        ["--help"],
+        ["ls"],
+        ["ls", "--json"],
+        ["distill", "--help"],
+        ["plan", "--help"],
+        ["config", "task"],
+        ["config", "road"],
+    ],
 )
 def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
     heavy = ("torch", "transformers", "datasets", "accelerate", "onnx", "onnxruntime", "scipy", "sklearn", "numpy")
@@ -191,7 +200,7 @@ def test_importing_edgedistill_imports_none_of_its_rooms() -> None:
 
 
 def test_public_names_are_the_verbs() -> None:
-    assert edgedistill.__all__ == ["bench", "check", "distill", "export", "package", "report", "run"]
+    assert edgedistill.__all__ == ["bench", "check", "distill", "export", "package", "plan", "report", "run"]
     assert set(edgedistill.__all__) <= set(dir(edgedistill))
     with pytest.raises(AttributeError, match="has no attribute 'distil'"):
         _ = edgedistill.distil

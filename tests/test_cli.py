@@ -26,7 +26,7 @@ from edgedistill.pipeline.walk import RoadResult, StepResult
 from edgedistill.reports import BenchReport, BenchRow, Latency, StudentCard
 from tests.made import HERE, write_artifact, write_verdict
 
-VERBS = ["distill", "export", "check", "bench", "package", "report", "ls", "config", "doctor", "run"]
+VERBS = ["plan", "distill", "export", "check", "bench", "package", "report", "ls", "config", "doctor", "run"]
 
 
 @pytest.fixture(autouse=True)

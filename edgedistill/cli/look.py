@@ -1,13 +1,43 @@
-"""The verbs that only look: what there is to choose from, its settings, and what is wrong with what is there."""
+"""The verbs that only look: shapes to train, what there is to choose from, its settings, and what is wrong with it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edgedistill.cli.group import GATE_FAILED
-from edgedistill.cli.options import as_json
+from edgedistill.cli.options import as_json, set_option
+
+
+@click.command()
+@click.option("--teacher", required=True, metavar="ID|DIR", help="Checkpoint the student will learn from.")
+@click.option("--target", required=True, metavar="NAME", help="Runtime; see: edgedistill ls targets.")
+@click.option("--scheme", metavar="NAME", default="int8_weight", show_default=True, help="Precision.")
+@click.option("--length", type=int, default=128, show_default=True, help="Tokens of every text.")
+@click.option("--threads", type=int, default=1, show_default=True, help="Given to the runtime.")
+@click.option("--p90-ms", type=float, metavar="MS", help="Longest p90 latency of one inference.  [default: any]")
+@click.option("--bytes", "size", metavar="SIZE", help="Most bytes of model files: 6MB, 5.5MiB.  [default: any]")
+@click.option("--device", default="host", show_default=True, help="Where to time; this version times on: host.")
+@click.option("--shapes", type=int, default=4, show_default=True, help="Most shapes to time, about 25 s each.")
+@set_option("num_layers=4")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the texts and the order of turns.")
+@as_json
+@click.pass_context
+def plan(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
+    """Say which student shapes meet a budget, before training one.
+
+    Lists MobileBERT students around the teacher with their parameters and bytes, and times untrained ones on this
+    computer. Exits with 1 when nothing that was timed meets the budget.
+    """
+    from edgedistill.cli import show
+    from edgedistill.pipeline.advise import plan as run_plan
+
+    made = run_plan(**asked)
+    show.plan(made, as_json)
+    if made.best is None:
+        ctx.exit(GATE_FAILED)
 
 
 @click.command()

@@ -18,11 +18,13 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from edgedistill.pipeline.doctor import Checkup
+    from edgedistill.pipeline.shape_plan import ShapePlan, ShapeRow
     from edgedistill.pipeline.walk import RoadResult
     from edgedistill.reports import BenchReport, Measure, Verdict
 
 _STYLES = {
     "passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "not_run": "dim",
+    "fits": "bold green", "too_slow": "red", "too_large": "red", "not_timed": "dim",
     "ok": "green", "missing": "dim", "warning": "bold yellow", "broken": "bold red",
     "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
 }  # fmt: skip
@@ -127,6 +129,39 @@ def bench(report: BenchReport, as_json: bool) -> None:
         )  # fmt: skip
     _print(table)
     return None
+
+
+def plan(made: ShapePlan, as_json: bool) -> None:
+    """Shapes with their bytes and times; what to type for the best one, or what the nearest one costs."""
+    if as_json:
+        return json(made.model_dump(mode="json"))
+    schemes = tuple(made.rows[0].computed_bytes)
+    names = ("parameters", "in blocks", *schemes, "p90 ms")
+    title = f"{made.recipe} students of {made.teacher.path} on {made.environment.cpu}"
+    table = _table("shape", *names, "", title=title, numeric=names)
+    for row in made.rows:
+        time = f"{row.latency.p90_ms:.2f}" if row.latency else ""
+        sizes = (_shape_size(row, scheme, made.scheme) for scheme in schemes)
+        mark = Text.assemble(_status(row.status), " <- best" if row.name == made.best else "")
+        table.add_row(row.name, f"{row.parameters:,}", f"{row.block_parameters:,}", *sizes, time, mark)
+    _print(table)
+    for note in made.notes:
+        _print(Text(note, "dim"))
+    if made.nearest is not None:
+        near = made.row(made.nearest)
+        time = f"p90 {near.latency.p90_ms:.2f} ms" if near.latency else "not timed"
+        size = _shape_size(near, made.scheme, made.scheme)
+        _print(Text(f"nothing timed meets the budget; nearest is {near.name}: {size}, {time}", "bold yellow"))
+    for command in made.next_commands:
+        click.echo(f"next: {command}")  # not wrapped: it is to be copied
+    return None
+
+
+def _shape_size(row: ShapeRow, scheme: str, measured: str) -> str:
+    """As written to the disk, or about what it would be."""
+    if scheme == measured and row.measured_bytes is not None:
+        return _size(row.measured_bytes)
+    return f"~{_size(row.computed_bytes[scheme])}"
 
 
 def package(folder: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The ten verbs. Each parses, calls one function of `edgedistill.pipeline`, and shows what came out."""
+"""The verbs. Each parses, calls one function of `edgedistill.pipeline`, and shows what came out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edgedistill.cli.options import (
 )
 
 edgedistill = new_group()
+edgedistill.add_command(look.plan)
 
 
 @edgedistill.command()
@@ -32,7 +33,12 @@ edgedistill = new_group()
     help="Ask the teacher once; keep its answers here.",
 )
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
-@click.option("--task", metavar="NAME|FILE", help="A known task, or the YAML of your own; none: raw text alone.")
+@click.option(
+    "--task",
+    metavar="NAME|FILE",
+    multiple=True,
+    help="A known task, or the YAML of your own; none: raw text alone; repeated: several, each with its own DIR/NAME.",
+)
 @data_option
 @click.option(
     "--corpus",
@@ -53,7 +59,7 @@ def distill(
     teacher: tuple[str, ...],
     teacher_cache: Path | None,
     student: str | None,
-    task: str | None,
+    task: tuple[str, ...],
     data: Path | None,
     corpus: Path | None,
     out: Path,

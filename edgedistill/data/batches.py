@@ -44,12 +44,14 @@ class Batch:
         teacher: the same rows in the teacher's tokens, where its tokenizer differs; else the very same object.
         labels: (B,) int64 classes, (B,) float32 scores, (B, 2) int64 answer spans (first and last token),
             (B, S) int64 token tags or masked-word ids with -100 to ignore; None for unlabelled text.
+        task: whose rows these are, where a stage learns several tasks; else None.
     """
 
     row_ids: tuple[str, ...]
     student: Encoded
     teacher: Encoded
     labels: Tensor | None = None
+    task: str | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)

@@ -31,6 +31,7 @@ _OWN_FAMILIES = {
     "bilstm": "edgedistill.models.bilstm",
     "fastbert": "edgedistill.models.fastbert",
     "ib_bert": "edgedistill.models.ib_bert",
+    "multitask_bert": "edgedistill.models.multitask",
 }
 """Families that transformers does not know, and the module that makes them known to it."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")

@@ -80,7 +80,9 @@ class Checkpoint:
     is_head_new: bool = False
 
 
-def load(path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[str] | None = None) -> Checkpoint:
+def load(
+    path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[str] | None = None, task: str | None = None
+) -> Checkpoint:
     """Load a model and its tokenizer.
 
     Args:
@@ -88,6 +90,7 @@ def load(path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[
         kind: what it shall answer. None: what its architecture says. Where the checkpoint has no head of that
             kind, or one with another number of labels, a new head with random weights is put on it.
         labels: class names for the head.
+        task: whose head to take of a checkpoint that has several; none: the main one's.
 
     Raises:
         CheckpointError: missing, pickled, corrupt, with weights that are not finite, without a tokenizer, with
@@ -98,7 +101,12 @@ def load(path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[
     weight_files(folder)
     card = card_of(folder)
     own_kind = kind_of(folder, config, card)
-    model, is_head_new = _model(folder, config, own_kind, kind or own_kind, labels)
+    if hasattr(config, "tasks"):
+        whole = _model(folder, config, "single", "single", None)[0]
+        own_kind = whole.head(task).kind
+        model, is_head_new = whole.opened(task, kind, labels, AUTO_CLASSES[kind or own_kind])
+    else:
+        model, is_head_new = _model(folder, config, own_kind, kind or own_kind, labels)
     _refuse_not_finite(folder, model)
     tokenizer = _tokenizer(folder)
     _refuse_other_vocabulary(folder, model, tokenizer)

@@ -77,6 +77,31 @@ def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTra
     return student
 
 
+def unlearned_mobilebert(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTrainedModel:
+    """Build the same student with nothing learnt in it: for its size and its speed, which the shape alone decides.
+
+    On torch's "meta" device it takes no memory, and its parameters can be counted. Biases and norms are moved off
+    their zeros and ones: converters store equal tensors once, and no two tensors of a trained model are equal.
+
+    Args:
+        teacher: any BERT-family model; only its configuration is read.
+        kind: of the task.
+        shape: of the student.
+
+    Raises:
+        ConfigError: a shape that cannot work.
+        CheckpointError: a teacher that no student can be started from.
+    """
+    if teacher.config.model_type not in _KIN:
+        _word_table(teacher)
+    student: PreTrainedModel = AUTO_CLASSES[kind].from_config(_config(teacher, shape), attn_implementation="eager")
+    with torch.no_grad():
+        for parameter in student.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.02 * torch.randn_like(parameter))
+    return student.eval()
+
+
 def keep_padding_zero(student: PreTrainedModel) -> None:
     """Let nothing be learnt into the embedding of PAD, which the trigram of a text's last token reads.
 
@@ -150,17 +175,12 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
 
 
 def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    own, given = student.base_model.embeddings, getattr(teacher.base_model, "embeddings", None)
+    own: Any = student.base_model.embeddings
+    given: Any = getattr(teacher.base_model, "embeddings", None)
     if teacher.config.model_type in _KIN:
         _copy_embeddings(own, given)
         return
-    words = getattr(given, "word_embeddings", None)
-    if given is None or words is None or words.weight.shape[1] != own.hidden_size:
-        raise CheckpointError(
-            f"the embeddings of a '{teacher.config.model_type}' teacher cannot be factorised. "
-            "There are: bert, distilbert, roberta, xlm-roberta, mobilebert."
-        )
-    table = words.weight.clone()
+    table = _word_table(teacher).clone()
     table[student.config.pad_token_id] = 0.0
     own.word_embeddings.weight.copy_(_factorised(table, own))
     first = first_position(teacher)
@@ -171,6 +191,22 @@ def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel) -> Non
         segments = given.token_type_embeddings.weight
         own.token_type_embeddings.weight.copy_(segments if len(segments) > 1 else segments.expand(2, -1))
     _start_norm(own.LayerNorm, given.LayerNorm, table, positions + own.token_type_embeddings.weight[0])
+
+
+def _word_table(teacher: PreTrainedModel) -> Tensor:
+    """The teacher's word embeddings, (V, H).
+
+    Raises:
+        CheckpointError: it has none of that form.
+    """
+    words = getattr(getattr(teacher.base_model, "embeddings", None), "word_embeddings", None)
+    if words is None or words.weight.shape[1] != teacher.config.hidden_size:
+        raise CheckpointError(
+            f"the embeddings of a '{teacher.config.model_type}' teacher cannot be factorised. "
+            "There are: bert, distilbert, roberta, xlm-roberta, mobilebert."
+        )
+    table: Tensor = words.weight
+    return table
 
 
 def _factorised(table: Tensor, own: Any) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files
-from edgedistill.artifacts import GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec
+from edgedistill.artifacts import GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec, reference_of
 from edgedistill.data.encoding import clean, encode, text_rules
 from edgedistill.data.tasks import Task
 from edgedistill.errors import CheckpointError
@@ -84,9 +84,9 @@ def write_reference(
     Raises:
         DataError: the task's files cannot be used.
     """
-    stored = checkpoint.folder / REFERENCE
     is_own_task = task is None or (checkpoint.card is not None and checkpoint.card.task.name == task.name)
-    if data is None and is_own_task and stored.is_file():
+    stored = checkpoint.folder / (REFERENCE if task is None or is_own_task else reference_of(task.name))
+    if data is None and stored.is_file():
         shutil.copyfile(stored, folder / REFERENCE)
         return tuple(
             ReferenceRow.model_validate_json(line)

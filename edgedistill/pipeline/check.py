@@ -150,7 +150,7 @@ def _load_student(place: Path, manifest: Manifest) -> Student | None:
     from edgedistill.models.loading import load
 
     try:
-        checkpoint = load(place)
+        checkpoint = load(place, task=manifest.task.name)
         tokenizer = load_tokenizer(place)
     except CheckpointError:
         return None

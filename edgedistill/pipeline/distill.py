@@ -7,6 +7,7 @@ judged rows with the student's and the teacher's logits, so that the gate can ru
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 from edgedistill import files, plugins, resources
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build, read_yaml, with_settings
-from edgedistill.data.tasks import MASKED_WORDS, Task, find_task, same_head
-from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.data.tasks import Task
+from edgedistill.errors import ConfigError
+from edgedistill.pipeline.refusals import learns_several, refuse_too_long, refuse_unfit_recipe, refuse_unfit_teacher
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
+from edgedistill.pipeline.several_tasks import load_others, named_tasks, place_of, teachers_by_task
 from edgedistill.pipeline.student_folder import Plan, command, write_student
 from edgedistill.pipeline.teaching import cache_size, fill, provider_of
 from edgedistill.progress import is_main_process, say
@@ -34,7 +37,7 @@ def distill(
     recipe: str,
     *,
     out: Path | str,
-    task: str | None = None,
+    task: str | Sequence[str] | None = None,
     teacher: str | Path | Sequence[str | Path] | None = None,
     teacher_cache: Path | str | None = None,
     student: str | Path | None = None,
@@ -52,14 +55,16 @@ def distill(
     Args:
         recipe: its name; see `edgedistill ls recipes`.
         out: the run folder to make.
-        task: name of a task, or the path of a task's YAML file; none for a recipe that learns from raw text.
+        task: name of a task, or the path of a task's YAML file; none for a recipe that learns from raw text; several
+            for a recipe that learns them at once, the main one first.
         teacher: folder or Hub id of a checkpoint fine-tuned for the task, or several that answer as one. "minilm" is
-            the embedded encoder. A recipe without a teacher starts from it where `student` is not given.
+            the embedded encoder. With several tasks `TASK=DIR` says which it is for, where its card does not. A recipe
+            without a teacher starts from it where `student` is not given.
         teacher_cache: folder to store the teacher's logits in, and what else the recipe says it needs of every row, so
             that it is asked once; for recipes and settings that compare no other layers. One that is there already is
             used if it holds enough, refused if not.
         student: folder or Hub id of a checkpoint to start from, instead of the recipe's own start.
-        data: folder of the task's files; none: from the Hub.
+        data: folder of the task's files (for several tasks: of a folder for each, of its name); none: from the Hub.
         corpus: unlabelled text, .txt or .txt.gz, a paragraph per line.
         config: settings of the recipe, a YAML file or a mapping.
         settings: `key=value` texts over them.
@@ -84,18 +89,9 @@ def distill(
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
-    plan = _planned(
-        recipe,
-        module,
-        cfg,
-        _task(recipe, module, task, has_text=corpus is not None and data is None),
-        teachers,
-        teacher_cache,
-        student,
-        data,
-        corpus,
-        limit,
-    )
+    names = [task] if isinstance(task, str | Path) else list(task or ())
+    tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
+    plan = _planned(recipe, module, cfg, tasks, teachers, teacher_cache, student, data, corpus, limit)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
         _say_plan(plan, begun)
@@ -104,13 +100,6 @@ def distill(
         if is_main_process():
             open_run(out, plan.identity(), _facts(), cfg, overwrite)
         return _run(plan, begun, out)
-
-
-def _task(recipe: str, module: Recipe, name: str | None, has_text: bool) -> Task:
-    is_about_text = {"mlm"} == module.KINDS or ("mlm" in module.KINDS and has_text)
-    if name is None and not is_about_text:
-        raise ConfigError(f"the recipe '{recipe}' needs a task. Give it with --task; see: edgedistill ls tasks.")
-    return find_task(MASKED_WORDS if name is None else str(name))
 
 
 def _config(
@@ -125,7 +114,7 @@ def _planned(
     recipe: str,
     module: Recipe,
     cfg: RecipeConfig,
-    task: Task,
+    tasks: Sequence[Task],
     teachers: Sequence[str | Path],
     cache: Path | str | None,
     student: str | Path | None,
@@ -137,15 +126,24 @@ def _planned(
     from edgedistill.models.loading import load
     from edgedistill.recipes import Ingredients
 
-    _refuse_unfit_recipe(recipe, module, task, teachers, student)
-    learnt_from = [load(resources.checkpoint(teacher)) for teacher in teachers] if module.NEEDS_TEACHER else []
-    begins_with = student if student is not None or module.NEEDS_TEACHER else teachers[0]
+    task, several = tasks[0], len(tasks) > 1
+    for one in tasks:
+        refuse_unfit_recipe(recipe, module, one, teachers, student)
+    if several and (cache is not None or corpus is not None):
+        raise ConfigError("--teacher-cache and --corpus are for one task. Leave them out with several.")
+    by_task: dict[str, list[Checkpoint]] = {}
+    if module.NEEDS_TEACHER:
+        by_task[task.name] = [load(resources.checkpoint(teacher), task=task.name) for teacher in teachers]
+    elif learns_several(module):
+        by_task = teachers_by_task(teachers, tasks)
+    learnt_from = by_task.get(task.name, [])
+    begins_with = student if student is not None or module.NEEDS_TEACHER else place_of(teachers[0], tasks)[1]
     start = None if begins_with is None else load(resources.checkpoint(begins_with))
     reads = start or learnt_from[0]
-    _refuse_too_long(cfg, [*learnt_from, *([start] if start else [])])
+    refuse_too_long(cfg, [*itertools.chain(*by_task.values()), *([start] if start else [])])
     data = load_task_data(
         task,
-        None if data_dir is None else Path(data_dir),
+        None if data_dir is None else Path(data_dir, task.name) if several else Path(data_dir),
         reads.tokenizer if start is not None else _own_tokenizer(module, cfg) or reads.tokenizer,
         teacher_tokenizer=learnt_from[0].tokenizer if learnt_from else None,
         max_length=cfg.max_length,
@@ -158,81 +156,16 @@ def _planned(
         for checkpoint in learnt_from:
             refuse_unfit_teacher(checkpoint, task, data.labels)
         provider = provider_of(learnt_from, data, None if cache is None else Path(cache), cfg.kept)
-    given = Ingredients(data=data, teacher=provider, start=None if start is None else start.path)
-    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit)
+    others, their_teachers = load_others(tasks[1:], data_dir, reads.tokenizer, by_task, cfg, limit)
+    given = Ingredients(data, provider, None if start is None else start.path, others, their_teachers)
+    of_others = tuple(itertools.chain(*(by_task.get(name, []) for name in others)))
+    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit, of_others)
 
 
 def _own_tokenizer(module: Recipe, cfg: RecipeConfig) -> PreTrainedTokenizerFast | None:
     """The tokenizer of students that read other tokens than their teacher; none for most recipes."""
     build_tokenizer = getattr(module, "build_tokenizer", None)
     return None if build_tokenizer is None else cast("PreTrainedTokenizerFast | None", build_tokenizer(cfg))
-
-
-def _refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> None:
-    from edgedistill.models.answers import longest_input
-
-    for checkpoint in checkpoints:
-        longest = longest_input(checkpoint.model)
-        if cfg.max_length > longest:
-            raise ConfigError(
-                f"max_length is {cfg.max_length}, but '{checkpoint.path}' has positions for {longest} tokens. "
-                f"Set it lower: --set max_length={longest}."
-            )
-
-
-def _refuse_unfit_recipe(
-    recipe: str, module: Recipe, task: Task, teachers: Sequence[str | Path], student: str | Path | None
-) -> None:
-    if task.kind not in module.KINDS:
-        raise ConfigError(
-            f"the recipe '{recipe}' cannot do '{task.name}', a task of kind '{task.kind}'. "
-            f"It does: {', '.join(sorted(module.KINDS))}."
-        )
-    if len(teachers) > 1 and not module.NEEDS_TEACHER:
-        raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
-    if module.NEEDS_TEACHER and not teachers:
-        raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give a fine-tuned checkpoint with --teacher.")
-    if not teachers and student is None:
-        raise ConfigError(f"the recipe '{recipe}' needs a checkpoint to start from. Give it with --student.")
-
-
-def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str]) -> None:
-    """Make sure the teacher answers this very task.
-
-    Raises:
-        CheckpointError: it has no head for it, or other labels, or the same in another order.
-    """
-    if task.kind == "mlm" and teacher.kind != "mlm":
-        raise CheckpointError(
-            f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "
-            f"edgedistill distill mlm --student {teacher.path} --corpus TEXT --out TEACHER_RUN; then give "
-            "TEACHER_RUN/student as --teacher."
-        )
-    if not same_head(teacher.kind, task.kind):
-        raise CheckpointError(
-            f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "
-            f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {teacher.path} "
-            f"--task {task.name} --out TEACHER_RUN; then give TEACHER_RUN/student as --teacher."
-        )
-    if not task.has_classes:
-        return
-    if len(teacher.labels) != len(labels):
-        raise CheckpointError(
-            f"the teacher '{teacher.path}' has {len(teacher.labels)} labels ({_some(teacher.labels)}), the data of "
-            f"'{task.name}' has {len(labels)} ({_some(labels)}). Give a teacher that was fine-tuned on this data."
-        )
-    if all(name == f"LABEL_{number}" for number, name in enumerate(teacher.labels)):
-        say(f"the teacher's labels have no names; taken to be in this order: {_some(labels)}")
-    elif [name.lower() for name in teacher.labels] != [name.lower() for name in labels]:
-        place = next(n for n, (a, b) in enumerate(zip(teacher.labels, labels, strict=True)) if a.lower() != b.lower())
-        raise CheckpointError(
-            f"the teacher's label {place} is '{teacher.labels[place]}', the task's is '{labels[place]}'. List the "
-            "labels in the teacher's order in the task's YAML, or fine-tune the teacher on this data."
-        )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def _facts() -> dict[str, Any]:
@@ -251,13 +184,15 @@ def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
     from edgedistill.training.teachers import CachedTeacher
 
     data = plan.data
-    for teacher in plan.teachers:
+    for teacher in (*plan.teachers, *plan.teachers_of_others):
         say(f"teacher: {teacher.path}, {teacher.source.family}, {teacher.source.parameters:,} parameters")
     if isinstance(plan.given.teacher, CachedTeacher):
         say(f"the teacher's cache: {cache_size(plan.given.teacher, data)}")
     say(f"student: {student.config.model_type}, {student.num_parameters():,} parameters")
     corpus = "" if data.corpus is None else f", corpus {len(data.corpus)}"
-    say(f"rows: train {len(data.train)}, dev {len(data.dev)}, judged {len(data.judged)}{corpus}")
+    for name, rows in plan.given.tasks.items():
+        whose = f"{name}: " if plan.given.others else ""
+        say(f"{whose}rows: train {len(rows.train)}, dev {len(rows.dev)}, judged {len(rows.judged)}{corpus}")
     for number, stage in enumerate(plan.module.stages(plan.cfg, plan.given, student), start=1):
         say(f"stage {number}: {_described(stage)}")
 
@@ -289,7 +224,7 @@ def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
         say(f"'{out}' can be gone on with: the same command and --resume")
         raise
     if accelerator().is_main_process:
-        say(f"judging on {len(plan.data.judged)} rows")
-        write_student(plan, student, seconds, out / STUDENT)
+        say(f"judging on {sum(len(data.judged) for data in plan.given.tasks.values())} rows")
+        write_student(plan, student, seconds, out / STUDENT, stage.taught_by)
     accelerator().wait_for_everyone()
     return out / STUDENT

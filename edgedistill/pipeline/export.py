@@ -115,7 +115,7 @@ def _planned(
     card = _card(student)
     values.setdefault("max_length", card.task.max_length if card else _DEFAULT_LENGTH)
     module = plugins.load("targets", str(values["target"]))
-    _refuse_scheme(str(values["target"]), str(values["scheme"]), module.SCHEMES)
+    refuse_scheme(str(values["target"]), str(values["scheme"]), module.SCHEMES)
     if data is not None and task is None:
         if card is None or card.task.name is None:
             raise ConfigError("--data needs --task: which task are these files of?")
@@ -136,7 +136,13 @@ def _card(student: str) -> StudentCard | None:
     return reports.read(StudentCard, path) if path.is_file() else None
 
 
-def _refuse_scheme(target: str, scheme: str, honoured: Sequence[str]) -> None:
+def refuse_scheme(target: str, scheme: str, honoured: Sequence[str]) -> None:
+    """Make sure that a target does a scheme.
+
+    Raises:
+        UnknownNameError: no scheme of that name anywhere.
+        ExportError: one that this target does not do.
+    """
     if scheme not in SCHEMES and scheme not in honoured:
         raise UnknownNameError("scheme", scheme, honoured)
     if scheme not in honoured:
@@ -189,14 +195,14 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     if plan.task is None:
         return loading.load(place)
     names = load_label_names(plan.task, data) if plan.task.kind in {"single", "pair", "tokens"} else ()
-    checkpoint = loading.load(place, labels=names)
+    checkpoint = loading.load(place, labels=names, task=plan.task.name)
     if not same_head(checkpoint.kind, plan.task.kind):
         raise CheckpointError(
             f"the checkpoint has a head of kind '{checkpoint.kind}'; the task '{plan.task.name}' is of kind "
             f"'{plan.task.kind}'. Choose another --task, or train it first: edgedistill distill finetune."
         )
     if checkpoint.is_head_new or (names and sorted(names) == sorted(checkpoint.labels) and names != checkpoint.labels):
-        own = loading.load(place).labels
+        own = loading.load(place, task=plan.task.name).labels
         raise CheckpointError(
             f"the checkpoint answers with {len(own)} labels ({', '.join(own[:5])}), the task '{plan.task.name}' has "
             f"{len(names)} ({', '.join(names[:5])}), in that order. Choose another --task, or train it first."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
-from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now
+from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now, reference_of
 from edgedistill.errors import ConfigError
 from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.exits import ExitReport
-    from edgedistill.training.judging import RowLogits
+    from edgedistill.training.judging import Ask, RowLogits
 
 
 _EXITS = "exits.json"
@@ -40,6 +41,7 @@ class Plan:
         teachers: the checkpoints learnt from; none for a recipe without a teacher.
         start: the checkpoint the student starts from; none for the recipe's own start.
         limit: most rows of each split; none for all.
+        teachers_of_others: the checkpoints learnt from in further tasks.
     """
 
     recipe: str
@@ -50,10 +52,17 @@ class Plan:
     teachers: tuple[Checkpoint, ...]
     start: Checkpoint | None
     limit: int | None
+    teachers_of_others: tuple[Checkpoint, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """What decides the result."""
         corpus = self.data.corpus
+        others: dict[str, Any] = {
+            name: {"task": data.task.model_dump(mode="json"), "labels": list(data.labels), "data": data.sha256}
+            for name, data in self.given.others.items()
+        }
+        if others:
+            others["teachers"] = [teacher.source.sha256 for teacher in self.teachers_of_others]
         return {
             "recipe": self.recipe,
             "task": self.data.task.model_dump(mode="json"),
@@ -64,10 +73,17 @@ class Plan:
             "corpus": None if corpus is None else corpus.sha256,
             "limit": self.limit,
             "config": self.cfg.model_dump(mode="json"),
+            **({"others": others} if others else {}),
         }
 
 
-def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float], folder: Path) -> None:
+def write_student(
+    plan: Plan,
+    student: PreTrainedModel,
+    seconds: dict[str, float],
+    folder: Path,
+    taught_by: Mapping[str, Ask] | None = None,
+) -> None:
     """Judge a student and write its folder, in one move.
 
     Args:
@@ -75,13 +91,18 @@ def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float
         student: trained.
         seconds: time per stage.
         folder: where to; what is there is replaced.
+        taught_by: teachers by task that the recipe made itself.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     from edgedistill.models.loading import save
+    from edgedistill.models.multitask import one_task
 
-    judged, exits = _judged(plan, student), _exits(plan, student)
+    given = plan.given
+    teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
+    found = {name: _judged(one_task(student, name), data, teachers.get(name)) for name, data in given.tasks.items()}
+    judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
         save(part, student, plan.data.tokenizer)
@@ -89,13 +110,19 @@ def write_student(plan: Plan, student: PreTrainedModel, seconds: dict[str, float
             _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
         if exits is not None:
             reports.save(exits, part / _EXITS)
+        for name, other in found.items():
+            assert other.own is not None
+            _write_reference(part / reference_of(name), given.others[name], other.own, other.theirs)
         source = Source(
             path=str(folder),
             sha256=files.sha256_of(part / "model.safetensors"),
             family=student.config.model_type,
             parameters=student.num_parameters(),
         )
-        updates = {"scores": judged.scores, "layer_errors": _layer_errors(plan, student), "seconds": seconds}
+        scores = judged.scores | {
+            f"{name} {who}": score for name, other in found.items() for who, score in other.scores.items()
+        }
+        updates = {"scores": scores, "layer_errors": _layer_errors(plan, student), "seconds": seconds}
         card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
 
@@ -115,10 +142,10 @@ class _Judged:
     theirs: RowLogits | None = None
 
 
-def _judged(plan: Plan, student: PreTrainedModel) -> _Judged:
+def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _Judged:
     from edgedistill.training.judging import asking, collect, masked_scores
 
-    data, provider, device = plan.data, plan.given.teacher, student.device
+    device = student.device
     ask_teacher = None if provider is None else lambda batch, want: provider(batch.to(device), want)
     if data.task.kind == "mlm":
         asked = {"student": asking(student)} | ({} if ask_teacher is None else {"teacher": ask_teacher})
@@ -160,8 +187,8 @@ def _card(plan: Plan, student: Source) -> StudentCard:
     data = plan.data
     source = plan.teachers[0] if plan.teachers else plan.start
     assert source is not None
-    others = tuple(teacher.source for teacher in plan.teachers[1:])
-    parents = (*others, *source.parents) if plan.teachers else (source.source, *source.parents)
+    others = tuple(teacher.source for teacher in (*plan.teachers[1:], *plan.teachers_of_others))
+    parents = (*others, *source.parents) if plan.teachers else (source.source, *others, *source.parents)
     return StudentCard(
         created=now(),
         command=command(),

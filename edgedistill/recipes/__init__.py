@@ -6,8 +6,8 @@ reads in its paper's order; on resume a finished stage is restored instead of tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,11 +63,26 @@ class Ingredients:
         data: the task's rows, tokenised for teacher and student, and the corpus where one was given.
         teacher: answers by row; none for a recipe that takes none.
         start: folder or Hub id of a checkpoint to start the student from; none for the recipe's own start.
+        others: further tasks by name, for a recipe that learns several at once.
+        others_teachers: those of them that have a teacher.
     """
 
     data: TaskData
     teacher: TeacherProvider | None
     start: str | Path | None = None
+    others: Mapping[str, TaskData] = field(default_factory=dict)
+    others_teachers: Mapping[str, TeacherProvider] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> dict[str, TaskData]:
+        """All tasks by name, the main one first."""
+        return {self.data.task.name: self.data, **self.others}
+
+    @property
+    def teachers(self) -> dict[str, TeacherProvider]:
+        """The teachers of all tasks that have one."""
+        own = {} if self.teacher is None else {self.data.task.name: self.teacher}
+        return {**own, **self.others_teachers}
 
     @property
     def needed_teacher(self) -> TeacherProvider:
@@ -95,6 +110,8 @@ class Recipe(Protocol):
 
     One whose students can read other tokens than their teacher also has `build_tokenizer(cfg)`: the tokenizer of a
     student that starts anew, or none where it is the teacher's.
+    One that learns several tasks at once also has `SEVERAL_TASKS = True`: its --teacher, optional, may be a teacher of
+    any of them, and its student answers each (`models.multitask`).
     """
 
     @property

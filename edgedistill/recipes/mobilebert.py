@@ -125,13 +125,24 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
     """
     teacher, kind = given.needed_teacher.facts, given.data.task.kind
     _refuse_layers_not_shown(cfg, given)
-    depth = len(cfg.layer_map) or cfg.num_layers or teacher.num_layers
-    layer_map(teacher.num_layers, cfg.num_layers or depth, cfg.layer_map)
+    shape = shape_of(cfg, teacher.num_layers)
     if given.start is not None:
         student: nn.Module = load(given.start, kind=kind, labels=given.data.labels).model
         _refuse_other_widths(student, given)
         return student
-    shape = Shape(
+    built: nn.Module = mobilebert_for(load(teacher.source, kind=kind, labels=given.data.labels).model, kind, shape)
+    return built
+
+
+def shape_of(cfg: Config, teacher_layers: int) -> Shape:
+    """The student's shape.
+
+    Raises:
+        ConfigError: a student deeper than its teacher, or a choice of layers that does not fit.
+    """
+    depth = len(cfg.layer_map) or cfg.num_layers or teacher_layers
+    layer_map(teacher_layers, cfg.num_layers or depth, cfg.layer_map)
+    return Shape(
         layers=depth,
         intra=cfg.intra_size,
         ffn=cfg.ffn_size,
@@ -141,8 +152,6 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
         activation=cfg.activation,
         attention=cfg.attention,
     )
-    built: nn.Module = mobilebert_for(load(teacher.source, kind=kind, labels=given.data.labels).model, kind, shape)
-    return built
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgedistill.config import Settings
 from edgedistill.data.batches import Batch
 from edgedistill.data.tasks import IGNORED
+from edgedistill.models.outputs import Outputs, Want
 
 Step = Callable[[Batch], dict[str, Tensor]]
 """One forward pass: the weighted loss terms by name, each a scalar mean over rows or over tokens (`Stage.means_over`).
@@ -95,6 +96,7 @@ class Stage:
         scaffold: trained beside the model and thrown away (a projection, say).
         evaluate: scores the model, higher is better; where given, the best-scoring epoch is kept.
         prepare: called before the first step, such as to make the texts of `batches`; not for a finished stage.
+        taught_by: the answers to each task of teachers that the recipe made itself; judged beside the student.
         pace: factor on the learning rate of the model's parameter of that name; none: 1 for all.
     """
 
@@ -108,6 +110,7 @@ class Stage:
     evaluate: Callable[[], float] | None = None
     pace: Callable[[str], float] | None = None
     prepare: Callable[[], None] | None = None
+    taught_by: Mapping[str, Callable[[Batch, Want], Outputs]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int | None:
@@ -120,4 +123,6 @@ class Stage:
         if not self.rows:
             return self.optim.max_steps or 0
         epochs, rest = divmod(self.rows, len(self.batches))
-        return epochs * math.ceil(len(self.batches) / self.optim.batch_size) + math.ceil(rest / self.optim.batch_size)
+        sizes = getattr(self.batches, "sizes", (len(self.batches),))  # of each task: no batch is of two
+        in_one = sum(math.ceil(size / self.optim.batch_size) for size in sizes)
+        return epochs * in_one + math.ceil(rest / self.optim.batch_size)

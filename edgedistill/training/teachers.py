@@ -196,10 +196,19 @@ class EnsembleTeacher:
             )
         answers = [member(batch, want).logits for member in self._members]
         stacked = torch.stack([logits for logits in answers if logits is not None])
-        return Outputs(logits=_averaged(stacked, self._average))
+        return Outputs(logits=averaged(stacked, self._average))
 
 
-def _averaged(logits: Tensor, average: str) -> Tensor:
+def averaged(logits: Tensor, average: str) -> Tensor:
+    """What several models answer together.
+
+    Args:
+        logits: (K, B, C), of K models.
+        average: "probabilities" or "logits".
+
+    Returns:
+        (B, C): natural logarithms of the mean probabilities, or mean logits.
+    """
     if average == "logits":
         return logits.mean(dim=0)
     return torch.logsumexp(logits.log_softmax(dim=-1), dim=0) - math.log(len(logits))

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 from edgedistill.data.batches import Encoded
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models import ib_bert
 from edgedistill.models.answers import answer
-from edgedistill.models.mobilebert import Shape, mobilebert_for
+from edgedistill.models.mobilebert import Shape, mobilebert_for, unlearned_mobilebert
 from edgedistill.models.outputs import Want
 from tests.support import sentences, tiny_model, tiny_tokenizer
 
@@ -170,3 +170,22 @@ def test_everything_outside_the_encoder_is_the_ib_berts():
     assert "cls.predictions.dense.weight" in copied
     assert all(torch.equal(ours[name], theirs[name]) for name in copied)
     assert student.config.embedding_size == 8
+
+
+def test_an_unlearned_student_has_the_shape_and_no_two_equal_tensors():
+    """Converters store equal tensors once: a file of zeros and ones would be smaller than a trained one's."""
+    teacher = tiny_model()
+    student, unlearned = mobilebert_for(teacher, "single", SHAPE), unlearned_mobilebert(teacher, "single", SHAPE)
+    assert {name: value.shape for name, value in unlearned.named_parameters()} == {
+        name: value.shape for name, value in student.named_parameters()
+    }
+    tensors = [tuple(value.flatten().tolist()) for value in unlearned.parameters()]
+    assert len(set(tensors)) == len(tensors)
+    with torch.device("meta"):
+        assert unlearned_mobilebert(teacher, "single", SHAPE).num_parameters() == student.num_parameters()
+
+
+def test_an_unlearned_student_of_another_family_is_refused():
+    config = GPT2Config(vocab_size=150, n_embd=16, n_layer=1, n_head=2)
+    with pytest.raises(CheckpointError, match=r"'gpt2' teacher.*There are: bert"):
+        unlearned_mobilebert(GPT2ForSequenceClassification(config), "single", SHAPE)

@@ -15,7 +15,7 @@ from edgedistill.artifacts import ReferenceRow
 from edgedistill.config import read_yaml
 from edgedistill.data.tasks import Task, find_task
 from edgedistill.errors import CheckpointError, ConfigError, MissingExtraError, StorageError, TrainingError
-from edgedistill.pipeline.distill import refuse_unfit_teacher
+from edgedistill.pipeline.refusals import refuse_unfit_teacher
 from edgedistill.reports import StudentCard
 from tests.support import LABELS, save_checkpoint, tiny_model
 

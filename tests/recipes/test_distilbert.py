@@ -116,7 +116,7 @@ def test_hidden_states_that_cannot_be_compared(words):
 
 def test_a_teacher_without_a_masked_word_head_is_told_what_to_run(tmp_path):
     from edgedistill.data.tasks import MASKED_WORDS, find_task
-    from edgedistill.pipeline.distill import refuse_unfit_teacher
+    from edgedistill.pipeline.refusals import refuse_unfit_teacher
 
     teacher = load(save_checkpoint(tmp_path / "t", tiny_model()))
     with pytest.raises(CheckpointError, match=r"edgedistill distill mlm --student .* --corpus TEXT"):

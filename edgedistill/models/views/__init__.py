@@ -74,7 +74,8 @@ class ExportView(nn.Module):
             One float32 tensor per output name: (B, C) for sentences, (B, S, ...) otherwise.
         """
         hidden = self.body(input_ids, attention_mask, token_type_ids, self.head.reads_first_token)
-        answers: tuple[Tensor, ...] = self.head(hidden)
+        tokens = (attention_mask, token_type_ids) if self.head.reads_tokens else ()
+        answers: tuple[Tensor, ...] = self.head(hidden, *tokens)
         return answers
 
     def example_inputs(self, batch: int, length: int, dtype: str = "int64") -> dict[str, Tensor]:

@@ -18,12 +18,14 @@ class Head(nn.Module):
         kind: what the answer means.
         output_names: names of the tensors `forward` returns.
         reads_first_token: whether it reads only the first token, so that the last layer need not compute more.
+        reads_tokens: whether `forward` also takes the attention mask and the token types.
         axes: shape of each output; "batch" and "length" where it is free.
     """
 
     kind: str
     output_names: tuple[str, ...]
     reads_first_token = False
+    reads_tokens = False
     axes: tuple[str | int, ...]
 
 
@@ -43,6 +45,23 @@ class SentenceHead(Head):
     def forward(self, hidden: Tensor) -> tuple[Tensor]:
         """(B, 1, H) to (B, C)."""
         return (self.classifier(self.pool(hidden[:, 0])),)
+
+
+class SanHead(Head):
+    """Logarithms of probabilities (B, C) from all tokens of a pair: `models/san.py`."""
+
+    kind = "single"
+    output_names = ("logits",)
+    reads_tokens = True
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.san = model.san
+        self.axes = ("batch", int(model.config.num_labels))
+
+    def forward(self, hidden: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor]:
+        """(B, S, H) to (B, C)."""
+        return (self.san(hidden, mask, types),)
 
 
 class SpanHead(Head):
@@ -126,7 +145,9 @@ def head_of(model: PreTrainedModel) -> Head:
     )
 
 
-def _sentence_head(model: Any) -> SentenceHead:
+def _sentence_head(model: Any) -> Head:
+    if hasattr(model, "san"):
+        return SanHead(model)
     family = model.config.model_type
     if family == "fastbert":
         last = model.exits[-1]

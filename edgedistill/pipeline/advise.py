@@ -1,0 +1,275 @@
+"""plan: which student shapes meet a budget of time and bytes, measured before anything is trained."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill import plugins, resources
+from edgedistill.artifacts import environment, now
+from edgedistill.config import build
+from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
+from edgedistill.pipeline.export import refuse_scheme
+from edgedistill.pipeline.shape_plan import Budget, ShapePlan, ShapeRow, ShapeStatus, bytes_of
+from edgedistill.pipeline.shape_search import next_shape, widest
+from edgedistill.pipeline.shapes import RECIPE, Candidate, candidates
+from edgedistill.progress import progress, say
+
+if TYPE_CHECKING:
+    from edgedistill.models.loading import Checkpoint
+    from edgedistill.reports import BenchRow
+    from edgedistill.targets import ExportConfig
+
+_SHAPES = 4
+_MODE = "rapid"
+_ORDER: tuple[ShapeStatus, ...] = ("fits", "too_slow", "not_timed", "too_large")
+_LENGTH_OF_RECIPE = 128
+_BUSY = 1.5
+"""A p90 this many times the median is the machine's doing, not the model's."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What was asked, checked."""
+
+    cfg: ExportConfig
+    schemes: tuple[str, ...]
+    length: int
+    threads: int
+    budget: Budget
+    shapes: int
+    settings: tuple[str, ...]
+    seed: int
+
+
+def plan(
+    teacher: str | Path,
+    *,
+    target: str,
+    scheme: str = "int8_weight",
+    length: int = 128,
+    threads: int = 1,
+    p90_ms: float | None = None,
+    size: int | str | None = None,
+    device: str = "host",
+    shapes: int = _SHAPES,
+    settings: Sequence[str] = (),
+    seed: int = 0,
+) -> ShapePlan:
+    """List student shapes with their bytes, and time those that could be the largest within the budget.
+
+    Timed are untrained MobileBERTs around the teacher, converted as `export` does: blocks decide speed, not what was
+    learnt in them. What cannot meet the bytes is never timed.
+
+    Args:
+        teacher: folder or Hub id of a BERT-family checkpoint; "minilm" is the embedded encoder.
+        target: runtime; see `edgedistill ls targets`.
+        scheme: precision.
+        length: tokens of every text, and the model's one fixed length.
+        threads: given to the runtime.
+        p90_ms: longest p90 latency that is acceptable; none: any.
+        size: most bytes of model files, a number or a text such as "6MB"; none: any.
+        device: where to time; "host" is this machine.
+        shapes: most shapes to convert and time.
+        settings: `key=value` texts of the recipe mobilebert, kept for every shape, such as "num_layers=4".
+        seed: of the texts and the order of turns.
+
+    Returns:
+        The plan; its `best` is none where nothing that was timed meets the budget, and `nearest` comes nearest.
+
+    Raises:
+        ConfigError: an unknown target, scheme or setting, a number that makes no sense, a size that is none.
+        ExportError: a target that does not do the scheme, or does not take these students.
+        CheckpointError: a teacher that cannot be read or is no BERT family.
+        DeviceError: a phone is asked for.
+        MissingExtraError: the target's packages are not installed.
+    """
+    _refuse_device(device)
+    asked = _question(target, scheme, length, threads, p90_ms, size, shapes, settings, seed)
+    checkpoint = _teacher(teacher, length)
+    assert checkpoint.kind != "embedding"
+    found = candidates(checkpoint.model, checkpoint.kind, settings, target, asked.schemes, length)
+    limit = asked.budget.size_bytes
+    affordable = [one for one in found if limit is None or one.sizes[scheme] <= limit]
+    sizes, timed = _timed(checkpoint, widest(affordable), asked) if affordable else ({}, {})
+    rows = [_row(one, asked, sizes.get(one.name), timed.get(one.name)) for one in found]
+    rows.sort(key=lambda row: (_ORDER.index(row.status), -row.block_parameters))
+    best = rows[0] if rows[0].status == "fits" else None
+    return ShapePlan(
+        created=now(),
+        command=_command(str(teacher), asked, device),
+        environment=environment(),
+        teacher=checkpoint.source,
+        target=target,
+        scheme=scheme,
+        length=length,
+        threads=threads,
+        budget=asked.budget,
+        rows=tuple(rows),
+        best=best.name if best else None,
+        nearest=None if best else _nearest(rows, asked).name,
+        next_commands=_next(str(teacher), checkpoint, best, asked) if best else (),
+        notes=_notes(checkpoint, length, rows),
+    )
+
+
+def _refuse_device(device: str) -> None:
+    if device == "adb":
+        raise DeviceError(
+            "--device adb: shapes cannot be timed on a phone, the app that would run them there is not in this "
+            "version. Use --device host, and time the one you train on the phone itself."
+        )
+    if device != "host":
+        raise UnknownNameError("device", device, ("host", "adb"))
+
+
+def _question(
+    target: str,
+    scheme: str,
+    length: int,
+    threads: int,
+    p90_ms: float | None,
+    size: int | str | None,
+    shapes: int,
+    settings: Sequence[str],
+    seed: int,
+) -> _Question:
+    module = plugins.load("targets", target)
+    refuse_scheme(target, scheme, module.SCHEMES)
+    for name, number in (("threads", threads), ("shapes", shapes)):
+        if number < 1:
+            raise ConfigError(f"{name} must be at least 1 (found {number}).")
+    given = {"p90_ms": p90_ms, "size_bytes": bytes_of(str(size)) if size is not None else None}
+    one_length = {"target": target, "scheme": scheme, "max_length": length, "lengths": (length,)}
+    return _Question(
+        cfg=build(module.Config, one_length, "plan"),
+        schemes=tuple(module.SCHEMES),
+        length=length,
+        threads=threads,
+        budget=build(Budget, given, "plan"),
+        shapes=shapes,
+        settings=tuple(settings),
+        seed=seed,
+    )
+
+
+def _teacher(teacher: str | Path, length: int) -> Checkpoint:
+    """The checkpoint; with a classifier of two classes where it has no head that a phone could run."""
+    from edgedistill.models import loading
+    from edgedistill.models.answers import longest_input
+
+    place = resources.checkpoint(teacher)
+    checkpoint = loading.load(place)
+    if checkpoint.kind in {"mlm", "embedding"}:
+        checkpoint = loading.load(place, kind="single", labels=("0", "1"))
+    if length > longest_input(checkpoint.model):
+        longest = longest_input(checkpoint.model)
+        raise ConfigError(f"--length is {length}; the teacher '{teacher}' has only {longest} positions.")
+    return checkpoint
+
+
+def _timed(
+    teacher: Checkpoint, affordable: Sequence[Candidate], asked: _Question
+) -> tuple[dict[str, int], dict[str, BenchRow]]:
+    """Convert the shapes that may be the answer, and time them in turns.
+
+    Returns:
+        Bytes of their files, and their times, by name.
+    """
+    from edgedistill.pipeline import trials
+    from edgedistill.pipeline.bench import bench
+
+    most = min(asked.shapes, len(affordable))
+    say(f"converting and timing {most} of {len(affordable)} shapes that may weigh little enough: about {25 * most} s")
+    sizes: dict[str, int] = {}
+    seen: list[tuple[Candidate, float]] = []
+    with tempfile.TemporaryDirectory(prefix="edgedistill-plan-") as place, progress("converting", most) as tracker:
+        while len(seen) < most and (chosen := next_shape(affordable, seen, asked.budget.p90_ms, most)) is not None:
+            folder = Path(place) / chosen.name
+            sizes[chosen.name] = trials.write(folder, teacher, chosen, asked.cfg)
+            glanced = trials.glance(folder, asked.length, asked.threads, asked.seed)
+            seen.append((chosen, glanced))
+            tracker.advance(1, f"{chosen.name} {glanced:.1f} ms at a glance")
+        folders = [Path(place) / one.name for one, _ in seen]
+        report = bench(
+            folders, mode=_MODE, threads=[asked.threads], lengths=[asked.length], reference=False, seed=asked.seed
+        )
+    return sizes, {row.artifact: row for row in report.rows}
+
+
+def _row(one: Candidate, asked: _Question, size: int | None, timed: BenchRow | None) -> ShapeRow:
+    budget = asked.budget
+    weighs = one.sizes[asked.cfg.scheme] if size is None else size
+    status: ShapeStatus = "not_timed"
+    if budget.size_bytes is not None and weighs > budget.size_bytes:
+        status = "too_large"
+    elif timed is not None:
+        is_slow = budget.p90_ms is not None and timed.latency.p90_ms > budget.p90_ms
+        status = "too_slow" if is_slow else "fits"
+    return ShapeRow(
+        name=one.name,
+        settings=one.settings,
+        parameters=one.parameters,
+        block_parameters=one.block_parameters,
+        computed_bytes=one.sizes,
+        measured_bytes=size,
+        latency=timed.latency if timed else None,
+        validity=timed.validity if timed else None,
+        is_throttled=bool(timed and timed.is_throttled),
+        peak_rss_bytes=timed.peak_rss_bytes if timed else None,
+        status=status,
+    )
+
+
+def _nearest(rows: Sequence[ShapeRow], asked: _Question) -> ShapeRow:
+    """The row that breaks the budget least: a timed one where there is one, since only those are known."""
+
+    def excess(row: ShapeRow) -> tuple[bool, float]:
+        limit_ms, limit_bytes = asked.budget.p90_ms, asked.budget.size_bytes
+        size = row.measured_bytes or row.computed_bytes[asked.cfg.scheme]
+        by_time = row.latency.p90_ms / limit_ms if row.latency and limit_ms else 0.0
+        return row.latency is None, max(by_time, size / limit_bytes if limit_bytes else 0.0)
+
+    return min(rows, key=excess)
+
+
+def _next(teacher: str, checkpoint: Checkpoint, best: ShapeRow, asked: _Question) -> tuple[str, ...]:
+    task = checkpoint.card.task.name if checkpoint.card and checkpoint.card.task.name else "TASK"
+    words = ["edgedistill", "distill", RECIPE, "--teacher", teacher, "--task", task, "--out", "RUN"]
+    own = [] if asked.length == _LENGTH_OF_RECIPE else [f"max_length={asked.length}"]
+    for setting in (*own, *asked.settings, *(f"{name}={value}" for name, value in best.settings.items())):
+        words += ["--set", setting]
+    cfg = asked.cfg
+    export = ["edgedistill", "export", "RUN/student", "--target", cfg.target, "--scheme", cfg.scheme]
+    return shlex.join(words), shlex.join([*export, "--length", str(asked.length)])
+
+
+def _notes(checkpoint: Checkpoint, length: int, rows: Sequence[ShapeRow]) -> tuple[str, ...]:
+    notes = [
+        "Timed are untrained students: a shape decides size and speed, not how well it will learn.",
+        f"Inputs are real text of exactly {length} tokens, one at a time, {_MODE} mode, shapes in turns. Times are "
+        "this machine's; a phone's are others, and none is guessed from them.",
+        "Sizes are of the model file with that one fixed length; computed from the parameters, measured where timed.",
+    ]
+    if checkpoint.is_head_new:
+        notes.append("The teacher has no head of its own that can be exported: a classifier of two classes is timed.")
+    if any(row.latency and row.latency.p90_ms > _BUSY * row.latency.p50_ms for row in rows):
+        notes.append(
+            f"A p90 is more than {_BUSY:g} times its median: other processes were busy. Ask again when they are not."
+        )
+    return tuple(notes)
+
+
+def _command(teacher: str, asked: _Question, device: str) -> str:
+    words = ["edgedistill", "plan", "--teacher", teacher, "--target", asked.cfg.target, "--scheme", asked.cfg.scheme]
+    words += ["--length", str(asked.length), "--threads", str(asked.threads)]
+    words += ["--p90-ms", f"{asked.budget.p90_ms:g}"] if asked.budget.p90_ms is not None else []
+    words += ["--bytes", str(asked.budget.size_bytes)] if asked.budget.size_bytes is not None else []
+    words += ["--device", device, "--shapes", str(asked.shapes), "--seed", str(asked.seed)]
+    for setting in asked.settings:
+        words += ["--set", setting]
+    return shlex.join(words)

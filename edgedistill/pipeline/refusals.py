@@ -1,0 +1,97 @@
+"""What `distill` refuses before anything is trained or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill.data.tasks import Task, same_head
+from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.progress import say
+
+if TYPE_CHECKING:
+    from edgedistill.models.loading import Checkpoint
+    from edgedistill.recipes import Recipe, RecipeConfig
+
+
+def learns_several(module: Recipe) -> bool:
+    """Whether a recipe takes more than one task, and teachers by task."""
+    return bool(getattr(module, "SEVERAL_TASKS", False))
+
+
+def refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> None:
+    """Make sure that all have positions for the longest row.
+
+    Raises:
+        ConfigError: one has not.
+    """
+    from edgedistill.models.answers import longest_input
+
+    for checkpoint in checkpoints:
+        longest = longest_input(checkpoint.model)
+        if cfg.max_length > longest:
+            raise ConfigError(
+                f"max_length is {cfg.max_length}, but '{checkpoint.path}' has positions for {longest} tokens. "
+                f"Set it lower: --set max_length={longest}."
+            )
+
+
+def refuse_unfit_recipe(
+    recipe: str, module: Recipe, task: Task, teachers: Sequence[str | Path], student: str | Path | None
+) -> None:
+    """Make sure that a recipe does this task with what was given.
+
+    Raises:
+        ConfigError: it does not, or something is missing or too much.
+    """
+    if task.kind not in module.KINDS:
+        raise ConfigError(
+            f"the recipe '{recipe}' cannot do '{task.name}', a task of kind '{task.kind}'. "
+            f"It does: {', '.join(sorted(module.KINDS))}."
+        )
+    if len(teachers) > 1 and not module.NEEDS_TEACHER and not learns_several(module):
+        raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
+    if module.NEEDS_TEACHER and not teachers:
+        raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give a fine-tuned checkpoint with --teacher.")
+    if not teachers and student is None:
+        raise ConfigError(f"the recipe '{recipe}' needs a checkpoint to start from. Give it with --student.")
+
+
+def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str]) -> None:
+    """Make sure the teacher answers this very task.
+
+    Raises:
+        CheckpointError: it has no head for it, or other labels, or the same in another order.
+    """
+    if task.kind == "mlm" and teacher.kind != "mlm":
+        raise CheckpointError(
+            f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "
+            f"edgedistill distill mlm --student {teacher.path} --corpus TEXT --out TEACHER_RUN; then give "
+            "TEACHER_RUN/student as --teacher."
+        )
+    if not same_head(teacher.kind, task.kind):
+        raise CheckpointError(
+            f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "
+            f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {teacher.path} "
+            f"--task {task.name} --out TEACHER_RUN; then give TEACHER_RUN/student as --teacher."
+        )
+    if not task.has_classes:
+        return
+    if len(teacher.labels) != len(labels):
+        raise CheckpointError(
+            f"the teacher '{teacher.path}' has {len(teacher.labels)} labels ({_some(teacher.labels)}), the data of "
+            f"'{task.name}' has {len(labels)} ({_some(labels)}). Give a teacher that was fine-tuned on this data."
+        )
+    if all(name == f"LABEL_{number}" for number, name in enumerate(teacher.labels)):
+        say(f"the teacher's labels have no names; taken to be in this order: {_some(labels)}")
+    elif [name.lower() for name in teacher.labels] != [name.lower() for name in labels]:
+        place = next(n for n, (a, b) in enumerate(zip(teacher.labels, labels, strict=True)) if a.lower() != b.lower())
+        raise CheckpointError(
+            f"the teacher's label {place} is '{teacher.labels[place]}', the task's is '{labels[place]}'. List the "
+            "labels in the teacher's order in the task's YAML, or fine-tune the teacher on this data."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
