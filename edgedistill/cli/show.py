@@ -135,8 +135,7 @@ def plan(made: ShapePlan, as_json: bool) -> None:
     """Shapes with their bytes and times; what to type for the best one, or what the nearest one costs."""
     if as_json:
         return json(made.model_dump(mode="json"))
-    schemes = tuple(made.rows[0].computed_bytes)
-    names = ("parameters", "in blocks", *schemes, "p90 ms")
+    names = ("parameters", "in blocks", *(schemes := tuple(made.rows[0].computed_bytes)), "p90 ms")
     title = f"{made.recipe} students of {made.teacher.path} on {made.environment.cpu}"
     table = _table("shape", *names, "", title=title, numeric=names)
     for row in made.rows:
@@ -154,14 +153,11 @@ def plan(made: ShapePlan, as_json: bool) -> None:
         _print(Text(f"nothing timed meets the budget; nearest is {near.name}: {size}, {time}", "bold yellow"))
     for command in made.next_commands:
         click.echo(f"next: {command}")  # not wrapped: it is to be copied
-    return None
 
 
 def _shape_size(row: ShapeRow, scheme: str, measured: str) -> str:
-    """As written to the disk, or about what it would be."""
-    if scheme == measured and row.measured_bytes is not None:
-        return _size(row.measured_bytes)
-    return f"~{_size(row.computed_bytes[scheme])}"
+    size = row.measured_bytes if scheme == measured else None
+    return f"~{_size(row.computed_bytes[scheme])}" if size is None else _size(size)
 
 
 def package(folder: Path, as_json: bool) -> None:
