@@ -15,7 +15,13 @@ FEATURES = {"feature": feature_map, "mean": feature_mean, "variance": feature_va
 
 
 def transfer_terms(
-    weights: Mapping[str, float], student: Outputs, teacher: Outputs, mask: Tensor, follows: Sequence[int]
+    weights: Mapping[str, float],
+    student: Outputs,
+    teacher: Outputs,
+    mask: Tensor,
+    follows: Sequence[int],
+    *,
+    mixes_layers: bool = False,
 ) -> dict[str, Tensor]:
     """The weighted losses, each the mean over the student's layers; the embedding output is no layer.
 
@@ -25,6 +31,8 @@ def transfer_terms(
         teacher: likewise, of the same width and as many heads.
         mask: (B, S), non-zero for real tokens.
         follows: teacher layer (from 1) of every student layer.
+        mixes_layers: compare every layer's mean and variance with those of all the teacher's hidden states at once, as
+            the authors' code does by mistake: each layer is drawn to the average over all.
 
     Returns:
         Scalars by name, in the units of `losses.hidden` and `losses.attention` times their weight.
@@ -32,8 +40,13 @@ def transfer_terms(
     terms = {}
     for name, loss in FEATURES.items():
         if weights[name]:
-            pairs = [(student.hidden[own], teacher.hidden[theirs]) for own, theirs in enumerate(follows, start=1)]
-            terms[name] = weights[name] * torch.stack([loss(ours, theirs, mask) for ours, theirs in pairs]).mean()
+            is_mixed = mixes_layers and name != "feature"
+            pairs = [
+                (student.hidden[own], given)
+                for own, theirs in enumerate(follows, start=1)
+                for given in (teacher.hidden if is_mixed else (teacher.hidden[theirs],))
+            ]
+            terms[name] = weights[name] * torch.stack([loss(ours, given, mask) for ours, given in pairs]).mean()
     if weights["attention"]:
         pairs = [(student.attentions[own], teacher.attentions[theirs - 1]) for own, theirs in enumerate(follows)]
         values = [attention_kl(ours, theirs, mask) for ours, theirs in pairs]

@@ -89,6 +89,9 @@ class Config(RecipeConfig):
     (AKT)."""
     lower_pace: float = Field(default=0.1, ge=0, le=1)
     """Progressive: share of the learning rate that the layers below the open one keep (section 3.4; 0 freezes them)."""
+    statistics: Literal["layer", "all_layers"] = "layer"
+    """What a layer's mean and variance are compared with: those of the layer it follows, or, as in the authors' code by
+    mistake, of all the teacher's layers at once."""
     augment: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the task's words replaced by similar ones, anew in every epoch (TinyBERT's idea): for a small task
     without a corpus. 0: as in the paper."""
@@ -170,7 +173,7 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         each = cfg.transfer_optim.model_copy(update={"epochs": cfg.transfer_optim.epochs / depth})
         for layer in range(1, depth + 1):
             pace = _open(student, layer, cfg.lower_pace)
-            step = _layer_step(cfg.transfer, teacher, student, layer, follows[layer - 1])
+            step = _layer_step(cfg, teacher, student, layer, follows[layer - 1])
             yield stage(f"transfer-{layer:02d}", student, text, step, each, pace=pace)
         student.requires_grad_(True)
 
@@ -204,7 +207,7 @@ def _step(
         want = wanted if kind != "mlm" or labels is None else replace(wanted, words=labels.ne(IGNORED))
         t, s = teacher(batch, want), answer(student, batch.student, want)
         mask = batch.student.attention_mask
-        terms = transfer_terms(dict(weights), s, t, mask, follows)
+        terms = transfer_terms(dict(weights), s, t, mask, follows, mixes_layers=cfg.statistics == "all_layers")
         if weights.logits:
             terms["logits"] = weights.logits * _logit_term(cfg, kind, s, t, mask)
         if weights.labels:
@@ -227,16 +230,16 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
     return counts | ({"labels": labelled_tokens} if kind in {"tokens", "mlm"} else {})
 
 
-def _layer_step(weights: Weights, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:
-    want = _wanted(weights)
+def _layer_step(cfg: Config, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:
+    want, mixes_layers = _wanted(cfg.transfer), cfg.statistics == "all_layers"
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t = teacher(batch, want)
         with first_blocks(student, layer):
             s = answer(student, batch.student, want)
         last = Outputs(hidden=(s.hidden[0], s.hidden[layer]), attentions=s.attentions[layer - 1 : layer])
-        own = Outputs(hidden=(t.hidden[0], t.hidden[followed]), attentions=t.attentions[followed - 1 : followed])
-        return transfer_terms(dict(weights), last, own, batch.student.attention_mask, (1,))
+        mask = batch.student.attention_mask
+        return transfer_terms(dict(cfg.transfer), last, t, mask, (followed,), mixes_layers=mixes_layers)
 
     return step
 

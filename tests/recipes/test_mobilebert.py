@@ -128,7 +128,7 @@ def test_progressive_phase_leaves_later_layers_without_gradient(given):
     student = mobilebert.build_student(cfg, replace(given, start=None))
     mobilebert._open(student, 2, 0.0)
     batch = next(iter(given.data.train.all(8)))
-    sum(mobilebert._layer_step(cfg.transfer, given.teacher, student, 2, 2)(batch).values()).backward()
+    sum(mobilebert._layer_step(cfg, given.teacher, student, 2, 2)(batch).values()).backward()
     touched = {name for name, parameter in student.named_parameters() if parameter.grad is not None}
     assert touched
     assert all("encoder.layer.1." in name for name in touched)
@@ -272,3 +272,17 @@ def test_soft_words_are_0_nats_for_the_same_model(words):
                             words.teacher, teacher, (1, 2, 3, 4))  # fmt: skip
     masked = Masked(words.data.train, vocabulary_of(words.data.tokenizer))
     assert step(next(masked.epoch(0, 0, 8)))["logits"].item() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "progressive"])
+def test_statistics_of_all_layers_are_the_authors_mistake(given, strategy):
+    student = mobilebert.build_student(settings(), replace(given, start=None)).eval()
+    batch = next(iter(given.data.train.all(8)))
+
+    def terms(statistics):
+        stages = mobilebert.stages(settings(strategy=strategy, statistics=statistics), given, student)
+        return {name: term.item() for name, term in next(stages).step(batch).items()}
+
+    plain, mixed = terms("layer"), terms("all_layers")
+    assert all(mixed[name] != pytest.approx(plain[name], rel=1e-3) for name in ("mean", "variance"))
+    assert all(mixed[name] == plain[name] for name in ("feature", "attention"))
