@@ -9,6 +9,7 @@ from edgedistill.errors import ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mobilebert
 from edgedistill.recipes.mobilebert import Weights
+from edgedistill.training.teachers import OnlineTeacher
 from tests.recipes.kitchen import cook, ingredients, ingredients_of, of_other_tokens, smoke_config
 from tests.support import save_checkpoint, tiny_model, write_jsonl
 
@@ -276,6 +277,13 @@ def test_soft_words_are_0_nats_for_the_same_model(words):
 
 @pytest.mark.parametrize("strategy", ["joint", "progressive"])
 def test_statistics_of_all_layers_are_the_authors_mistake(given, strategy):
+    teacher = load(given.teacher.facts.source)
+    for number, layer in enumerate(
+        teacher.model.base_model.encoder.layer
+    ):  # all of mean 0 and variance 1 before training
+        layer.output.LayerNorm.bias.data += number
+        layer.output.LayerNorm.weight.data *= 2.0 + number
+    given = replace(given, teacher=OnlineTeacher(teacher))
     student = mobilebert.build_student(settings(), replace(given, start=None)).eval()
     batch = next(iter(given.data.train.all(8)))
 
