@@ -278,9 +278,7 @@ def test_soft_words_are_0_nats_for_the_same_model(words):
 @pytest.mark.parametrize("strategy", ["joint", "progressive"])
 def test_statistics_of_all_layers_are_the_authors_mistake(given, strategy):
     teacher = load(given.teacher.facts.source)
-    for number, layer in enumerate(
-        teacher.model.base_model.encoder.layer
-    ):  # all of mean 0 and variance 1 before training
+    for number, layer in enumerate(teacher.model.base_model.encoder.layer):  # untrained ones are all alike
         layer.output.LayerNorm.bias.data += number
         layer.output.LayerNorm.weight.data *= 2.0 + number
     given = replace(given, teacher=OnlineTeacher(teacher))
