@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compare import exported
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import edgedistill
-from edgedistill.artifacts import MANIFEST
 from edgedistill.data.batches import Encoded
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
@@ -47,18 +47,11 @@ def p90_ms(teacher: str, students: Sequence[Path], task: str, data: Path, length
     Returns:
         Milliseconds a text, by the folder above each student.
     """
-    folders = {"teacher": _exported(teacher, out / "teacher", length, task, data)}
+    folders = {"teacher": exported(teacher, out / "teacher", "onnx", "fp32", length, task=task, data=data)}
     for student in students:
-        folders[student.parent.name] = _exported(student, out / student.parent.name, length)
+        folders[student.parent.name] = exported(student, out / student.parent.name, "onnx", "fp32", length)
     bench = edgedistill.bench(
         list(folders.values()), mode="rapid", threads=(1,), lengths=(length,), reference=False, out=out / "bench.json"
     )
     found = {row.artifact: row.latency.p90_ms for row in bench.rows}
     return {name: found[folder.name] for name, folder in folders.items()}
-
-
-def _exported(source: str | Path, out: Path, length: int, task: str | None = None, data: Path | None = None) -> Path:
-    if not (out / MANIFEST).is_file():
-        edgedistill.export(source, target="onnx", scheme="fp32", out=out, task=task, data=data,
-                           settings=[f"max_length={length}"])  # fmt: skip
-    return out

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+import compare
 import numpy as np
 from recipe_costs import macs, p90_ms
 
-import edgedistill
-from edgedistill import files, parity
-from edgedistill.artifacts import REFERENCE, environment, now
+from edgedistill import files
+from edgedistill.artifacts import environment, now
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "docs" / "results"
 VARIANTS = {"labels": "labels alone", "answers": "the teacher's answers alone", "recipe": "the recipe"}
 
 
@@ -59,24 +56,20 @@ def _options() -> argparse.Namespace:
 
 
 def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], length: int) -> list[Path]:
-    folders = []
-    for seed in range(options.seeds):
-        out = options.out / options.task / f"{recipe}-{variant}-{seed}"
-        folders.append(out / "student")
-        if (out / "student" / STUDENT_CARD).is_file():
-            continue
-        given = {"start": options.teacher} if recipe == "fastbert" else {}
-        edgedistill.distill(
-            recipe, task=options.task, data=options.data, out=out, limit=options.limit, resume=out.is_dir(),
-            teacher=None if given else options.teacher, student=given.get("start"),
-            config={**settings.get("shared", {}), **settings[variant], "max_length": length, "seed": seed},
-        )  # fmt: skip
-    return folders
+    given = {"student": options.teacher} if recipe == "fastbert" else {"teacher": options.teacher}
+    shared = {**settings.get("shared", {}), **settings[variant], "max_length": length}
+    return [
+        compare.trained(
+            recipe, options.out / options.task / f"{recipe}-{variant}-{seed}", {**shared, "seed": seed},
+            task=options.task, data=options.data, limit=options.limit, **given,
+        )
+        for seed in range(options.seeds)
+    ]  # fmt: skip
 
 
 def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]:
     cards = [read(StudentCard, folder / STUDENT_CARD) for folder in students]
-    right = [_right(folder) for folder in students]
+    right = compare.right(students)
     return {
         "recipe": recipe,
         "variant": variant,
@@ -85,20 +78,9 @@ def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]
         "teacher": cards[0].scores.get("teacher"),
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
-        "interval": _interval(np.mean(right, axis=0)),
+        "interval": compare.interval(right),
         "right": right,
     }
-
-
-def _right(student: Path) -> list[bool]:
-    rows = [json.loads(line) for line in (student / REFERENCE).read_text(encoding="utf-8").splitlines()]
-    return [int(np.argmax(row["student"])) == row["label"] for row in rows]
-
-
-def _interval(right: Any) -> tuple[float, float]:
-    """95 % over resampled rows of the share of right answers, all seeds together."""
-    found = parity.paired_bootstrap(lambda w: w @ right / w.sum(1), lambda w: 0 * w.sum(1), len(right))
-    return found.low, found.high
 
 
 def _costs(options: Any, recipes: list[str], length: int) -> dict[str, dict[str, float]]:
@@ -114,29 +96,22 @@ def _keep(task: str, found: dict[str, Any]) -> None:
     rows = found["rows"]
     for row in rows:
         first = next(other for other in rows if other["recipe"] == row["recipe"])
-        row["gain"] = None if first is row else _gain(first["right"], row["right"])
-    results = RESULTS / "recipes.json"
+        row["gain"] = None if first is row else compare.gain(first["right"], row["right"])
+    results = compare.RESULTS / "recipes.json"
     tasks = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
     tasks[task] = {
         "created": now(),
-        "command": "python " + shlex.join(Path(a).name if a.startswith(("/", "..")) else a for a in sys.argv),
+        "command": compare.command(),
         "environment": environment().model_dump(mode="json"),
         "teacher": next(row["teacher"] for row in rows if row["teacher"] is not None),
-        "judged_rows": len(rows[0]["right"][0]),
+        "judged_rows": len(rows[0]["right"]),
         "length": found["length"],
         "costs": found["costs"],
         "rows": [{key: value for key, value in row.items() if key != "right"} for row in rows],
     }
     files.write_json(results, tasks)
-    files.write_text(RESULTS / "recipes.md", _markdown(tasks))
+    files.write_text(compare.RESULTS / "recipes.md", _markdown(tasks))
     _plot(task, tasks[task])
-
-
-def _gain(first: list[list[bool]], second: list[list[bool]]) -> dict[str, float]:
-    """Points that the second gains, with the paired 95 % interval, over all seeds together."""
-    one, two = (np.mean(np.array(seeds, dtype=np.float64), axis=0) for seeds in (first, second))
-    found = parity.paired_bootstrap(lambda w: w @ two / w.sum(1), lambda w: w @ one / w.sum(1), len(one))
-    return {"points": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
 
 
 def _markdown(tasks: dict[str, Any]) -> str:
@@ -166,12 +141,11 @@ def _table(results: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results["rows"]:
-        gain, scores, cost = row["gain"], row["scores"], costs[f"{row['recipe']}-recipe-0"]
-        told = "" if gain is None else f"{gain['points']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+        scores, cost = row["scores"], costs[f"{row['recipe']}-recipe-0"]
         low, high = row["interval"]
         lines.append(
             f"| {row['recipe']} | {VARIANTS[row['variant']]} | {', '.join(f'{score:.4f}' for score in scores)} "
-            f"| {low:.3f} to {high:.3f} | {100 * float(np.mean(scores)) / teacher:.1f} % | {told} "
+            f"| {low:.3f} to {high:.3f} | {100 * float(np.mean(scores)) / teacher:.1f} % | {compare.told(row['gain'])} "
             f"| {row['parameters']:,} | {cost['macs'] / 1e6:,.0f} M | {cost['p90_ms'] / whole['p90_ms']:.2f} "
             f"| {np.mean(row['seconds']):.0f} s |"
         )
@@ -194,7 +168,7 @@ def _plot(task: str, results: dict[str, Any]) -> None:
         panel.set_xticks(range(len(own)), [row["variant"] for row in own], rotation=45)
         panel.set_xlim(-0.5, len(own) - 0.5)
     figure.supylabel(f"{results['rows'][0]['metric']} (dashed: teacher)")
-    figure.savefig(RESULTS / f"recipes-{task}.svg", metadata={"Date": None})
+    figure.savefig(compare.RESULTS / f"recipes-{task}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

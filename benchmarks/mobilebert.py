@@ -1,0 +1,186 @@
+"""What each part of MobileBERT's recipe is worth, and what its shapes cost, on one task at a time.
+
+    python benchmarks/mobilebert.py --task sst2 --data DIR --teacher FOLDER --out runs/mobilebert
+
+Trains the variants and shapes of `mobilebert.yaml` beside this file, exports each first student with int8 weights to
+ONNX Runtime and LiteRT, judges the artifacts end to end on the judged rows, and times them beside the teacher's fp32
+export, in turns, on one thread. Puts the task into `docs/results/mobilebert.json` and its tables into `mobilebert.md`.
+Nothing here is tuned on the judged rows: change the settings by what the development rows say. Done work is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import compare
+import numpy as np
+
+import edgedistill
+from edgedistill import files
+from edgedistill.artifacts import environment, now, read_manifest
+from edgedistill.config import read_yaml
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
+
+HERE = Path(__file__).parent
+TARGETS = ("onnx", "tflite")
+SCHEME = "int8_weight"
+ACCURACY, OF_TEACHER = "student_to_artifact_metric/artifact_", "teacher_to_artifact/ratio"
+
+
+def main() -> None:
+    """Train, export, judge, measure and write."""
+    options = _options()
+    plan = read_yaml(HERE / "mobilebert.yaml")
+    out, length = options.out / options.task, _of_task(plan["lengths"], options.task)
+    asked = {name: differs for name, differs in {**plan["variants"], **plan["shapes"]}.items()
+             if not options.only or name in options.only}  # fmt: skip
+    rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
+    teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length,
+                               task=options.task, data=options.data)  # fmt: skip
+    artifacts = {f"{row['name']} {target}": _artifact(row, target, out, length) for row in rows for target in TARGETS}
+    measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
+    first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
+    for row in rows:
+        row["gain"] = None if row is first else compare.gain(first["right"], row["right"])
+        row["is_shape"] = row["name"] in plan["shapes"]
+        row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
+    _keep(options.task, {
+        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        "length": length, "judged_rows": len(rows[0]["right"]), "teacher": measured["teacher"],
+        "first": first["name"], "rows": [{k: v for k, v in row.items() if k not in {"right", "student"}} for row in rows],
+    })  # fmt: skip
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", required=True, help="of single texts or pairs")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--corpus", type=Path, help="raw text for the transfer")
+    parser.add_argument("--out", type=Path, default=Path("runs/mobilebert"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--only", action="append", help="only this variant or shape; may be repeated")
+    parser.add_argument("--mode", default="rapid", choices=["submission", "quick", "rapid"])
+    return parser.parse_args()
+
+
+def _of_task(table: Mapping[str, Any], task: str) -> Any:
+    return table.get(task, table["others"])
+
+
+def _trained(
+    options: Any, plan: dict[str, Any], name: str, differs: dict[str, Any], out: Path, length: int
+) -> dict[str, Any]:
+    settings = _longer({**plan["shared"], **differs}, _of_task(plan["epochs"], options.task)) | {"max_length": length}
+    students = [
+        compare.trained(
+            "mobilebert", out / f"{_slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
+            data=options.data, teacher=options.teacher, corpus=options.corpus, limit=options.limit,
+        )
+        for seed in range(options.seeds)
+    ]  # fmt: skip
+    cards = [read(StudentCard, student / STUDENT_CARD) for student in students]
+    right = compare.right(students)
+    return {
+        "name": name,
+        "student": students[0],
+        "scores": [card.scores["student"] for card in cards],
+        "agreement": [card.scores["agreement"] for card in cards],
+        "parameters": cards[0].student.parameters,
+        "seconds": [sum(card.seconds.values()) for card in cards],
+        "teacher_score": cards[0].scores["teacher"],
+        "interval": compare.interval(right),
+        "right": right,
+    }
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+def _longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
+    return {
+        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and value else value
+        for key, value in settings.items()
+    }
+
+
+def _artifact(row: dict[str, Any], target: str, out: Path, length: int) -> Path:
+    return compare.exported(
+        row["student"], out / "artifacts" / f"{_slug(row['name'])}-{target}", target, SCHEME, length
+    )
+
+
+def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> dict[str, dict[str, Any]]:
+    """Bytes, times and what the gate found, end to end, for every artifact."""
+    verdicts = {name: edgedistill.check(folder) for name, folder in artifacts.items()}
+    bench = edgedistill.bench(
+        list(artifacts.values()), mode=mode, threads=(1,), lengths=(length,), reference=False, out=out / "bench.json"
+    )
+    p90 = {row.artifact: row.latency.p90_ms for row in bench.rows}
+    found = {}
+    for name, folder in artifacts.items():
+        measures = {f"{r.name}/{m.name}": m.value for r in verdicts[name].rungs for m in r.measures}
+        accuracy = next((value for measure, value in measures.items() if measure.startswith(ACCURACY)), None)
+        found[name] = {
+            "bytes": read_manifest(folder).model_size_bytes,
+            "p90_ms": p90[folder.name],
+            "verdict": verdicts[name].status,
+            "score": accuracy,
+            "of_teacher": measures.get(OF_TEACHER),
+        }
+    return found
+
+
+def _keep(task: str, found: dict[str, Any]) -> None:
+    results = compare.RESULTS / "mobilebert.json"
+    tasks = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
+    tasks[task] = found
+    files.write_json(results, tasks)
+    lines = [
+        "# MobileBERT's recipe, part by part",
+        "",
+        "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
+        "over rows; the gain is over the first row, in points, with its paired interval. The artifacts hold int8 "
+        "weights and are judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
+        "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export.",
+    ]
+    for name, of_task in tasks.items():
+        lines += ["", f"## {name}", "", *_table(of_task), "", f"Environment: `{json.dumps(of_task['environment'])}`"]
+    files.write_text(compare.RESULTS / "mobilebert.md", "\n".join([*lines, ""]))
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    teacher, whole = found["rows"][0]["teacher_score"], found["teacher"]
+    lines = [
+        f"Measured {found['created']} by `{found['command']}` on {found['judged_rows']} judged rows, length "
+        f"{found['length']}. Teacher: {teacher:.4f}, {whole['bytes']:,} bytes, p90 {whole['p90_ms']:.1f} ms.",
+        "",
+        "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training "
+        + "".join(f"| {target}: of the teacher | fewer bytes | faster | verdict " for target in TARGETS)
+        + "|",
+        "|---" * (8 + 4 * len(TARGETS)) + "|",
+    ]
+    for row in found["rows"]:
+        low, high = row["interval"]
+        cells = [
+            row["name"], ", ".join(f"{score:.4f}" for score in row["scores"]), f"{low:.3f} to {high:.3f}",
+            f"{100 * float(np.mean(row['scores'])) / teacher:.1f} %", f"{float(np.mean(row['agreement'])):.3f}",
+            compare.told(row["gain"]), f"{row['parameters']:,}", f"{np.mean(row['seconds']):.0f} s",
+        ]  # fmt: skip
+        for target in TARGETS:
+            artifact = row["artifacts"][target]
+            share = artifact["of_teacher"]
+            cells += ["" if share is None else f"{100 * share:.1f} %", f"{whole['bytes'] / artifact['bytes']:.1f}x",
+                      f"{whole['p90_ms'] / artifact['p90_ms']:.1f}x", artifact["verdict"]]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
