@@ -51,8 +51,12 @@ def main() -> None:
     _keep(options.task, {
         "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
         "length": length, "judged_rows": len(rows[0]["right"]), "teacher": measured["teacher"],
-        "first": first["name"], "rows": [{k: v for k, v in row.items() if k not in {"right", "student"}} for row in rows],
+        "first": first["name"], "rows": [_written(row) for row in rows],
     })  # fmt: skip
+
+
+def _written(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in {"right", "student"}}
 
 
 def _options() -> argparse.Namespace:
