@@ -16,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
+    AutoModelForPreTraining,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -40,6 +41,7 @@ HEADS = {
     "span": AutoModelForQuestionAnswering,
     "tokens": AutoModelForTokenClassification,
     "mlm": AutoModelForMaskedLM,
+    "pretraining": AutoModelForPreTraining,
     "bare": AutoModel,
 }
 
@@ -73,7 +75,7 @@ def tiny_model(
 
     Args:
         family: transformers' model type: bert, distilbert, mobilebert or roberta.
-        head: sequence, span, tokens, mlm or bare.
+        head: sequence, span, tokens, mlm, pretraining or bare.
         labels: class names; one name makes a regression head of it.
         layers, hidden, heads, vocab_size: its shape; the tiny vocabulary's size unless given.
         dropout: in the embeddings, the layers and the attention.

@@ -45,6 +45,8 @@ class Batch:
         labels: (B,) int64 classes, (B,) float32 scores, (B, 2) int64 answer spans (first and last token),
             (B, S) int64 token tags or masked-word ids with -100 to ignore; None for unlabelled text.
         task: whose rows these are, where a stage learns several tasks; else None.
+        next_sentence: (B,) int64, 0 where the second text follows the first and 1 where it comes from elsewhere; None
+            unless the rows are such pairs.
     """
 
     row_ids: tuple[str, ...]
@@ -52,6 +54,7 @@ class Batch:
     teacher: Encoded
     labels: Tensor | None = None
     task: str | None = None
+    next_sentence: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -69,4 +72,5 @@ class Batch:
             student=student,
             teacher=student if self.shares_tokens else self.teacher.to(device),
             labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
+            next_sentence=None if self.next_sentence is None else self.next_sentence.to(device, non_blocking=True),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgedistill.data.readers import text_lines
+from edgedistill.data.table import values
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,15 +35,11 @@ def load_corpus(path: Path, limit: int | None = None) -> Dataset:
     """
     from edgedistill.data.sources import sample
 
-    path = Path(path)
-    if path.is_dir() or path.name.removesuffix(".gz").rpartition(".")[2] != "txt":
-        raise DataError(
-            f"--corpus '{path}' is no .txt or .txt.gz file. Give a text file with a paragraph on every line."
-        )
+    path = refuse_no_text_file(path)
     texts = [text for _, line in text_lines(path) if (text := line.strip())]
     if not texts:
         raise DataError(f"'{path}' holds no text. Give a text file with a paragraph on every line.")
-    return sample(_unlabelled([f"corpus-{n}" for n in range(len(texts))], texts), limit)
+    return sample(unlabelled([f"corpus-{n}" for n in range(len(texts))], texts), limit)
 
 
 def in_pieces(corpus: Dataset, tokenizer: Any, max_length: int) -> Dataset:
@@ -59,13 +56,18 @@ def in_pieces(corpus: Dataset, tokenizer: Any, max_length: int) -> Dataset:
     most = max_length - tokenizer.num_special_tokens_to_add()
     ids: list[str] = []
     texts: list[str] = []
+    counts: list[int] = []
     for rows in corpus.iter(batch_size=1000):
         offsets = tokenizer(rows["text"], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         for row, text, places in zip(rows["row_id"], rows["text"], offsets["offset_mapping"], strict=True):
             pieces = list(_pieces(text, places, most))
             ids += [row] if len(pieces) == 1 else [f"{row}.{number}" for number in range(len(pieces))]
             texts += pieces
-    return _unlabelled(ids, texts)
+            counts.append(len(pieces))
+    found = unlabelled(ids, texts)
+    for column in sorted({*corpus.column_names} - {*found.column_names}):  # `data.documents` has more
+        found = found.add_column(column, np.repeat(values(corpus, column), counts).tolist())
+    return found
 
 
 def held_out(corpus: Dataset, seed: int) -> tuple[Dataset, Dataset, Dataset]:
@@ -81,7 +83,7 @@ def held_out(corpus: Dataset, seed: int) -> tuple[Dataset, Dataset, Dataset]:
     Raises:
         DataError: too few rows.
     """
-    count = min(max(1, round(len(corpus) * _HELD_OUT_SHARE)), _HELD_OUT_MOST)
+    count = held_out_count(len(corpus))
     if len(corpus) < 3:
         raise DataError(
             f"the corpus has {len(corpus)} rows, too few to put some of them aside to judge by. Give more text."
@@ -92,7 +94,27 @@ def held_out(corpus: Dataset, seed: int) -> tuple[Dataset, Dataset, Dataset]:
     return train, dev, judged
 
 
-def _unlabelled(row_ids: list[str], texts: list[str]) -> Dataset:
+def held_out_count(rows: int) -> int:
+    """How many of so many rows are put aside to choose by, and as many again to judge by."""
+    return min(max(1, round(rows * _HELD_OUT_SHARE)), _HELD_OUT_MOST)
+
+
+def refuse_no_text_file(path: Path) -> Path:
+    """Make sure that a corpus is a text file by its name.
+
+    Raises:
+        DataError: it is not.
+    """
+    path = Path(path)
+    if path.is_dir() or path.name.removesuffix(".gz").rpartition(".")[2] != "txt":
+        raise DataError(
+            f"--corpus '{path}' is no .txt or .txt.gz file. Give a text file with a paragraph on every line."
+        )
+    return path
+
+
+def unlabelled(row_ids: list[str], texts: list[str]) -> Dataset:
+    """Texts as rows: the columns of `load_split`, with nothing but ids and texts in them."""
     from datasets import Dataset, Features, Value
 
     types = {"row_id": "string", "text": "string", "text_pair": "string", "label": "int64"}

@@ -99,15 +99,8 @@ class Rows:
             epoch: which pass, from 0.
             batch_size: rows in each batch but the last.
         """
-        generator = np.random.default_rng([seed, epoch])
-        order = generator.permutation(len(self))
-        pools = [order[start : start + _POOL * batch_size] for start in range(0, len(order), _POOL * batch_size)]
-        lengths = self._student.ids.lengths
-        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]) if pools else order
-        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        full = len(order) // batch_size
-        for number in [*generator.permutation(full), *range(full, len(batches))]:
-            yield self.batch(batches[number])
+        for rows in in_random_order(self.lengths, seed, epoch, batch_size):
+            yield self.batch(rows)
 
     def all(self, batch_size: int) -> Iterator[Batch]:
         """Every row once, in the order of `row_ids`."""
@@ -185,6 +178,18 @@ class Rows:
         self._dataset = self._dataset.select(rows)
         assert isinstance(self._targets, np.ndarray)
         self._targets = self._targets[rows]
+
+
+def in_random_order(lengths: Indices, seed: int, epoch: int, batch_size: int) -> Iterator[Indices]:
+    """Row numbers of an epoch's batches: random, rows of similar length together, only the last one smaller."""
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    pools = [order[start : start + _POOL * batch_size] for start in range(0, len(order), _POOL * batch_size)]
+    order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]) if pools else order
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    full = len(order) // batch_size
+    for number in [*generator.permutation(full), *range(full, len(batches))]:
+        yield batches[number]
 
 
 def _view(tokens: Dataset, tokenizer: Any) -> _View:

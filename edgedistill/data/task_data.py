@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill.data.corpus import held_out, in_pieces, load_corpus
+from edgedistill.data.documents import held_out_sections, load_documents
 from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.rows import Rows
+from edgedistill.data.sentence_pairs import SentencePairs
 from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
 from edgedistill.data.tasks import Kind, Task
@@ -58,6 +60,7 @@ def load_task_data(
     seed: int,
     limit: int | None = None,
     corpus: Path | None = None,
+    in_pairs: bool = False,
 ) -> TaskData:
     """Load, check, split and tokenise a task.
 
@@ -70,12 +73,14 @@ def load_task_data(
         seed: decides which rows of train become `dev`, where the data has no split for it.
         limit: most rows to take of each split and of the corpus, for a quick try.
         corpus: unlabelled text file.
+        in_pairs: whether raw text is read two texts at a time (`data.sentence_pairs`).
 
     Raises:
         DataError: naming the file, line and column, and what to do.
+        ConfigError: raw text that has no pairs, or the task of raw text without any.
     """
     if task.kind == "mlm":
-        return _load_text(task, data_dir, tokenizer, teacher_tokenizer, max_length, seed, limit, corpus)
+        return _load_text(task, data_dir, tokenizer, teacher_tokenizer, max_length, seed, limit, corpus, in_pairs)
     source = open_source(task, data_dir)
     names = label_names(task, source)
     judged_split = judged_split_of(task, source)
@@ -120,6 +125,7 @@ def _load_text(
     seed: int,
     limit: int | None,
     corpus: Path | None,
+    in_pairs: bool,
 ) -> TaskData:
     """Raw text as a task: what is learnt from is the corpus, what is judged by is held out of it."""
     if corpus is None or data_dir is not None:
@@ -127,10 +133,18 @@ def _load_text(
             f"the task '{task.name}' is about raw text: give it with --corpus FILE, and leave --data out."
         )
     teacher = None if teacher_tokenizer is None or same_tokens(tokenizer, teacher_tokenizer) else teacher_tokenizer
-    train, dev, judged = (
-        Rows(in_pieces(part, tokenizer, max_length), None, tokenizer, teacher, max_length=max_length)
-        for part in held_out(load_corpus(corpus, limit), seed)
+
+    def rows(part: Dataset) -> Rows:
+        if in_pairs:
+            return SentencePairs(part, tokenizer, teacher, max_length=max_length)
+        return Rows(in_pieces(part, tokenizer, max_length), None, tokenizer, teacher, max_length=max_length)
+
+    parts = (
+        held_out_sections(load_documents(corpus, limit), seed)
+        if in_pairs
+        else held_out(load_corpus(corpus, limit), seed)
     )
+    train, dev, judged = map(rows, parts)
     return TaskData(task, (), train, dev, judged, None, tokenizer, max_length, train.sha256)
 
 

@@ -10,7 +10,9 @@ from edgedistill.losses.hidden import masked_mean
 _SMALLEST = 1e-12  # a probability that underflowed counts as this: at most 28 nats, never infinity
 
 
-def attention_kl(student_attention: Tensor, teacher_attention: Tensor, mask: Tensor) -> Tensor:
+def attention_kl(
+    student_attention: Tensor, teacher_attention: Tensor, mask: Tensor, *, adds_entropy: bool = False
+) -> Tensor:
     """KL(teacher || student) of each head's attention, in nats, averaged over heads and real queries.
 
     KL and not cross entropy, as the paper writes it; the reference code's cross entropy has the same gradient
@@ -20,6 +22,7 @@ def attention_kl(student_attention: Tensor, teacher_attention: Tensor, mask: Ten
         student_attention: (B, A, S, S) float, softmaxed over the last axis, before dropout.
         teacher_attention: (B, A, S, S) float, likewise.
         mask: (B, S), non-zero for real tokens.
+        adds_entropy: the cross entropy of the reference code instead.
 
     Returns:
         A scalar >= 0.
@@ -30,7 +33,8 @@ def attention_kl(student_attention: Tensor, teacher_attention: Tensor, mask: Ten
     padded_keys = ~is_real[:, None, None, :]
     student = student_attention.masked_fill(padded_keys, 1.0).clamp(min=_SMALLEST)
     teacher = teacher_attention.masked_fill(padded_keys, 1.0).clamp(min=_SMALLEST)
-    per_query = (teacher * (teacher.log() - student.log())).sum(dim=-1)
+    floor = 0.0 if adds_entropy else teacher.log()
+    per_query = (teacher * (floor - student.log())).sum(dim=-1)
     return masked_mean(per_query.transpose(1, 2), mask)
 
 

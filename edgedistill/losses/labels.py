@@ -29,6 +29,23 @@ def label_loss(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
     return _cross_entropy(logits.flatten(0, -2), labels.flatten())
 
 
+def next_sentence_loss(logits: Tensor | None, labels: Tensor | None) -> Tensor:
+    """Next-sentence prediction: does the second text follow the first?
+
+    Args:
+        logits: (B, 2), what a model with such a head answers; class 0 where it follows.
+        labels: (B,) int64, 0 where it does and 1 where it comes from another document.
+
+    Returns:
+        A scalar >= 0, nats per pair: 0.69 for a model that cannot tell.
+
+    Reference: Devlin et al., 2019 (BERT), section 3.1; part of MobileBERT's loss too (Sun et al., 2020, section 3.4).
+    """
+    assert logits is not None
+    assert labels is not None
+    return F.cross_entropy(logits, labels)
+
+
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     counted = labels.ne(IGNORED).sum().clamp(min=1)
     return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / counted

@@ -21,7 +21,7 @@ def transfer_terms(
     mask: Tensor,
     follows: Sequence[int],
     *,
-    mixes_layers: bool = False,
+    is_reference: bool = False,
 ) -> dict[str, Tensor]:
     """The weighted losses, each the mean over the student's layers; the embedding output is no layer.
 
@@ -31,8 +31,9 @@ def transfer_terms(
         teacher: likewise, of the same width and as many heads.
         mask: (B, S), non-zero for real tokens.
         follows: teacher layer (from 1) of every student layer.
-        mixes_layers: compare every layer's mean and variance with those of all the teacher's hidden states at once, as
-            the authors' code does by mistake: each layer is drawn to the average over all.
+        is_reference: as in the authors' code: every layer's mean and variance are compared with those of all the
+            teacher's hidden states at once, by mistake, so that each layer is drawn to the average over all; and
+            attentions by cross entropy, which ends at the teacher's entropy.
 
     Returns:
         Scalars by name, in the units of `losses.hidden` and `losses.attention` times their weight.
@@ -40,7 +41,7 @@ def transfer_terms(
     terms = {}
     for name, loss in FEATURES.items():
         if weights[name]:
-            is_mixed = mixes_layers and name != "feature"
+            is_mixed = is_reference and name != "feature"
             pairs = [
                 (student.hidden[own], given)
                 for own, theirs in enumerate(follows, start=1)
@@ -49,6 +50,6 @@ def transfer_terms(
             terms[name] = weights[name] * torch.stack([loss(ours, given, mask) for ours, given in pairs]).mean()
     if weights["attention"]:
         pairs = [(student.attentions[own], teacher.attentions[theirs - 1]) for own, theirs in enumerate(follows)]
-        values = [attention_kl(ours, theirs, mask) for ours, theirs in pairs]
+        values = [attention_kl(ours, theirs, mask, adds_entropy=is_reference) for ours, theirs in pairs]
         terms["attention"] = weights["attention"] * torch.stack(values).mean()
     return terms

@@ -54,13 +54,14 @@ def answer(model: nn.Module, encoded: Encoded, want: Want = _LOGITS_ONLY) -> Out
         raise CheckpointError(
             f"{type(model).__name__} returned no attentions. Load it with attn_implementation='eager'."
         )
-    logits = _logits(found)
+    logits, next_sentence = _logits(found), found.get("seq_relationship_logits")
     return Outputs(
         logits=None if logits is None else _whole(logits),
         hidden=tuple(map(_whole, found.hidden_states)) if want.hidden else (),
         attentions=tuple(map(_whole, attentions)),
         cls=_first_tokens(found.hidden_states, want.cls) if want.cls else None,
         scores=tuple(scores),
+        next_sentence=None if next_sentence is None else _whole(next_sentence),
     )
 
 

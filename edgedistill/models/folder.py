@@ -18,6 +18,8 @@ from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 CheckpointKind = Kind | Literal["embedding"]
+HeadKind = CheckpointKind | Literal["pretraining"]
+"""pretraining is mlm with a second head, for the next sentence."""
 
 _HEADS: dict[str, CheckpointKind] = {
     "ForSequenceClassification": "single",

@@ -15,9 +15,11 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
+    AutoModelForPreTraining,
     AutoModelForSequenceClassification,
     MobileBertConfig,
     MobileBertForMaskedLM,
+    MobileBertForPreTraining,
     MobileBertForSequenceClassification,
     MobileBertModel,
     PreTrainedModel,
@@ -55,6 +57,16 @@ class IBBertForMaskedLM(MobileBertForMaskedLM):  # type: ignore[misc]
         _read_the_stream(self, self.mobilebert.encoder)
 
 
+class IBBertForPreTraining(MobileBertForPreTraining):  # type: ignore[misc]
+    """With a masked-word head and one for the next sentence."""
+
+    config_class = IBBertConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        _read_the_stream(self, self.mobilebert.encoder)
+
+
 class IBBertForSequenceClassification(MobileBertForSequenceClassification):  # type: ignore[misc]
     """With a classifier."""
 
@@ -82,7 +94,9 @@ class Shape(Settings):
     """Width of the word embeddings."""
 
 
-def ib_bert(shape: Shape, vocab_size: int, max_length: int = 512, pad_id: int = 0) -> PreTrainedModel:
+def ib_bert(
+    shape: Shape, vocab_size: int, max_length: int = 512, pad_id: int = 0, *, has_next_sentence: bool = False
+) -> PreTrainedModel:
     """An IB-BERT with a masked-word head and random weights (seed torch first).
 
     Args:
@@ -90,6 +104,7 @@ def ib_bert(shape: Shape, vocab_size: int, max_length: int = 512, pad_id: int = 
         vocab_size: rows of the embedding table.
         max_length: positions.
         pad_id: of the tokenizer.
+        has_next_sentence: whether it has a head for the next sentence too.
 
     Raises:
         ConfigError: heads that do not divide the width inside a block, or embeddings wider than the stream.
@@ -119,7 +134,8 @@ def ib_bert(shape: Shape, vocab_size: int, max_length: int = 512, pad_id: int = 
         pad_token_id=pad_id,
         classifier_activation=False,
     )
-    model: PreTrainedModel = AutoModelForMaskedLM.from_config(config, attn_implementation="eager")
+    family = AutoModelForPreTraining if has_next_sentence else AutoModelForMaskedLM
+    model: PreTrainedModel = family.from_config(config, attn_implementation="eager")
     return model
 
 
@@ -136,4 +152,5 @@ def _read_the_stream(model: Any, encoder: Any) -> None:
 AutoConfig.register(FAMILY, IBBertConfig, exist_ok=True)
 AutoModel.register(IBBertConfig, IBBertModel, exist_ok=True)
 AutoModelForMaskedLM.register(IBBertConfig, IBBertForMaskedLM, exist_ok=True)
+AutoModelForPreTraining.register(IBBertConfig, IBBertForPreTraining, exist_ok=True)
 AutoModelForSequenceClassification.register(IBBertConfig, IBBertForSequenceClassification, exist_ok=True)

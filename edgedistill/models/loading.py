@@ -24,6 +24,7 @@ from edgedistill.artifacts import Source
 from edgedistill.errors import CheckpointError, StorageError
 from edgedistill.models.folder import (
     CheckpointKind,
+    HeadKind,
     card_of,
     config_of,
     first_line,
@@ -35,7 +36,7 @@ from edgedistill.models.folder import (
 )
 from edgedistill.reports import StudentCard
 
-AUTO_CLASSES: dict[CheckpointKind, Any] = {
+AUTO_CLASSES: dict[HeadKind, Any] = {
     "single": transformers.AutoModelForSequenceClassification,
     "pair": transformers.AutoModelForSequenceClassification,
     "regression": transformers.AutoModelForSequenceClassification,
@@ -43,6 +44,7 @@ AUTO_CLASSES: dict[CheckpointKind, Any] = {
     "tokens": transformers.AutoModelForTokenClassification,
     "embedding": transformers.AutoModel,
     "mlm": transformers.AutoModelForMaskedLM,
+    "pretraining": transformers.AutoModelForPreTraining,
 }
 """transformers' class for every kind of answer."""
 _FEWER_TOKENS_ALLOWED = 1000
@@ -81,7 +83,7 @@ class Checkpoint:
 
 
 def load(
-    path: str | Path, kind: CheckpointKind | None = None, labels: Sequence[str] | None = None, task: str | None = None
+    path: str | Path, kind: HeadKind | None = None, labels: Sequence[str] | None = None, task: str | None = None
 ) -> Checkpoint:
     """Load a model and its tokenizer.
 
@@ -110,7 +112,7 @@ def load(
     _refuse_not_finite(folder, model)
     tokenizer = _tokenizer(folder)
     _refuse_other_vocabulary(folder, model, tokenizer)
-    found_kind = kind or own_kind
+    found_kind: CheckpointKind = "mlm" if kind == "pretraining" else kind or own_kind
     return Checkpoint(
         path=str(path),
         folder=folder,
@@ -184,7 +186,7 @@ def quiet() -> Iterator[None]:
 
 
 def _model(
-    folder: Path, config: Any, own_kind: CheckpointKind, kind: CheckpointKind, labels: Sequence[str] | None
+    folder: Path, config: Any, own_kind: CheckpointKind, kind: HeadKind, labels: Sequence[str] | None
 ) -> tuple[PreTrainedModel, bool]:
     """The model, and whether its head is new. Its head is kept where it is of the wanted class and width."""
     width = _head_width(kind, labels)
@@ -214,13 +216,13 @@ def _model(
     return model.eval(), not keeps_head
 
 
-def _head_width(kind: CheckpointKind, labels: Sequence[str] | None) -> int | None:
+def _head_width(kind: HeadKind, labels: Sequence[str] | None) -> int | None:
     if kind == "regression":
         return 1
     return len(labels) if labels and kind in {"single", "pair", "tokens"} else None
 
 
-def _set_labels(config: Any, kind: CheckpointKind, labels: Sequence[str] | None) -> None:
+def _set_labels(config: Any, kind: HeadKind, labels: Sequence[str] | None) -> None:
     names = list(labels or ["score"]) if kind != "regression" else ["score"]
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}

@@ -20,6 +20,7 @@ from transformers import MobileBertConfig, PreTrainedModel
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.answers import first_position, longest_input
+from edgedistill.models.folder import HeadKind
 from edgedistill.models.loading import AUTO_CLASSES
 
 _KIN = frozenset({"mobilebert", "ib_bert"})
@@ -53,7 +54,7 @@ class Shape:
     attention: Literal["shared", "narrow"] = "shared"
 
 
-def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTrainedModel:
+def mobilebert_for(teacher: PreTrainedModel, kind: HeadKind, shape: Shape) -> PreTrainedModel:
     """Build a student with the teacher's vocabulary, widths, head and labels.
 
     Its blocks are random (seed torch first); its embeddings are the teacher's, factorised; its head is the
@@ -61,7 +62,7 @@ def mobilebert_for(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> PreTra
 
     Args:
         teacher: fine-tuned for the task.
-        kind: of the task.
+        kind: of the task; "pretraining" for heads of hidden words and of the next sentence.
         shape: of the student.
 
     Raises:
@@ -168,6 +169,7 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
         normalization_type=shape.norm,
         use_bottleneck_attention=shape.attention == "narrow",
         key_query_shared_bottleneck=shape.attention == "shared",
+        classifier_activation=bool(getattr(given, "classifier_activation", True)),
     )
     config.id2label, config.label2id = dict(given.id2label), dict(given.label2id)
     config.problem_type = given.problem_type
@@ -252,6 +254,7 @@ def _copy_embeddings(own: nn.Module, given: Any) -> None:
 
 _HEAD_PAIRS = (
     ("pooler.dense", "pooler.dense"),
+    ("cls.seq_relationship", "cls.seq_relationship"),
     ("classifier", "classifier"),
     ("qa_outputs", "qa_outputs"),
     ("pooler.dense", "classifier.dense"),

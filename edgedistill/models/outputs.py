@@ -46,6 +46,7 @@ class Outputs:
         cls: (B, M, H), the first token's state after each of the M layers asked for; None unless wanted.
         scores: L tensors (B, A, S, S), query times key over the square root of the head's width, before mask and
             softmax; what padding's rows and columns hold means nothing. Empty unless wanted.
+        next_sentence: (B, 2), class 0 where the second text follows the first; None from a model without such a head.
     """
 
     logits: Tensor | None = None
@@ -53,3 +54,4 @@ class Outputs:
     attentions: tuple[Tensor, ...] = ()
     cls: Tensor | None = None
     scores: tuple[Tensor, ...] = ()
+    next_sentence: Tensor | None = None

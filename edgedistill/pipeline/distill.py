@@ -150,6 +150,7 @@ def _planned(
         seed=cfg.seed,
         limit=limit,
         corpus=None if corpus is None else Path(corpus),
+        in_pairs=cfg.reads_pairs,
     )
     provider = None
     if learnt_from:

@@ -152,6 +152,7 @@ def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _
         found = {who: masked_scores(ask, data.judged, data) for who, ask in asked.items()}
         scores = {who: numbers["accuracy"] for who, numbers in found.items()}
         losses = {f"{who}_loss": numbers["loss"] for who, numbers in found.items()}
+        losses |= {f"{who}_next_sentence": n["next_sentence"] for who, n in found.items() if "next_sentence" in n}
         hidden = {"hidden_tokens": found["student"]["tokens"], "rows": float(len(data.judged))}
         return _Judged(scores | losses | hidden)
     own = collect(asking(student), data.judged, data.task.kind)

@@ -34,6 +34,11 @@ class RecipeConfig(Settings):
     seed: int = 0
     """Of initialisation, data order and everything else random."""
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether raw text is read two texts at a time, to predict whether the second follows the first."""
+        return False
+
     def kept(self, teacher: TeacherFacts) -> Kept:
         """What a cache of the teacher must hold of every row beside its logits: nothing, unless a recipe says so.
 

@@ -3,9 +3,10 @@
 Words are hidden and guessed from what is around them. This gives a masked-word head to a checkpoint without one, goes
 on training one that has it on text of the user's own domain, and makes teachers for the recipes that compare guesses
 of words. The head's output table is the embeddings' own (tied). A part of the text is held out: the share of its
-hidden words that are guessed chooses the epoch and is reported.
+hidden words that are guessed chooses the epoch and is reported. On request texts come in pairs, and a second head tells
+whether the second follows the first (next-sentence prediction).
 Differs from the paper: masks change in every epoch (Liu et al., 2019), text is split at line ends and `max_length`, and
-no next sentence is predicted.
+no next sentence is predicted unless it is asked for.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
-from edgedistill.losses.labels import label_loss
+from edgedistill.losses.labels import label_loss, next_sentence_loss
 from edgedistill.models.answers import answer, longest_input
 from edgedistill.models.ib_bert import Shape, ib_bert
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
+from edgedistill.models.pretraining import load_for_pretraining
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens
@@ -46,25 +48,34 @@ class Config(RecipeConfig):
     """Share of a row's tokens that are guessed (80 % shown as [MASK], 10 % as another token, 10 % as they are)."""
     rare_words: float = Field(default=0.0, ge=0)
     """Tokens are chosen in proportion to count ** -rare_words: 0 as in BERT, 0.7 as in DistilBERT's code."""
+    next_sentence: float = Field(default=0.0, ge=0)
+    """Weight of next-sentence prediction (BERT's is 1), nats per pair; blank lines of the corpus part its documents. 0:
+    texts are read one by one, and there is no head for it."""
     head_pace: float = Field(default=5.0, gt=0)
     """How many times faster than the encoder the head learns: a new one has all to learn."""
     optim: OptimConfig = OptimConfig(lr=2e-4, epochs=1.0, batch_size=32)
     """How to optimise."""
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether raw text is read two texts at a time."""
+        return self.next_sentence > 0
+
 
 def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
-    """Load the checkpoint to start from, with its masked-word head or a new one; or begin an IB-BERT.
+    """Load the checkpoint to start from, with its own heads or new ones; or begin an IB-BERT.
 
     Raises:
         ConfigError: no checkpoint was given, or a shape that cannot work.
-        CheckpointError: it cannot be used, or its family has no masked-word head.
+        CheckpointError: it cannot be used, or its family has no such head.
     """
     if given.start is None:
         raise ConfigError("the recipe 'mlm' needs a checkpoint to start from. Give it with --student.")
-    start = load(given.start, kind="mlm").model
-    if cfg.ib_bert is None:
-        return start
-    return ib_bert(cfg.ib_bert, start.config.vocab_size, longest_input(start), start.config.pad_token_id or 0)
+    if cfg.ib_bert is not None:
+        start = load(given.start, kind="mlm").model
+        places = longest_input(start), start.config.pad_token_id or 0
+        return ib_bert(cfg.ib_bert, start.config.vocab_size, *places, has_next_sentence=cfg.reads_pairs)
+    return load_for_pretraining(given.start) if cfg.reads_pairs else load(given.start, kind="mlm").model
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
@@ -75,9 +86,12 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     def step(batch: Batch) -> dict[str, Tensor]:
         assert batch.labels is not None
         is_hidden = batch.labels.ne(IGNORED)
-        logits = answer(student, batch.student, Want(words=is_hidden)).logits
-        assert logits is not None
-        return {"mlm": label_loss("mlm", logits, batch.labels[is_hidden])}
+        found = answer(student, batch.student, Want(words=is_hidden))
+        assert found.logits is not None
+        terms = {"mlm": label_loss("mlm", found.logits, batch.labels[is_hidden])}
+        if cfg.next_sentence:
+            terms["next_sentence"] = cfg.next_sentence * next_sentence_loss(found.next_sentence, batch.next_sentence)
+        return terms
 
     yield Stage(
         name="mlm",

@@ -24,10 +24,11 @@ from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
-from edgedistill.losses.labels import label_loss
-from edgedistill.losses.soft_targets import logit_mse, soft_targets, span_soft_targets
+from edgedistill.losses.answers import answer_loss
+from edgedistill.losses.labels import label_loss, next_sentence_loss
 from edgedistill.losses.transfer import transfer_terms
 from edgedistill.models.answers import answer
+from edgedistill.models.folder import HeadKind
 from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, first_blocks, mobilebert_for
@@ -60,6 +61,8 @@ class Weights(Settings):
     """The teacher's answer: squared logits, or nats with logit_loss=kl and for hidden words."""
     labels: float = Field(default=0.0, ge=0)
     """The right answer, nats per row or hidden word (squared score for regression). 0: no labels are needed at all."""
+    next_sentence: float = Field(default=0.0, ge=0)
+    """Whether of two raw texts the second follows the first, nats per pair (the paper's 1, in the distillation)."""
 
 
 class Config(RecipeConfig):
@@ -89,9 +92,9 @@ class Config(RecipeConfig):
     (AKT)."""
     lower_pace: float = Field(default=0.1, ge=0, le=1)
     """Progressive: share of the learning rate that the layers below the open one keep (section 3.4; 0 freezes them)."""
-    statistics: Literal["layer", "all_layers"] = "layer"
-    """What a layer's mean and variance are compared with: those of the layer it follows, or, as in the authors' code by
-    mistake, of all the teacher's layers at once."""
+    fidelity: Literal["paper", "reference"] = "paper"
+    """reference: the transfer's losses as in the authors' code. A layer's mean and variance are compared with those of
+    all the teacher's layers at once, attentions by cross entropy, and progressive losses are divided by the depth."""
     augment: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the task's words replaced by similar ones, anew in every epoch (TinyBERT's idea): for a small task
     without a corpus. 0: as in the paper."""
@@ -112,6 +115,11 @@ class Config(RecipeConfig):
     polish_optim: OptimConfig | None = OptimConfig(lr=3e-4, epochs=3.0, batch_size=32)
     """How the last stage optimises; null leaves it out."""
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether raw text is read two texts at a time."""
+        return any(weights.next_sentence for weights in (self.transfer, self.distill, self.polish))
+
     @model_validator(mode="after")
     def _new_text_has_no_labels(self) -> Config:
         if self.augment and any(weights.labels for weights in (self.transfer, self.distill, self.polish)):
@@ -119,7 +127,7 @@ class Config(RecipeConfig):
         return self
 
 
-def build_student(cfg: Config, given: Ingredients) -> nn.Module:
+def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     """Build a student around the teacher, or load one to go on with.
 
     Raises:
@@ -129,12 +137,14 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
     teacher, kind = given.needed_teacher.facts, given.data.task.kind
     _refuse_layers_not_shown(cfg, given)
     shape = shape_of(cfg, teacher.num_layers)
-    if given.start is not None:
-        student: nn.Module = load(given.start, kind=kind, labels=given.data.labels).model
-        _refuse_other_widths(student, given)
-        return student
-    built: nn.Module = mobilebert_for(load(teacher.source, kind=kind, labels=given.data.labels).model, kind, shape)
-    return built
+    if cfg.reads_pairs and kind != "mlm":
+        raise ConfigError("next_sentence: pairs are made of raw text. Leave --task out, or set the weight to 0.")
+    heads: HeadKind = "pretraining" if cfg.reads_pairs else kind
+    begins = load(given.start or teacher.source, kind=heads, labels=given.data.labels).model
+    if given.start is None:
+        return mobilebert_for(begins, heads, shape)
+    _refuse_other_widths(begins, given)
+    return begins
 
 
 def shape_of(cfg: Config, teacher_layers: int) -> Shape:
@@ -200,21 +210,24 @@ def _text(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
 def _step(
     cfg: Config, weights: Weights, kind: Kind, teacher: TeacherProvider, student: nn.Module, follows: Sequence[int]
 ) -> Step:
-    wanted = _wanted(weights)
+    wanted, is_reference = _wanted(weights), cfg.fidelity == "reference"
 
     def step(batch: Batch) -> dict[str, Tensor]:
         labels = batch.labels
         want = wanted if kind != "mlm" or labels is None else replace(wanted, words=labels.ne(IGNORED))
         t, s = teacher(batch, want), answer(student, batch.student, want)
         mask = batch.student.attention_mask
-        terms = transfer_terms(dict(weights), s, t, mask, follows, mixes_layers=cfg.statistics == "all_layers")
+        terms = transfer_terms(dict(weights), s, t, mask, follows, is_reference=is_reference)
         if weights.logits:
-            terms["logits"] = weights.logits * _logit_term(cfg, kind, s, t, mask)
+            loss = answer_loss(kind, s.logits, t.logits, mask, form=cfg.logit_loss, temperature=cfg.temperature)
+            terms["logits"] = weights.logits * loss
         if weights.labels:
             if labels is None or s.logits is None:
                 raise ConfigError("labels: this text has no labels. Set the weight to 0.")
             answers = labels if want.words is None else labels[want.words]
             terms["labels"] = weights.labels * label_loss(kind, s.logits, answers)
+        if weights.next_sentence:
+            terms["next_sentence"] = weights.next_sentence * next_sentence_loss(s.next_sentence, batch.next_sentence)
         return terms
 
     return step
@@ -230,8 +243,10 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
     return counts | ({"labels": labelled_tokens} if kind in {"tokens", "mlm"} else {})
 
 
-def _layer_step(cfg: Config, teacher: TeacherProvider, student: nn.Module, layer: int, followed: int) -> Step:
-    want, mixes_layers = _wanted(cfg.transfer), cfg.statistics == "all_layers"
+def _layer_step(cfg: Config, teacher: TeacherProvider, student: PreTrainedModel, layer: int, followed: int) -> Step:
+    want, is_reference = _wanted(cfg.transfer), cfg.fidelity == "reference"
+    share = 1 / student.config.num_hidden_layers if is_reference else 1.0
+    weights = {name: share * weight for name, weight in cfg.transfer}
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t = teacher(batch, want)
@@ -239,22 +254,9 @@ def _layer_step(cfg: Config, teacher: TeacherProvider, student: nn.Module, layer
             s = answer(student, batch.student, want)
         last = Outputs(hidden=(s.hidden[0], s.hidden[layer]), attentions=s.attentions[layer - 1 : layer])
         mask = batch.student.attention_mask
-        return transfer_terms(dict(cfg.transfer), last, t, mask, (followed,), mixes_layers=mixes_layers)
+        return transfer_terms(weights, last, t, mask, (followed,), is_reference=is_reference)
 
     return step
-
-
-def _logit_term(cfg: Config, kind: Kind, s: Outputs, t: Outputs, mask: Tensor) -> Tensor:
-    assert s.logits is not None
-    assert t.logits is not None
-    if kind == "mlm":
-        return soft_targets(s.logits, t.logits, cfg.temperature)
-    per_token = mask if kind in {"span", "tokens"} else None
-    if cfg.logit_loss == "mse" or kind == "regression":
-        return logit_mse(s.logits, t.logits, per_token)
-    if kind == "span":
-        return span_soft_targets(s.logits, t.logits, mask, cfg.temperature)
-    return soft_targets(s.logits, t.logits, cfg.temperature, mask=per_token)
 
 
 def _wanted(weights: Weights) -> Want:

@@ -97,22 +97,26 @@ def masked_scores(ask: Ask, rows: Rows, data: TaskData) -> dict[str, float]:
         data: it is of.
 
     Returns:
-        `accuracy`: share of the hidden tokens that are named; `loss`: nats per hidden token; `tokens`: hidden ones.
+        `accuracy`: share of the hidden tokens that are named; `loss`: nats per hidden token; `tokens`: hidden ones; of
+        pairs also `next_sentence`: share of them that are told from a text and one of another document.
     """
     masked = Masked(rows, vocabulary_of(data.tokenizer))
-    right, nats, count = 0, 0.0, 0
+    right, nats, count, told = 0, 0.0, 0, []
     with torch.no_grad():
         for places in batches_of(rows.lengths.tolist(), _MASKED_BATCH):
             batch = masked.batch(np.array(places))
             assert batch.labels is not None
             is_hidden = batch.labels.ne(IGNORED)
-            logits, words = ask(batch, Want(words=is_hidden)).logits, batch.labels[is_hidden]
-            assert logits is not None
-            logits = logits.cpu()
+            found, words = ask(batch, Want(words=is_hidden)), batch.labels[is_hidden]
+            assert found.logits is not None
+            logits = found.logits.cpu()
+            if found.next_sentence is not None and batch.next_sentence is not None:
+                told += found.next_sentence.argmax(dim=-1).cpu().eq(batch.next_sentence).tolist()
             right += int(logits.argmax(dim=-1).eq(words).sum())
             nats += float(F.cross_entropy(logits, words, reduction="sum"))
             count += len(words)
-    return {"accuracy": right / max(count, 1), "loss": nats / max(count, 1), "tokens": float(count)}
+    scores = {"accuracy": right / max(count, 1), "loss": nats / max(count, 1), "tokens": float(count)}
+    return scores | ({"next_sentence": sum(told) / len(told)} if told else {})
 
 
 def scored(logits: RowLogits, rows: Rows, data: TaskData) -> float:

@@ -25,6 +25,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         student=student,
         teacher=student if batch.shares_tokens else _cut(batch.teacher, rows),
         labels=None if batch.labels is None else batch.labels[rows],
+        next_sentence=None if batch.next_sentence is None else batch.next_sentence[rows],
     )
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from edgedistill.losses.labels import label_loss
+from edgedistill.losses.labels import label_loss, next_sentence_loss
 
 
 def test_classes_by_hand():
@@ -49,3 +49,10 @@ def test_nothing_to_answer_is_zero_not_nan():
 def test_gradient(kind, shape, labels):
     logits = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: label_loss(kind, z, labels), (logits,))
+
+
+def test_next_sentence_by_hand():
+    # The first pair follows, said with probability 3/4; the second does not, said with 1/2: (ln(4/3) + ln 2) / 2.
+    logits = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    assert next_sentence_loss(logits, torch.tensor([0, 1])).item() == pytest.approx(math.log(8 / 3) / 2, abs=1e-6)
+    assert next_sentence_loss(logits, torch.tensor([1, 1])).item() == pytest.approx(math.log(8) / 2, abs=1e-6)

@@ -31,15 +31,22 @@ def test_weights_scale_their_term_and_0_leaves_it_out():
     assert transfer_terms({**ALL, "mean": 0.0}, one, two, MASK, (1, 2, 3)).keys() == ALL.keys() - {"mean"}
 
 
-def test_statistics_of_all_layers_draw_a_copy_away_from_itself():
-    """The authors' mistake: every layer against every hidden state of the teacher, the embedding output included."""
+def test_as_in_the_authors_code_a_copy_is_drawn_away_from_itself():
+    """Their mistake: every layer against every hidden state of the teacher, the embedding output included."""
     one, two = outputs(0), outputs(1)
-    mixed = transfer_terms(ALL, one, two, MASK, (1, 2, 3), mixes_layers=True)
+    mixed = transfer_terms(ALL, one, two, MASK, (1, 2, 3), is_reference=True)
     plain = transfer_terms(ALL, one, two, MASK, (1, 2, 3))
     for name, loss in (("mean", feature_mean), ("variance", feature_variance)):
         every = [loss(ours, theirs, MASK) for ours in one.hidden[1:] for theirs in two.hidden]
         assert mixed[name].item() == pytest.approx(ALL[name] * torch.stack(every).mean().item())
-    for name in ("feature", "attention"):
-        assert mixed[name].item() == plain[name].item()
-    same = transfer_terms(ALL, one, one, MASK, (1, 2, 3), mixes_layers=True)
+    assert mixed["feature"].item() == plain["feature"].item()
+    same = transfer_terms(ALL, one, one, MASK, (1, 2, 3), is_reference=True)
     assert same["mean"].item() > 0
+    floor = ALL["attention"] * torch.stack([entropy(part) for part in two.attentions]).mean().item()
+    assert mixed["attention"].item() == pytest.approx(plain["attention"].item() + floor)
+
+
+def entropy(attention):
+    """Of the teacher's attention, by hand: real keys of real queries, mean over those and over heads."""
+    each = -(attention * attention.clamp(min=1e-12).log()).sum(-1).mean(1)
+    return each[MASK.bool()].mean()

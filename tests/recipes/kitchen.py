@@ -45,6 +45,7 @@ def ingredients(
     data_dir: Path | None = None,
     head: str = "sequence",
     corpus: Path | None = None,
+    in_pairs: bool = False,
     **model: Any,
 ) -> Ingredients:
     """A tiny teacher, its task and a checkpoint to start from (the teacher's)."""
@@ -59,6 +60,7 @@ def ingredients(
         max_length=32,
         seed=0,
         corpus=corpus,
+        in_pairs=in_pairs,
     )
     return Ingredients(data=data, teacher=OnlineTeacher(teacher), start=teacher.path)
 
@@ -71,6 +73,25 @@ def ingredients_of(name: str, folder: Path) -> Ingredients:
     lines = [json.loads(line)["sentence"] for line in (data / "train.jsonl").read_text().splitlines()]
     (folder / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
     return ingredients(folder, find_task(MASKED_WORDS), head="mlm", corpus=folder / "corpus.txt")
+
+
+def write_documents(path: Path, documents: int = 20, sentences: int = 8) -> Path:
+    """Raw text of documents, each about one thing of its own, so that what follows can be told from what does not."""
+    choose = random.Random(0)
+    each = []
+    for number in range(documents):
+        noun = NOUNS[number % len(NOUNS)]
+        lines = [f"the {noun} {choose.choice(('is', 'was'))} {choose.choice((*GOOD, *BAD))}" for _ in range(sentences)]
+        each.append("\n".join(f"{line} and the {noun}" for line in lines))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n\n".join(each), encoding="utf-8")
+    return path
+
+
+def ingredients_in_pairs(folder: Path, **model: Any) -> Ingredients:
+    """Documents to predict next sentences of, and a teacher that guesses words."""
+    corpus = write_documents(folder / "corpus.txt")
+    return ingredients(folder, find_task(MASKED_WORDS), head="mlm", corpus=corpus, in_pairs=True, **model)
 
 
 def of_other_tokens(given: Ingredients, folder: Path) -> Ingredients:

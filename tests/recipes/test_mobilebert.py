@@ -275,8 +275,8 @@ def test_soft_words_are_0_nats_for_the_same_model(words):
     assert step(next(masked.epoch(0, 0, 8)))["logits"].item() == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("strategy", ["joint", "progressive"])
-def test_statistics_of_all_layers_are_the_authors_mistake(given, strategy):
+@pytest.mark.parametrize(("strategy", "divisor"), [("joint", 1), ("progressive", 4)])
+def test_the_transfer_as_in_the_authors_code(given, strategy, divisor):
     teacher = load(given.teacher.facts.source)
     for number, layer in enumerate(teacher.model.base_model.encoder.layer):  # untrained ones are all alike
         layer.output.LayerNorm.bias.data += number
@@ -285,10 +285,11 @@ def test_statistics_of_all_layers_are_the_authors_mistake(given, strategy):
     student = mobilebert.build_student(settings(), replace(given, start=None)).eval()
     batch = next(iter(given.data.train.all(8)))
 
-    def terms(statistics):
-        stages = mobilebert.stages(settings(strategy=strategy, statistics=statistics), given, student)
+    def terms(fidelity):
+        stages = mobilebert.stages(settings(strategy=strategy, fidelity=fidelity), given, student)
         return {name: term.item() for name, term in next(stages).step(batch).items()}
 
-    plain, mixed = terms("layer"), terms("all_layers")
-    assert all(mixed[name] != pytest.approx(plain[name], rel=1e-3) for name in ("mean", "variance"))
-    assert all(mixed[name] == plain[name] for name in ("feature", "attention"))
+    plain, mixed = terms("paper"), terms("reference")
+    assert all(divisor * mixed[name] != pytest.approx(plain[name], rel=1e-3) for name in ("mean", "variance"))
+    assert divisor * mixed["feature"] == pytest.approx(plain["feature"])
+    assert divisor * mixed["attention"] > plain["attention"] + 0.1  # the teacher's entropy: not 0 when equal
