@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,9 @@ from edgedistill.errors import TrainingError
 Integers = NDArray[np.int64]
 _ABSENT = -1
 _SHARD_BITS = 32
+_COLUMNS = ("keys", "checks", "places")
+_PART_ROWS, _MOST_PARTS = 65536, 64
+"""Of an index, sorted at a time."""
 
 
 def keys_of(row_ids: Sequence[str]) -> Integers:
@@ -63,7 +66,8 @@ def write_shard(path: Path, row_ids: Sequence[str], table: Mapping[str, Tensor],
         sorted_table["logits"] = torch.cat([parts[row] for row in order.tolist()])
         sorted_table["ends"] = torch.tensor(lengths)[rows].cumsum(0)
     halves = {name: torch.from_numpy(keys[order, half].copy()) for half, name in enumerate(("keys", "checks"))}
-    _write(path, {**halves, **sorted_table})
+    with files.atomic_file(path) as part:
+        part.write_bytes(safetensors.torch.save({**halves, **sorted_table}))
 
 
 def read_shard(path: Path) -> dict[str, Tensor]:
@@ -120,12 +124,12 @@ def open_index(folder: Path) -> Index:
     Raises:
         TrainingError: a shard is not the one that the index knows, or is damaged.
     """
-    names = tuple(sorted(path.name for path in folder.glob(SHARDS)))
+    names = _shard_names(folder)
     if (folder / INDEX).is_file():
         table, about = _read(folder / INDEX)
         try:
             seals = {name: (int(size), str(sha256)) for name, (size, sha256) in json.loads(about["shards"]).items()}
-            keys, checks, places = (table[name].numpy() for name in ("keys", "checks", "places"))
+            keys, checks, places = (table[name].numpy() for name in _COLUMNS)
             found = Index(names, keys, checks, places, seals)
         except (KeyError, ValueError, TypeError) as error:
             raise _damaged(folder / INDEX, error) from error
@@ -145,12 +149,20 @@ def seal(folder: Path) -> None:
         StorageError: the disk is full or the folder cannot be written.
         TrainingError: a shard is damaged.
     """
-    found = open_index(folder)
-    if found.seals or not found.shards:
+    names = _shard_names(folder)
+    if not names or ((folder / INDEX).is_file() and open_index(folder).seals):
         return
-    table = {name: torch.from_numpy(getattr(found, name)) for name in ("keys", "checks", "places")}
-    seals = {name: ((folder / name).stat().st_size, files.sha256_of(folder / name)) for name in found.shards}
-    _write(folder / INDEX, table, {"shards": json.dumps(seals)})
+    seals = {name: ((folder / name).stat().st_size, files.sha256_of(folder / name)) for name in names}
+    tables = [read_shard(folder / name) for name in names]
+    rows = sum(len(keys) for keys, _, _ in _sorted(tables))
+    with files.atomic_file(folder / INDEX) as part, part.open("wb") as file:
+        start = file.write(_header(rows, {"shards": json.dumps(seals)}))
+        done = 0
+        for columns in _sorted(tables):  # written some at a time: the whole of it is never held
+            for number, column in enumerate(columns):
+                file.seek(start + 8 * (number * rows + done))
+                file.write(column.tobytes())
+            done += len(columns[0])
 
 
 def refuse_changed(folder: Path) -> None:
@@ -164,6 +176,10 @@ def refuse_changed(folder: Path) -> None:
             raise _damaged(folder / name, "its bytes are not those that were written", INDEX)
 
 
+def _shard_names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.glob(SHARDS)))
+
+
 def _refuse_other_sizes(folder: Path, index: Index) -> None:
     for name, (size, _) in index.seals.items():
         found = (folder / name).stat().st_size
@@ -172,12 +188,38 @@ def _refuse_other_sizes(folder: Path, index: Index) -> None:
 
 
 def _built(folder: Path, names: tuple[str, ...]) -> Index:
-    tables = [read_shard(folder / name) for name in names]
-    halves = [np.concatenate([np.empty(0, np.int64), *(table[half].numpy() for table in tables)])
-              for half in ("keys", "checks")]  # fmt: skip
-    places = [(number << _SHARD_BITS) + np.arange(len(table["keys"])) for number, table in enumerate(tables)]
-    keys, first = np.unique(halves[0], return_index=True)
-    return Index(names, keys, halves[1][first], np.concatenate([np.empty(0, np.int64), *places])[first])
+    parts = list(_sorted([read_shard(folder / name) for name in names]))
+    keys, checks, places = (np.concatenate([np.empty(0, np.int64), *columns]) for columns in zip(*parts, strict=True))
+    return Index(names, keys, checks, places)
+
+
+def _sorted(tables: Sequence[Mapping[str, Tensor]]) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Keys, checks and places of all rows, each row once, rising by key; some of them at a time."""
+    keys = [table["keys"].numpy() for table in tables]
+    parts = min(_MOST_PARTS, 1 + sum(map(len, keys)) // _PART_ROWS)
+    edges = np.array([2**64 * part // parts - 2**63 for part in range(1, parts)], dtype=np.int64)
+    cuts = [[0, *np.searchsorted(some, edges).tolist(), len(some)] for some in keys]
+    for part in range(parts):
+        columns: tuple[list[Integers], ...] = [], [], []
+        for number, (table, cut) in enumerate(zip(tables, cuts, strict=True)):
+            rows = slice(cut[part], cut[part + 1])
+            columns[0].append(keys[number][rows])
+            columns[1].append(table["checks"][rows].numpy())
+            columns[2].append((number << _SHARD_BITS) + np.arange(rows.start, rows.stop))
+        whole, checks, places = (np.concatenate([np.empty(0, np.int64), *column]) for column in columns)
+        risen, first = np.unique(whole, return_index=True)
+        yield risen, checks[first], places[first]
+
+
+def _header(rows: int, about: dict[str, str]) -> bytes:
+    """The first bytes of a safetensors file with the columns of an index."""
+    columns = {
+        name: {"dtype": "I64", "shape": [rows], "data_offsets": [8 * rows * number, 8 * rows * (number + 1)]}
+        for number, name in enumerate(_COLUMNS)
+    }
+    text = json.dumps({"__metadata__": about, **columns}).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -187,11 +229,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return table, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise _damaged(path, error) from error
-
-
-def _write(path: Path, table: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
-    with files.atomic_file(path) as part:
-        part.write_bytes(safetensors.torch.save({name: values.contiguous() for name, values in table.items()}, about))
 
 
 def _damaged(path: Path, why: object, *others: str) -> TrainingError:

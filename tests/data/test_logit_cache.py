@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from edgedistill.data import logit_cache
+from edgedistill.data import shards as shards_of_a_cache
 from edgedistill.data.cache_card import Fingerprint, Kept, read_card
 from edgedistill.data.logit_cache import LogitCache
 from edgedistill.data.shards import refuse_changed
@@ -225,6 +226,19 @@ def test_answers_of_every_token_come_back_without_padding(tmp_path, monkeypatch)
     assert again.logits(batch.row_ids[:1]).shape == (1, int(is_real[0].sum()), 2)
     with pytest.raises(TrainingError, match=r"has \d+ answers for 3 tokens"):
         again.logits(batch.row_ids, 3)
+
+
+def test_an_index_sorted_in_parts_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(logit_cache, "_ROWS_PER_SHARD", 50)
+    rows = TinyRows(400)
+    LogitCache(tmp_path / "whole", FINGERPRINT).fill(rows.all(10), ask)
+    monkeypatch.setattr(shards_of_a_cache, "_PART_ROWS", 30)
+    LogitCache(tmp_path / "parts", FINGERPRINT).fill(rows.all(10), ask)
+    assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
+    ids = [f"train-{n}" for n in range(400)]
+    assert LogitCache(tmp_path / "parts", FINGERPRINT).logits(ids)[:, 0].tolist() == list(range(400))
+    (tmp_path / "parts" / "index.safetensors").unlink()
+    assert LogitCache(tmp_path / "parts", FINGERPRINT).logits(ids)[:, 0].tolist() == list(range(400))
 
 
 def test_an_answer_that_is_no_number_is_refused(tmp_path):

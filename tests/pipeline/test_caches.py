@@ -19,7 +19,7 @@ from edgedistill import distill
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import ConfigError, StorageError, TrainingError
 from edgedistill.training.teachers import OnlineTeacher
-from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, write_jsonl
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, write_jsonl, write_task
 
 FEW = {"max_steps": 2, "batch_size": 8}
 PKD = {"max_length": 32, "optim": FEW}
@@ -192,10 +192,12 @@ def test_hidden_words_are_not_worth_keeping(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_fill_the_cache_of_one(tiny_bert, tiny_task_dir, tmp_path):
+def test_two_processes_fill_the_cache_of_one(tiny_bert, tmp_path):
+    task = write_task(tmp_path / "task", train=2500)  # three shards
+
     def fill(words, name):
         command = [*words, "-m", "edgedistill", "distill", "pkd", "--teacher", str(tiny_bert), "--task", "sst2"]
-        command += ["--data", str(tiny_task_dir), "--out", str(tmp_path / f"run-{name}"), "--set", "max_length=32"]
+        command += ["--data", str(task), "--out", str(tmp_path / f"run-{name}"), "--set", "max_length=32"]
         command += ["--teacher-cache", str(tmp_path / name), "--set", "optim.max_steps=1", "--json"]
         where = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
         home = Path(__file__).parents[2]
@@ -204,4 +206,5 @@ def test_two_processes_fill_the_cache_of_one(tiny_bert, tiny_task_dir, tmp_path)
 
     fill([sys.executable], "one")
     fill([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"], "two")
+    assert len(contents(tmp_path / "one")) == 3 + 2
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
