@@ -169,8 +169,8 @@ def _page(about: dict[str, Any]) -> str:
         lines += [
             "",
             f"From {first['rows']:,} to {last['rows']:,} rows own memory grew by {grown['own_bytes_filling']:.1f} "
-            f"bytes a row while filling and sealing, and by {grown['own_bytes_reading']:.1f} while reading; a row of the "
-            f"cache is {last['cache_bytes'] / last['rows']:.0f} bytes.",
+            f"bytes a row while filling and sealing, and by {grown['own_bytes_reading']:.1f} while reading; a row of "
+            f"the cache is {last['cache_bytes'] / last['rows']:.0f} bytes.",
         ]
     return "\n".join([*lines, "", f"Environment: `{json.dumps(about['environment'])}`", ""])
 
