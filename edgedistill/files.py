@@ -228,6 +228,26 @@ def refuse_unwritable(path: Path, size_bytes: int = 2**20) -> None:
             os.fsync(file.fileno())
 
 
+def free_bytes(path: Path) -> int:
+    """Room on the disk that holds `path` or, where that is not there yet, would hold it."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def refuse_full(path: Path, size_bytes: int) -> None:
+    """Make sure before long work that its result has room at `path`, a tenth to spare.
+
+    Raises:
+        StorageError: it has not.
+    """
+    free = free_bytes(path)
+    if size_bytes * 1.1 > free:
+        raise StorageError(
+            f"'{path}' would take {size_bytes / 1e6:,.1f} MB, and the disk has {free / 1e6:,.1f} MB free. Free some "
+            "space, or choose another folder."
+        )
+
+
 def sync_folder(folder: Path) -> None:
     """Flush every file below `folder` to the disk, so that a rename never outlives its bytes."""
     for path in folder.rglob("*"):

@@ -5,30 +5,24 @@ from __future__ import annotations
 import json as _json
 import math
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from edgedistill.cli.tables import print_table as _print
+from edgedistill.cli.tables import size as _size
+from edgedistill.cli.tables import status as _status
+from edgedistill.cli.tables import table as _table
 
 if TYPE_CHECKING:
     from edgedistill.pipeline.doctor import Checkup
     from edgedistill.pipeline.shape_plan import ShapePlan, ShapeRow
     from edgedistill.pipeline.walk import RoadResult
     from edgedistill.reports import BenchReport, Measure, Verdict
-
-_STYLES = {
-    "passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "not_run": "dim",
-    "fits": "bold green", "too_slow": "red", "too_large": "red", "not_timed": "dim",
-    "ok": "green", "missing": "dim", "warning": "bold yellow", "broken": "bold red",
-    "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
-}  # fmt: skip
-_PLAIN_WIDTH = 120  # of tables that go to a file or a pipe
 
 
 def json(value: Any) -> None:
@@ -245,29 +239,8 @@ def _overrides(verdicts: Sequence[Verdict]) -> None:
         _print(Text(f"Tolerances changed by hand: {', '.join(changed)}", "bold yellow"))
 
 
-def _table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
-    title = f"\n{title}" if title else None
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    return table
-
-
-def _print(what: Table | Text) -> None:
-    if sys.stdout.isatty():
-        return Console(markup=False, highlight=False).print(what)
-    console = Console(markup=False, highlight=False, width=_PLAIN_WIDTH)
-    with console.capture() as captured:
-        console.print(what)
-    return click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
-
-
 def _next(*words: str | Path) -> None:
     _print(Text(f"next: {shlex.join(['edgedistill', *map(str, words)])}", "dim"))
-
-
-def _status(status: str) -> Text:
-    return Text(status, _STYLES.get(status, ""))
 
 
 def _measures(measures: Sequence[Measure]) -> list[str]:
@@ -292,9 +265,3 @@ def _measure(measure: Measure) -> str:
     interval = "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
     limit = "" if measure.limit is None else f" {measure.relation} {measure.limit:g}"
     return f"{measure.name} {value}{interval}{limit}{'' if measure.is_within else '  <- outside'}"
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgedistill.cli import look
+from edgedistill.cli import caches, look
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
     as_json,
@@ -19,6 +20,9 @@ from edgedistill.cli.options import (
     whole_numbers,
 )
 
+if TYPE_CHECKING:
+    from edgedistill.data.cache_card import Precision
+
 edgedistill = new_group()
 edgedistill.add_command(look.plan)
 
@@ -30,7 +34,14 @@ edgedistill.add_command(look.plan)
     "--teacher-cache",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Ask the teacher once; keep its answers here.",
+    help="Ask the teacher once; keep its answers here, or in a folder of their own: auto.",
+)
+@click.option(
+    "--cache-dtype",
+    type=click.Choice(["float32", "float16", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="How precisely its logits are kept.",
 )
 @click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
 @click.option(
@@ -58,6 +69,7 @@ def distill(
     recipe: str,
     teacher: tuple[str, ...],
     teacher_cache: Path | None,
+    cache_dtype: Precision,
     student: str | None,
     task: tuple[str, ...],
     data: Path | None,
@@ -85,6 +97,7 @@ def distill(
         out=out,
         teacher=teacher,
         teacher_cache=teacher_cache,
+        cache_dtype=cache_dtype,
         student=student,
         data=data,
         corpus=corpus,
@@ -247,7 +260,7 @@ def report(run: Path, out: Path | None, as_json: bool) -> None:
     show.page(run_report(run, out=out), as_json)
 
 
-for verb in (look.ls, look.config, look.doctor):
+for verb in (look.ls, look.config, look.doctor, caches.cache):
     edgedistill.add_command(verb)
 
 

@@ -1,105 +1,68 @@
 """A teacher's answers, computed once and looked up by row id: its logits and, where wanted, [CLS] states.
 
-A folder of safetensors shards, each written whole, and `fingerprint.json`. A killed run goes on after its last
-shard; a cache made from another teacher, tokenizer, length or data is refused with the difference. One that holds
-more than is wanted serves as well.
+Rows are asked about in groups; each group becomes a shard (`data.shards`), whoever asks and however often it was
+killed before. So a killed run goes on after its last shards, several processes share the groups out among themselves,
+and all end with the same bytes. A cache made from another teacher, tokenizer, length or data is refused with the
+difference (`data.cache_card`); one that holds more than is wanted serves as well.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from edgedistill import files
 from edgedistill.data.batches import Batch
+from edgedistill.data.cache_card import Card, Fingerprint, Kept, is_cache, read_card
+from edgedistill.data.shards import Index, open_index, place_of, read_shard, seal, shard_name, write_shard
 from edgedistill.errors import TrainingError
 from edgedistill.models.outputs import Outputs
 
-_FINGERPRINT = "fingerprint.json"
-_ROWS_PER_SHARD = 4096
-_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+_ROWS_PER_SHARD = 1024
+"""As many rows are lost to a kill -9, and as many are a process's share at a time."""
+_LOOKED_UP = 65536
+"""Rows at a time, where all are asked for."""
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-
-@dataclass(frozen=True)
-class Kept:
-    """What is kept of every row beside its logits.
-
-    Attributes:
-        cls: layers (from 1), rising, whose [CLS] state is kept.
-        cls_dtype: in which precision; float16 takes half the room and keeps three digits.
-    """
-
-    cls: tuple[int, ...] = ()
-    cls_dtype: Literal["float32", "float16"] = "float32"
-
-    def row_bytes(self, classes: int, width: int) -> int:
-        """What a row takes: float32 logits of so many classes, and states of that width."""
-        return 4 * classes + len(self.cls) * width * _DTYPES[self.cls_dtype].itemsize
-
-    def __str__(self) -> str:
-        if not self.cls:
-            return "logits"
-        layers = f"layer{'s' if len(self.cls) > 1 else ''} {', '.join(map(str, self.cls))}"
-        return f"logits and the [CLS] of {layers} in {self.cls_dtype}"
-
-    def serves(self, wanted: Kept) -> bool:
-        """Whether a cache that keeps this has all that is wanted, as precisely."""
-        return not wanted.cls or (set(wanted.cls) <= set(self.cls) and wanted.cls_dtype == self.cls_dtype)
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What the stored answers depend on, and which ones they are; each is said by name when it changed.
-
-    Attributes:
-        teacher: hash of the teacher's weights.
-        tokenizer: hash of the teacher's tokenizer.
-        max_length: longest row in tokens.
-        data: hash of the rows.
-        kept: what is stored beside the logits.
-    """
-
-    teacher: str
-    tokenizer: str
-    max_length: int
-    data: str
-    kept: Kept = Kept()
+Ask = Callable[[Batch], Outputs]
 
 
 class LogitCache:
-    """Stored answers of sentence-level tasks: (C,) float32 logits a row, and (M, H) states where they are kept."""
+    """Stored answers: logits of every row or of every one of its tokens, and (M, H) states where they are kept.
 
-    def __init__(self, folder: Path, fingerprint: Fingerprint) -> None:
+    Memory stays flat: answers and index are mapped from their files, whatever the number of rows.
+    """
+
+    def __init__(
+        self, folder: Path, fingerprint: Fingerprint, rows: int | None = None, origin: Mapping[str, Any] | None = None
+    ) -> None:
         """Open a cache; nothing is written before it is filled.
 
         Args:
             folder: where it is or shall be.
             fingerprint: of what it shall hold.
+            rows: how many it shall hold; none where nobody knows before they were all seen.
+            origin: where teacher and rows come from, written down for `edgedistill cache verify`.
 
         Raises:
             TrainingError: it holds something else, or is damaged.
         """
-        self._folder, self._fingerprint = folder, fingerprint
-        if (folder / _FINGERPRINT).is_file():
-            self._fingerprint = _fitting(folder / _FINGERPRINT, fingerprint)
-        self._place: dict[str, tuple[int, int]] = {}
-        self._shards: list[dict[str, Tensor]] = []
-        self._read_on()
+        self._folder, self._card = folder, Card(fingerprint, rows, origin or {})
+        if is_cache(folder):
+            found = read_card(folder)
+            found.fingerprint.refuse_other(fingerprint, folder)
+            self._card = Card(found.fingerprint, found.rows if rows is None else rows, found.origin)
+        self._open()
 
     def __len__(self) -> int:
         """Rows stored."""
-        return len(self._place)
+        return len(self._index.keys)
 
     def __contains__(self, row_id: str) -> bool:
-        return row_id in self._place
+        return not self.missing([row_id])
 
     @property
     def folder(self) -> Path:
@@ -109,41 +72,71 @@ class LogitCache:
     @property
     def kept(self) -> Kept:
         """What it keeps of every row; more than was wanted where it was made for more."""
-        return self._fingerprint.kept
+        return self._card.fingerprint.kept
 
-    def fill(self, batches: Iterable[Batch], ask: Callable[[Batch], Outputs]) -> None:
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it was filled to its end, and its files are known by size and hash."""
+        return bool(self._index.seals)
+
+    def missing(self, row_ids: Sequence[str]) -> int:
+        """How many of those rows are not stored."""
+        starts = range(0, len(row_ids), _LOOKED_UP)
+        return sum(int((self._index.find(row_ids[start : start + _LOOKED_UP]) < 0).sum()) for start in starts)
+
+    def fill(
+        self,
+        batches: Iterable[Batch],
+        ask: Ask,
+        process: int = 0,
+        processes: int = 1,
+        wait: Callable[[], object] = lambda: None,
+    ) -> None:
         """Compute and store what is missing.
 
         Args:
-            batches: the rows, in any order.
-            ask: the teacher: a batch to (B, C) logits, and to (B, M, H) states where they are kept.
+            batches: the rows; from a stream too, of which no more than two shards are held. The same order in every
+                process; a killed run that comes back with the same order ends in the same bytes.
+            ask: the teacher: a batch to its logits, and to (B, M, H) states where they are kept.
+            process: number of this process among those that fill it together.
+            processes: how many do.
+            wait: returns when all of them have called it.
 
         Raises:
             StorageError: the disk is full; the shards written before stay.
-            TrainingError: a state does not fit into float16.
+            TrainingError: an answer is not finite, or does not fit into the precision it shall be kept in.
         """
-        files.write_json(self._folder / _FINGERPRINT, asdict(self._fingerprint))
-        self._read_on()  # another process of the same run may have filled it meanwhile
-        ids: list[str] = []
-        found: list[dict[str, Tensor]] = []
-        for batch in batches:
-            if all(row in self for row in batch.row_ids):
-                continue
-            ids += batch.row_ids
-            found.append(self._storable(ask(batch)))
-            if len(ids) >= _ROWS_PER_SHARD:
-                self._write(ids, found)
-                ids, found = [], []
-        if ids:
-            self._write(ids, found)
+        if process == 0:
+            self._card.save(self._folder)
+        for number, group in enumerate(_groups(batches)):
+            if number % processes == process:
+                self._answer(group, ask)
+        wait()
+        if process == 0:
+            self._finish()
+        wait()
+        self._open()
 
-    def logits(self, row_ids: Sequence[str]) -> Tensor:
-        """(B, C) float32 of those rows.
+    def logits(self, row_ids: Sequence[str], width: int | None = None) -> Tensor:
+        """(B, C) float32 of those rows; where every token has an answer (B, S, C), 0 for padding.
+
+        Args:
+            row_ids: B rows.
+            width: S; none: the longest row's.
 
         Raises:
-            TrainingError: a row is not stored.
+            TrainingError: a row is not stored, or is longer than `width`.
         """
-        return self._rows("logits", row_ids)
+        found = self._rows("logits", row_ids)
+        if self.kept.unit == "row":
+            return torch.stack(found).float()
+        longest = max(map(len, found))
+        if longest > (width or longest):
+            raise TrainingError(f"the teacher's cache '{self._folder}' has {longest} answers for {width} tokens.")
+        whole = torch.zeros(len(found), width or longest, found[0].shape[1])
+        for row, values in enumerate(found):
+            whole[row, : len(values)] = values
+        return whole
 
     def cls(self, row_ids: Sequence[str], layers: Sequence[int]) -> Tensor:
         """(B, M, H) float32, those rows' states after those layers.
@@ -156,80 +149,80 @@ class LogitCache:
             raise TrainingError(
                 f"the teacher's cache '{self._folder}' holds {self.kept}, not the [CLS] of layer {absent[0]}."
             )
-        return self._rows("cls", row_ids)[:, [self.kept.cls.index(layer) for layer in layers]].float()
+        states = torch.stack(self._rows("cls", row_ids))
+        return states[:, [self.kept.cls.index(layer) for layer in layers]].float()
 
-    def _rows(self, name: str, row_ids: Sequence[str]) -> Tensor:
-        try:
-            places = [self._place[row] for row in row_ids]
-        except KeyError as error:
+    def _rows(self, name: str, row_ids: Sequence[str]) -> list[Tensor]:
+        places = self._index.find(row_ids).tolist()
+        if places and min(places) < 0:
             raise TrainingError(
-                f"row {error} is not among the {len(self)} rows of the teacher's cache '{self._folder}'. "
-                "Fill it with the rows that are trained on."
-            ) from error
-        return torch.stack([self._shards[shard][name][row] for shard, row in places])
+                f"row '{row_ids[places.index(min(places))]}' is not among the {len(self)} rows of the teacher's cache "
+                f"'{self._folder}'. Fill it with the rows that are trained on."
+            )
+        return [self._row(name, *place_of(place)) for place in places]
 
-    def _storable(self, answers: Outputs) -> dict[str, Tensor]:
+    def _row(self, name: str, shard: int, row: int) -> Tensor:
+        if shard not in self._tables:
+            self._tables[shard] = read_shard(self._folder / self._index.shards[shard])
+        table = self._tables[shard]
+        if name == "logits" and "ends" in table:
+            first = int(table["ends"][row - 1]) if row else 0
+            return table[name][first : int(table["ends"][row])]
+        return table[name][row]
+
+    def _open(self) -> None:
+        self._index: Index = open_index(self._folder)
+        self._tables: dict[int, dict[str, Tensor]] = {}
+
+    def _finish(self) -> None:
+        seal(self._folder)
+        if self._card.rows is None:
+            self._open()
+            Card(self._card.fingerprint, len(self), self._card.origin).save(self._folder)
+
+    def _answer(self, group: Sequence[Batch], ask: Ask) -> None:
+        ids = [row for batch in group for row in batch.row_ids]
+        path = self._folder / shard_name(ids)
+        if path.is_file() or not self.missing(ids):
+            return
+        found = [self._storable(batch, ask(batch)) for batch in group]
+        table = {name: torch.cat([part[name] for part in found]) for name in found[0]}
+        lengths = [length for batch in group for length in _lengths(batch)] if self.kept.unit == "token" else []
+        write_shard(path, ids, table, lengths)
+
+    def _storable(self, batch: Batch, answers: Outputs) -> dict[str, Tensor]:
         assert answers.logits is not None
-        found = {"logits": answers.logits.detach().float().cpu()}
+        logits = answers.logits.detach()
+        if self.kept.unit == "token":
+            logits = logits[batch.teacher.attention_mask.bool()]
+        found = {"logits": _as(self.kept.logits_dtype, logits, "a logit", batch)}
         if answers.cls is not None:
-            states = found["cls"] = answers.cls.detach().cpu().to(_DTYPES[self.kept.cls_dtype])
-            if not bool(torch.isfinite(states).all()):
-                raise TrainingError(
-                    f"a [CLS] state of the teacher is not finite in {self.kept.cls_dtype}"
-                    + (", whose largest number is 65504. Keep float32." if self.kept.cls_dtype == "float16" else ".")
-                )
+            found["cls"] = _as(self.kept.cls_dtype, answers.cls.detach(), "a [CLS] state", batch)
         return found
 
-    def _read_on(self) -> None:
-        for shard in sorted(self._folder.glob("logits-*.safetensors"))[len(self._shards) :]:
-            self._add(shard)
 
-    def _write(self, ids: list[str], found: Sequence[dict[str, Tensor]]) -> None:
-        path = self._folder / f"logits-{len(self._shards):05d}.safetensors"
-        table = {name: torch.cat([part[name] for part in found]) for name in found[0]}
-        with files.atomic_file(path) as part:
-            part.write_bytes(safetensors.torch.save(table, metadata={"row_ids": json.dumps(ids)}))
-        self._add(path)
-
-    def _add(self, path: Path) -> None:
-        ids, table = _read(path, ("logits", "cls") if self.kept.cls else ("logits",))
-        self._place |= {row: (len(self._shards), number) for number, row in enumerate(ids)}
-        self._shards.append(table)
+def _groups(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Batches that make a shard together."""
+    group: list[Batch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(map(len, group)) >= _ROWS_PER_SHARD:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _read(path: Path, names: Sequence[str]) -> tuple[list[str], dict[str, Tensor]]:
-    """A shard's row ids and tensors, which stay in the file until they are looked at."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            ids = json.loads((file.metadata() or {})["row_ids"])
-            table: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
-            for name, values in table.items():
-                if len(ids) != len(values):
-                    raise ValueError(f"it has {len(ids)} ids for {len(values)} rows of {name}")
-            return ids, table
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise TrainingError(f"the teacher's cache is damaged: '{path}': {error}. Delete that file.") from error
+def _lengths(batch: Batch) -> list[int]:
+    lengths: list[int] = batch.teacher.attention_mask.sum(dim=1).tolist()
+    return lengths
 
 
-def _fitting(path: Path, wanted: Fingerprint) -> Fingerprint:
-    """The fingerprint of the cache that is there, if it can be used for what is wanted."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        kept = values.pop("kept", {})
-        found = Fingerprint(**values, kept=Kept(**{**kept, "cls": tuple(kept.get("cls", ()))}))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise TrainingError(f"cannot read '{path}': {error}. Delete the folder to fill it again.") from error
-    same = replace(found, kept=wanted.kept)
-    changed = [
-        f"{name} was {str(old)[:12]} and is {str(new)[:12]}"
-        for (name, old), new in zip(vars(same).items(), vars(wanted).values(), strict=True)
-        if old != new
-    ]
-    if not found.kept.serves(wanted.kept):
-        changed.append(f"it holds {found.kept}, and what is wanted now is {wanted.kept}")
-    if changed:
+def _as(precision: str, values: Tensor, what: str, batch: Batch) -> Tensor:
+    stored = values.cpu().to(_DTYPES[precision])
+    if not bool(torch.isfinite(stored).all()):
         raise TrainingError(
-            f"the teacher's cache '{path.parent}' was made from something else: {'; '.join(changed)}. "
-            "Delete the folder to fill it again, or choose another one."
+            f"'{batch.row_ids[0]}' or a row after it: {what} of the teacher is not finite in {precision}"
+            + (", whose largest number is 65504. Keep float32 or bfloat16." if precision == "float16" else ".")
         )
-    return found
+    return stored

@@ -10,19 +10,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgedistill import files, plugins, resources
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build, read_yaml, with_settings
+from edgedistill.data.cache_card import Precision
 from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
 from edgedistill.pipeline.refusals import learns_several, refuse_too_long, refuse_unfit_recipe, refuse_unfit_teacher
 from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.several_tasks import load_others, named_tasks, place_of, teachers_by_task
 from edgedistill.pipeline.student_folder import Plan, command, write_student
-from edgedistill.pipeline.teaching import cache_size, fill, provider_of
+from edgedistill.pipeline.teaching import Storage, cache_size, fill, origin_of, provider_of
 from edgedistill.progress import is_main_process, say
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def distill(
     task: str | Sequence[str] | None = None,
     teacher: str | Path | Sequence[str | Path] | None = None,
     teacher_cache: Path | str | None = None,
+    cache_dtype: Precision = "float32",
     student: str | Path | None = None,
     data: Path | str | None = None,
     corpus: Path | str | None = None,
@@ -62,7 +65,9 @@ def distill(
             without a teacher starts from it where `student` is not given.
         teacher_cache: folder to store the teacher's logits in, and what else the recipe says it needs of every row, so
             that it is asked once; for recipes and settings that compare no other layers. One that is there already is
-            used if it holds enough, refused if not.
+            used if it holds enough, refused if not. "auto": a folder of its own that the same teacher and rows find
+            again (see `edgedistill cache ls`).
+        cache_dtype: in which precision its logits are stored.
         student: folder or Hub id of a checkpoint to start from, instead of the recipe's own start.
         data: folder of the task's files (for several tasks: of a folder for each, of its name); none: from the Hub.
         corpus: unlabelled text, .txt or .txt.gz, a paragraph per line.
@@ -91,7 +96,8 @@ def distill(
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
-    plan = _planned(recipe, module, cfg, tasks, teachers, teacher_cache, student, data, corpus, limit)
+    storage = None if teacher_cache is None else Storage(Path(teacher_cache), cache_dtype)
+    plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     if dry_run:
         _say_plan(plan, begun)
@@ -116,7 +122,7 @@ def _planned(
     cfg: RecipeConfig,
     tasks: Sequence[Task],
     teachers: Sequence[str | Path],
-    cache: Path | str | None,
+    storage: Storage | None,
     student: str | Path | None,
     data_dir: Path | str | None,
     corpus: Path | str | None,
@@ -129,7 +135,7 @@ def _planned(
     task, several = tasks[0], len(tasks) > 1
     for one in tasks:
         refuse_unfit_recipe(recipe, module, one, teachers, student)
-    if several and (cache is not None or corpus is not None):
+    if several and (storage is not None or corpus is not None):
         raise ConfigError("--teacher-cache and --corpus are for one task. Leave them out with several.")
     by_task: dict[str, list[Checkpoint]] = {}
     if module.NEEDS_TEACHER:
@@ -156,11 +162,14 @@ def _planned(
     if learnt_from:
         for checkpoint in learnt_from:
             refuse_unfit_teacher(checkpoint, task, data.labels)
-        provider = provider_of(learnt_from, data, None if cache is None else Path(cache), cfg.kept)
+        if storage is not None:
+            storage = replace(storage, origin=origin_of(learnt_from, data, data_dir, corpus, limit, cfg.seed))
+        provider = provider_of(learnt_from, data, storage, cfg.kept)
     others, their_teachers = load_others(tasks[1:], data_dir, reads.tokenizer, by_task, cfg, limit)
     given = Ingredients(data, provider, None if start is None else start.path, others, their_teachers)
     of_others = tuple(itertools.chain(*(by_task.get(name, []) for name in others)))
-    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit, of_others)
+    precision = "float32" if storage is None else storage.logits_dtype
+    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit, of_others, precision)
 
 
 def _own_tokenizer(module: Recipe, cfg: RecipeConfig) -> PreTrainedTokenizerFast | None:

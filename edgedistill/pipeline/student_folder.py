@@ -42,6 +42,7 @@ class Plan:
         start: the checkpoint the student starts from; none for the recipe's own start.
         limit: most rows of each split; none for all.
         teachers_of_others: the checkpoints learnt from in further tasks.
+        cache_dtype: in which precision the teacher's logits are kept, where they are.
     """
 
     recipe: str
@@ -53,6 +54,7 @@ class Plan:
     start: Checkpoint | None
     limit: int | None
     teachers_of_others: tuple[Checkpoint, ...] = ()
+    cache_dtype: str = "float32"
 
     def identity(self) -> dict[str, Any]:
         """What decides the result."""
@@ -74,6 +76,7 @@ class Plan:
             "limit": self.limit,
             "config": self.cfg.model_dump(mode="json"),
             **({"others": others} if others else {}),
+            **({"cache_dtype": self.cache_dtype} if self.cache_dtype != "float32" else {}),
         }
 
 

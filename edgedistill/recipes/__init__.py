@@ -19,7 +19,7 @@ from edgedistill.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgedistill.data.logit_cache import Kept
+    from edgedistill.data.cache_card import Kept
     from edgedistill.data.task_data import TaskData
     from edgedistill.data.tasks import Kind
     from edgedistill.training.stage import Stage
@@ -45,7 +45,7 @@ class RecipeConfig(Settings):
         Raises:
             ConfigError: settings that do not fit the teacher.
         """
-        from edgedistill.data.logit_cache import Kept
+        from edgedistill.data.cache_card import Kept
 
         return Kept()
 

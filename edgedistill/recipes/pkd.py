@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
-from edgedistill.data.logit_cache import Kept
+from edgedistill.data.cache_card import Kept, Precision
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss
@@ -64,7 +64,7 @@ class Config(RecipeConfig):
     patience_unit: Literal["row", "paper", "reference"] = "row"
     """row: 0 to 4 per row and layer, mean over layers; paper: summed over layers; reference: the authors' code, which
     averages over features too: give its betas (10 to 1000) with it."""
-    cls_dtype: Literal["float32", "float16"] = "float32"
+    cls_dtype: Precision = "float32"
     """Of the [CLS] states in a teacher's cache."""
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=4.0, batch_size=32)
     """How to optimise; the authors search 5e-5, 2e-5 and 1e-5, their example has 1e-5."""

@@ -7,7 +7,6 @@ summed. So the numbers do not depend on how many parts or processes there are.
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -22,11 +21,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgedistill import files
 from edgedistill.data.batches import Batch
 from edgedistill.errors import TrainingError
 from edgedistill.progress import progress, say
 from edgedistill.training import checkpoint
+from edgedistill.training.alarms import Watch, refuse_not_finite
 from edgedistill.training.checkpoint import Position
 from edgedistill.training.journal import Journal, Line, journal
 from edgedistill.training.optimizer import autocast, learning_rate, optimizer_of, set_learning_rate, trained_parameters
@@ -35,8 +34,6 @@ from edgedistill.training.stage import Stage
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-BAD_BATCH = "bad_batch.json"
 
 
 @dataclass(frozen=True)
@@ -91,9 +88,11 @@ def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None,
             _interrupts() as interrupts,
             progress(stage.name, training.total_rows - position.rows) as bar,
         ):
+            watch = Watch()
             if position.rows:
                 say(f"{stage.name}: going on after step {position.step}")
             for line in training.steps(trace, save_every_s):
+                watch(line)
                 bar.advance(line.rows, f"loss {line.loss:.4g}")
                 if interrupts.is_set():
                     training.save(trace)
@@ -259,19 +258,8 @@ class _Training:
             gradient.copy_(total.view_as(gradient))
 
     def _refuse_not_finite(self, batch: Batch, terms: dict[str, float], value: float) -> None:
-        if math.isfinite(value):
-            return
-        path = self.slot / BAD_BATCH
-        if self.is_main:
-            numbers = {name: term if math.isfinite(term) else str(term) for name, term in terms.items()}
-            where = {"stage": self.stage.name, "step": self.position.step + 1}
-            files.write_json(path, {**where, "terms": numbers, "row_ids": list(batch.row_ids)})
-        wrong = [name for name, term in terms.items() if not math.isfinite(term)]
-        what = f"the loss term '{wrong[0]}' is {terms[wrong[0]]}" if wrong else f"the gradient norm is {value}"
-        raise TrainingError(
-            f"stage '{self.stage.name}', step {self.position.step + 1}: {what}. The rows are in '{path}'. "
-            f"Lower the learning rate (now at most {self.stage.optim.lr:g}), or look at those rows."
-        )
+        slot = self.slot if self.is_main else None
+        refuse_not_finite(slot, self.stage, self.position.step + 1, batch, terms, value)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -116,15 +116,24 @@ class CachedTeacher:
         """What it looks up in."""
         return self._cache
 
-    def fill(self, batches: Iterable[Batch]) -> None:
-        """Ask the teacher about the rows that are not stored yet.
+    def ask(self, batch: Batch) -> Outputs:
+        """What the teacher itself says, with all that is kept."""
+        return self._teacher(batch, Want(cls=self._cache.kept.cls))
+
+    def fill(
+        self,
+        batches: Iterable[Batch],
+        process: int = 0,
+        processes: int = 1,
+        wait: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Ask the teacher about the rows that are not stored yet; see `LogitCache.fill`.
 
         Raises:
             StorageError: the disk is full; what was stored before stays.
             TrainingError: what shall be kept cannot be, as float16 say.
         """
-        want = Want(cls=self._cache.kept.cls)
-        self._cache.fill(batches, lambda batch: self._teacher(batch, want))
+        self._cache.fill(batches, self.ask, process, processes, wait)
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:
         """Look the batch's rows up.
@@ -139,7 +148,7 @@ class CachedTeacher:
             )
         device = batch.student.input_ids.device
         return Outputs(
-            logits=self._cache.logits(batch.row_ids).to(device),
+            logits=self._cache.logits(batch.row_ids, batch.student.input_ids.shape[1]).to(device),
             cls=self._cache.cls(batch.row_ids, want.cls).to(device) if want.cls else None,
         )
 

@@ -185,16 +185,29 @@ def test_an_ensemble_teaches_by_its_answers(run, tiny_bert, tmp_path):
     assert one["teacher"] != both["teacher"]
 
 
-def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path, monkeypatch):
+def counted(monkeypatch):
+    """Rows that teachers are asked about from here on, by batch."""
     from edgedistill.training.teachers import OnlineTeacher
 
+    asked, ask = [], OnlineTeacher.__call__
+
+    def counting(teacher, batch, *want):
+        asked.append(len(batch))
+        return ask(teacher, batch, *want)
+
+    monkeypatch.setattr(OnlineTeacher, "__call__", counting)
+    return asked
+
+
+def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path, monkeypatch):
     straight = run(out=tmp_path / "straight", settings=ANSWERS_ONLY)
     cache = tmp_path / "cache"
     cached = run(out=tmp_path / "cached", settings=ANSWERS_ONLY, teacher_cache=cache)
     theirs, ours = (safetensors.numpy.load_file(path / "model.safetensors") for path in (straight, cached))
     assert max(np.abs(theirs[name] - ours[name]).max() for name in theirs) < 1e-4
-    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    asked = counted(monkeypatch)
     run(out=tmp_path / "again", settings=ANSWERS_ONLY, teacher_cache=cache)
+    assert sum(asked) == 8, "to see whether it still says what the teacher says"
     with pytest.raises(TrainingError, match="max_length was 32 and is 16"):
         run(out=tmp_path / "stale", settings=[*ANSWERS_ONLY, "max_length=16"], teacher_cache=cache)
     assert not (tmp_path / "stale").exists()
@@ -203,13 +216,11 @@ def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path
 PKD = {"max_length": 32, "optim": FEW}
 
 
-@pytest.mark.parametrize(("dtype", "close", "bytes_a_row"), [("float32", 1e-4, 72), ("float16", 1e-3, 40)])
+@pytest.mark.parametrize(("dtype", "close", "bytes_a_row"), [("float32", 1e-4, 112), ("float16", 1e-3, 80)])
 @pytest.mark.slow
 def test_states_of_a_cached_teacher_give_the_same_student(
     run, tmp_path, monkeypatch, capsys, dtype, close, bytes_a_row
 ):
-    from edgedistill.training.teachers import OnlineTeacher
-
     chosen = {"config": PKD, "settings": [f"cls_dtype={dtype}"]}
     straight = run("pkd", out=tmp_path / "straight", **chosen)
     cache = tmp_path / "cache"
@@ -225,23 +236,23 @@ def test_states_of_a_cached_teacher_give_the_same_student(
     ]
     assert terms[0] == pytest.approx(terms[1], rel=close)
 
-    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    asked = counted(monkeypatch)
     run("pkd", out=tmp_path / "again", teacher_cache=cache, **chosen)
     run(out=tmp_path / "mobilebert", settings=ANSWERS_ONLY, teacher_cache=cache)
+    assert sum(asked) == 2 * 8
     with pytest.raises(TrainingError, match=r"layer 2 in .*, and what is wanted now is .* layer 3 in"):
         run("pkd", out=tmp_path / "other", teacher_cache=cache, **{**chosen, "settings": ["strategy=last"]})
     assert not (tmp_path / "other").exists()
 
 
 def test_a_cache_serves_every_start_whose_tokenizer_is_the_teachers(run, tmp_path, monkeypatch):
-    from edgedistill.training.teachers import OnlineTeacher
-
     # Rows tokenised before are read back, those that are new leave their cutting in the tokenizer they were asked of.
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
     other = save_checkpoint(tmp_path / "other", tiny_model(head="bare", seed=3))
     run("pkd", out=tmp_path / "first", config=PKD, teacher_cache=tmp_path / "cache")
-    monkeypatch.setattr(OnlineTeacher, "__call__", lambda *_: pytest.fail("asked again"))
+    asked = counted(monkeypatch)
     run("pkd", out=tmp_path / "second", config=PKD, teacher_cache=tmp_path / "cache", student=other)
+    assert sum(asked) == 8
 
 
 @pytest.mark.parametrize("values", ["num_layers=4", "layers=[9]", "num_layers=1"])

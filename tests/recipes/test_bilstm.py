@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgedistill.data.logit_cache import Fingerprint, LogitCache
+from edgedistill.data.cache_card import Fingerprint
+from edgedistill.data.logit_cache import LogitCache
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import Task, find_task
 from edgedistill.errors import ConfigError, DataError

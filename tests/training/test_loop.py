@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from edgedistill.errors import TrainingError
 from edgedistill.losses.labels import label_loss
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
-from edgedistill.training import loop
+from edgedistill.training.alarms import BAD_BATCH
 from edgedistill.training.loop import fit
 from edgedistill.training.stage import OptimConfig, Stage, valid_tokens
 from tests.support import TinyRows, tiny_model
@@ -206,10 +207,30 @@ def test_loss_that_is_not_finite_stops_with_the_rows(tmp_path):
         made.model.classifier.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"step 1: the loss term 'labels' is nan.*Lower the learning rate"):
         fit(made, tmp_path, seed=0)
-    bad = json.loads((tmp_path / loop.BAD_BATCH).read_text())
-    assert len(bad["row_ids"]) == 8
+    bad = json.loads((tmp_path / BAD_BATCH).read_text())
+    assert len(bad["row_ids"]) == len(bad["input_ids"]) == 8
+    batch = TinyRows(32).batch(torch.tensor([int(row.split("-")[1]) for row in bad["row_ids"]]))
+    for saved, ids, mask in zip(
+        bad["input_ids"], batch.student.input_ids, batch.student.attention_mask.bool(), strict=True
+    ):
+        assert saved == ids[mask].tolist()
     assert bad["terms"]["labels"] == "nan"
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch):
+    fit(stage(), tmp_path / "steady", seed=0)
+    jumps = itertools.cycle([4e9, 0.0, 1.7e9, -5.0])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    with pytest.raises(Stop):
+        fit(stage(hook=stop_at(4)), tmp_path / "jumping", seed=0, save_every_s=0.0)
+    done = fit(stage(), tmp_path / "jumping", seed=0)
+    assert 0 < done.seconds < 600
+    for one, two in zip(lines(tmp_path / "steady"), lines(tmp_path / "jumping"), strict=True):
+        assert 0 <= two["seconds"] < 600
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    saved = [tmp_path / name / "checkpoint" / "model.safetensors" for name in ("steady", "jumping")]
+    assert saved[0].read_bytes() == saved[1].read_bytes()
 
 
 def test_nothing_to_train_is_refused(tmp_path):

@@ -6,7 +6,8 @@ import torch
 
 from edgedistill.artifacts import Source
 from edgedistill.data.batches import Encoded
-from edgedistill.data.logit_cache import Fingerprint, Kept, LogitCache
+from edgedistill.data.cache_card import Fingerprint, Kept
+from edgedistill.data.logit_cache import LogitCache
 from edgedistill.errors import CheckpointError, TrainingError
 from edgedistill.models.outputs import Want
 from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
