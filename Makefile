@@ -9,6 +9,8 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
+# A process for every core; whoever is done first takes over what another one has left.
+WORKERS := --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all test-long check format docs clean
@@ -34,11 +36,11 @@ demo: setup  ## the whole road on the embedded task: teacher, student, exports, 
 
 test: setup  ## the fast tests
 	@echo "== fast tests =="
-	@$(BIN)/python -m pytest -m "not slow and not long and not gpu and not network and not device"
+	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not long and not gpu and not network and not device"
 
 test-all: setup  ## every test that needs no phone, GPU or network: what CI runs
 	@echo "== all tests but the long ones =="
-	@$(BIN)/python -m pytest -m "not long and not gpu and not network and not device"
+	@$(BIN)/python -m pytest $(WORKERS) -m "not long and not gpu and not network and not device"
 
 test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
 	@echo "== long tests =="
