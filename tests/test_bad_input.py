@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from edgedistill.cli.verbs import edgedistill
 from tests.made import write_artifact
+from tests.support import save_checkpoint, tiny_model
 
 
 def call(*arguments: str | Path) -> Result:
@@ -210,3 +211,107 @@ def test_distilling_over_something_else(tiny_bert: Path, tiny_task_dir: Path, tm
     given = ["--student", tiny_bert, "--task", tiny_task_dir / "task.yaml", "--data", tiny_task_dir]
     refused(call("distill", "finetune", *given, "--out", tmp_path), "already exists")
     assert os.listdir(tmp_path) == ["mine"]
+
+
+class TestRecipesOnText:
+    """What mlm, mobilebert, distilbert and tinybert cannot do, said before anything is trained or written."""
+
+    @pytest.fixture
+    def given(self, tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path) -> dict[str, Path]:
+        corpus = tmp_path / "corpus.txt"
+        corpus.write_text("\n".join(f"the film was great and the story {n}" for n in range(60)), encoding="utf-8")
+        words = save_checkpoint(tmp_path / "words", tiny_model("bert", "mlm"))
+        return {"corpus": corpus, "words": words, "head": tiny_bert, "data": tiny_task_dir, "out": tmp_path / "run"}
+
+    def refuse(self, given: dict[str, Path], recipe: str, *options: str | Path, messages: tuple[str, ...]) -> None:
+        result = call("distill", recipe, *options, "--set", "max_length=32", "--out", given["out"])
+        assert result.exit_code == 2, result.output
+        assert "Traceback" not in result.stderr
+        said = " ".join(result.stderr.split())
+        for message in messages:
+            assert message in said
+        assert not given["out"].exists()
+
+    def on_text(self, given: dict[str, Path], recipe: str) -> list[str | Path]:
+        return ["--student" if recipe == "mlm" else "--teacher", given["words"], "--corpus", given["corpus"]]
+
+    def on_task(self, given: dict[str, Path]) -> list[str | Path]:
+        return ["--teacher", given["head"], "--task", given["data"] / "task.yaml", "--data", given["data"]]
+
+    @pytest.mark.parametrize(
+        ("recipe", "settings", "message"),
+        [
+            ("mlm", "ib_bert.intra_size=1022", "intra_size: 1022 cannot be cut into 4 heads. Try 1024"),
+            ("mobilebert", "intra_size=5", "intra_size: 5 cannot be cut into the teacher's 2 heads. Try 4"),
+            ("mobilebert", "num_layers=9", "a student of 9 layers is deeper than its teacher of 4"),
+            ("mobilebert", "layer_map=[1,9]", "there is no teacher layer 9; they are 1 to 4"),
+            ("mobilebert", "embedding_size=99", "embedding_size: 99 is wider than the teacher's 16 features"),
+            ("distilbert", "num_layers=9", "a student of 9 layers is deeper than its teacher of 4"),
+            ("distilbert", "layer_map=[1,9]", "there is no teacher layer 9; they are 1 to 4"),
+            ("tinybert", "hidden_size=15", "hidden_size: 15 cannot be cut into 2 heads. Set hidden_size=16"),
+            ("tinybert", "num_layers=9", "a student of 9 layers is deeper than its teacher of 4"),
+            ("tinybert", "num_layers=3", "3 layers cannot be spread evenly over the teacher's 4"),
+        ],
+    )
+    def test_impossible_shapes(self, given: dict[str, Path], recipe: str, settings: str, message: str) -> None:
+        for options in ([self.on_text(given, recipe)] if recipe != "tinybert" else []) + (
+            [self.on_task(given)] if recipe != "mlm" else []
+        ):
+            self.refuse(given, recipe, *options, "--set", settings, messages=(message,))
+
+    @pytest.mark.parametrize(
+        "settings",
+        ["mlm optim.lr=.nan", "mlm next_sentence=.nan", "mobilebert distill.labels=.nan", "mobilebert temperature=.inf",
+         "distilbert words.soft=.nan", "distilbert words_optim.clip_norm=.nan", "tinybert intermediate.hidden=.nan"],
+    )  # fmt: skip
+    def test_settings_that_are_no_numbers(self, given: dict[str, Path], settings: str) -> None:
+        recipe, setting = settings.split()
+        options = self.on_task(given) if recipe == "tinybert" else self.on_text(given, recipe)
+        self.refuse(given, recipe, *options, "--set", setting, messages=(setting.partition("=")[0], "number"))
+
+    @pytest.mark.parametrize("recipe", ["mlm", "mobilebert", "distilbert", "tinybert"])
+    def test_weights_that_are_no_numbers(self, given: dict[str, Path], recipe: str, tmp_path: Path) -> None:
+        own = tmp_path / "harmed"
+        shutil.copytree(given["head" if recipe == "tinybert" else "words"], own)
+        tensors = load_file(own / "model.safetensors")
+        name = next(name for name in tensors if "layer.2" in name)
+        tensors[name] = np.full_like(tensors[name], np.nan)
+        save_file(tensors, own / "model.safetensors", metadata={"format": "pt"})
+        harmed = given | {"head": own, "words": own}
+        options = self.on_task(harmed) if recipe == "tinybert" else self.on_text(harmed, recipe)
+        self.refuse(given, recipe, *options, messages=(f"weight '{name}' holds NaN or infinity", "earlier checkpoint"))
+
+    @pytest.mark.parametrize("recipe", ["mobilebert", "distilbert"])
+    @pytest.mark.parametrize("head", ["sequence", "bare"])
+    def test_a_teacher_without_a_masked_word_head(
+        self, given: dict[str, Path], recipe: str, head: str, tmp_path: Path
+    ) -> None:
+        teacher = save_checkpoint(tmp_path / "t", tiny_model("bert", head))
+        said = ("has no masked-word head", f"edgedistill distill mlm --student {teacher} --corpus TEXT")
+        self.refuse(given, recipe, "--teacher", teacher, "--corpus", given["corpus"], messages=said)
+
+    def test_words_for_variants_from_a_model_that_guesses_none(self, given: dict[str, Path]) -> None:
+        options = [*self.on_task(given), "--set", f"augment_with={given['head']}"]
+        self.refuse(given, "tinybert", *options, messages=("has no masked-word head", "edgedistill distill mlm"))
+
+    @pytest.mark.parametrize("recipe", ["mlm", "mobilebert", "distilbert", "tinybert"])
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"fine\nnot caf\xe9\n", "corpus.txt, line 2: not UTF-8 (byte 0xe9 at position 8). Convert it: iconv"),
+            ("one\ntwo".encode("utf-16"), "It begins as UTF-16 does"),
+            (b" \n", "holds no text"),
+        ],
+    )
+    def test_a_corpus_that_is_no_text(self, given: dict[str, Path], recipe: str, data: bytes, message: str) -> None:
+        given["corpus"].write_bytes(data)
+        options = [*self.on_task(given), "--corpus", given["corpus"]]
+        self.refuse(
+            given, recipe, *(options if recipe == "tinybert" else self.on_text(given, recipe)), messages=(message,)
+        )
+
+    @pytest.mark.parametrize("recipe", ["mlm", "mobilebert"])
+    def test_pairs_of_one_document(self, given: dict[str, Path], recipe: str) -> None:
+        setting = "next_sentence=1" if recipe == "mlm" else "distill.next_sentence=1"
+        said = ("all 60 paragraphs of", "are one document", "Put a blank line between documents")
+        self.refuse(given, recipe, *self.on_text(given, recipe), "--set", setting, messages=said)

@@ -103,6 +103,22 @@ def unlearned_mobilebert(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> 
     return student.eval()
 
 
+def as_begun_here(student: PreTrainedModel) -> PreTrainedModel:
+    """Make a MobileBERT from elsewhere learn as one that was built here: without dropout, after which its attentions
+    would be compared, and reading after the end of a text what the export view reads there, zeros.
+    """
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    config: Any = student.config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    words = student.base_model.embeddings.word_embeddings
+    with torch.no_grad():
+        words.weight[words.padding_idx] = 0.0
+    keep_padding_zero(student)
+    return student
+
+
 def keep_padding_zero(student: PreTrainedModel) -> None:
     """Let nothing be learnt into the embedding of PAD, which the trigram of a text's last token reads.
 

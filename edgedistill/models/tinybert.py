@@ -105,12 +105,13 @@ def refuse_other_shape(student: PreTrainedModel, path: object, asked: Mapping[st
     Args:
         student: what was loaded.
         path: from where.
-        asked: num_layers, hidden_size, ffn_size and num_heads; none where any will do.
+        asked: num_layers, hidden_size, ffn_size and so on; none where any will do.
 
     Raises:
         ConfigError: it has another.
     """
     names = {"num_layers": "num_hidden_layers", "ffn_size": "intermediate_size", "num_heads": "num_attention_heads"}
+    names["intra_size"] = "intra_bottleneck_size"
     for setting, wanted in asked.items():
         found = getattr(student.config, names.get(setting, setting), None)
         if wanted is not None and found is not None and wanted != found:

@@ -102,7 +102,9 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     depth = len(cfg.layer_map) or cfg.num_layers or max(facts.num_layers // 2, 1)
     layers = spread_layers(facts.num_layers, depth, cfg.layer_map)
     if given.start is not None:
-        return load(given.start, kind=data.task.kind, labels=data.labels).model
+        start = load(given.start, kind=data.task.kind, labels=data.labels).model
+        _refuse_other_width(cfg, given, start)
+        return start
     teacher = load(facts.source, kind=data.task.kind, labels=data.labels).model
     return distilbert_for(teacher, data.task.kind, layers, folds_segment=cfg.fold_segment)
 
@@ -179,6 +181,15 @@ def _soft_term(cfg: Config, kind: Kind, s: Tensor, t: Tensor, mask: Tensor) -> T
     if kind == "span":
         return span_soft_targets(s, t, mask, cfg.temperature)
     return soft_targets(s, t, cfg.temperature, mask=mask if kind == "tokens" else None)
+
+
+def _refuse_other_width(cfg: Config, given: Ingredients, start: PreTrainedModel) -> None:
+    own, theirs = int(start.config.hidden_size), given.needed_teacher.facts.hidden_size
+    if given.data.task.kind == "mlm" and cfg.words.cosine and own != theirs:
+        raise ConfigError(
+            f"words.cosine: the hidden states of --student '{given.start}' have {own} features, the teacher's {theirs}: "
+            "they cannot be compared. Give a student of the teacher's width, or set the weight to 0."
+        )
 
 
 def _refuse_what_cannot_be_compared(cfg: Config, given: Ingredients) -> None:

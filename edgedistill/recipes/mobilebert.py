@@ -31,8 +31,9 @@ from edgedistill.models.answers import answer
 from edgedistill.models.folder import HeadKind
 from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
-from edgedistill.models.mobilebert import Shape, first_blocks, mobilebert_for
+from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
+from edgedistill.models.tinybert import refuse_other_shape
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, Count, OptimConfig, Stage, Step, labelled_tokens, valid_tokens
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens", "mlm"})
 NEEDS_TEACHER = True
+_SHAPE = {"num_layers", "intra_size", "ffn_size", "embedding_size"}
 
 
 class Weights(Settings):
@@ -143,8 +145,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     begins = load(given.start or teacher.source, kind=heads, labels=given.data.labels).model
     if given.start is None:
         return mobilebert_for(begins, heads, shape)
-    _refuse_other_widths(begins, given)
-    return begins
+    _refuse_other_form(cfg, begins, given)
+    return as_begun_here(begins)
 
 
 def shape_of(cfg: Config, teacher_layers: int) -> Shape:
@@ -245,8 +247,8 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
 
 def _layer_step(cfg: Config, teacher: TeacherProvider, student: PreTrainedModel, layer: int, followed: int) -> Step:
     want, is_reference = _wanted(cfg.transfer), cfg.fidelity == "reference"
-    share = 1 / student.config.num_hidden_layers if is_reference else 1.0
-    weights = {name: share * weight for name, weight in cfg.transfer}
+    divisor = student.config.num_hidden_layers if is_reference else 1
+    weights = {name: weight / divisor for name, weight in cfg.transfer}
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t = teacher(batch, want)
@@ -260,10 +262,7 @@ def _layer_step(cfg: Config, teacher: TeacherProvider, student: PreTrainedModel,
 
 
 def _wanted(weights: Weights) -> Want:
-    return Want(
-        hidden=any((weights.feature, weights.mean, weights.variance)),
-        attentions=weights.attention > 0,
-    )
+    return Want(hidden=any((weights.feature, weights.mean, weights.variance)), attentions=weights.attention > 0)
 
 
 def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[str], float]:
@@ -274,7 +273,7 @@ def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[
     return lambda name: 1.0 if f".layer.{layer - 1}." in name else lower_pace
 
 
-def _refuse_other_widths(student: PreTrainedModel, given: Ingredients) -> None:
+def _refuse_other_form(cfg: Config, student: PreTrainedModel, given: Ingredients) -> None:
     config, teacher = student.config, given.needed_teacher.facts
     found = (config.model_type, config.hidden_size, config.num_attention_heads)
     if found != ("mobilebert", teacher.hidden_size, teacher.num_heads):
@@ -283,6 +282,8 @@ def _refuse_other_widths(student: PreTrainedModel, given: Ingredients) -> None:
             f"with a mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads} heads; "
             "leave --student out to build one."
         )
+    refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))
+    layer_map(teacher.num_layers, config.num_hidden_layers, cfg.layer_map)
 
 
 def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
