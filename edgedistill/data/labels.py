@@ -56,7 +56,7 @@ def label_names(task: Task, source: Source) -> tuple[str, ...]:
     names: list[str] = []
     for split in source.splits:
         table = source.table(split)
-        if split != "train" and _is_unlabelled(task, table):
+        if _is_unlabelled(task, table) and (split != "train" or len(source.splits) > 1):
             continue
         column = column_of(task, table, task.label, LABEL_ALIASES)
         if column in table.class_names:

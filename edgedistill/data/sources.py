@@ -76,8 +76,16 @@ def load_label_names(task: Task, data_dir: Path | None) -> tuple[str, ...]:
     return label_names(task, open_source(task, data_dir))
 
 
-def dataset_of(task: Task, source: Source, split: Split, names: tuple[str, ...], limit: int | None = None) -> Dataset:
-    """The checked rows of one split of an open source; see `load_split`."""
+def dataset_of(
+    task: Task,
+    source: Source,
+    split: Split,
+    names: tuple[str, ...],
+    limit: int | None = None,
+    *,
+    needs_labels: bool = True,
+) -> Dataset:
+    """The checked rows of one split of an open source; see `load_split`. Only train ever `needs_labels`."""
     from datasets import Dataset
 
     if split not in source.splits:
@@ -92,7 +100,7 @@ def dataset_of(task: Task, source: Source, split: Split, names: tuple[str, ...],
         "row_id": [f"{split}-{n}" for n in range(len(first))],
         "text": [*first],
         "text_pair": [*second],
-        "label": [*checked_labels(task, table, names, words, is_required=split == "train")],
+        "label": [*checked_labels(task, table, names, words, is_required=split == "train" and needs_labels)],
     }
     if words is not None:
         columns["words"] = [*words]

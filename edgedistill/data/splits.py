@@ -58,6 +58,22 @@ def carved(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
     return train.select(np.flatnonzero(~is_dev)), train.select(np.flatnonzero(is_dev))
 
 
+def halved(judged: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
+    """Split the labelled rows into those to judge by and those to choose by, for a train split without labels.
+
+    Raises:
+        DataError: a single row.
+    """
+    if len(judged) < 2:
+        raise DataError(
+            f"task '{task.name}' has labels in one row only: one to choose checkpoints by and another to judge by are "
+            "needed. Give more rows with labels, or a validation and a test split."
+        )
+    order = np.random.default_rng([seed, 0xDE8]).permutation(len(judged))
+    half = len(judged) // 2
+    return judged.select(np.sort(order[half:])), judged.select(np.sort(order[:half]))
+
+
 def refuse_one_class(task: Task, train: Dataset, names: tuple[str, ...], origin: str) -> None:
     """Raise `DataError` when every training row has the same label."""
     if task.kind in {"single", "pair"}:

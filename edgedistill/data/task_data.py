@@ -12,7 +12,7 @@ from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.rows import Rows
 from edgedistill.data.sentence_pairs import SentencePairs
 from edgedistill.data.sources import dataset_of, open_source
-from edgedistill.data.splits import carved, judged_split_of, refuse_one_class
+from edgedistill.data.splits import carved, halved, judged_split_of, refuse_one_class
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import same_tokens
 from edgedistill.errors import ConfigError
@@ -29,9 +29,10 @@ class TaskData:
     Attributes:
         task: what it is about.
         labels: class names in logit order; empty for numbers and spans.
-        train: what is learnt from.
+        train: what is learnt from; without labels where none are needed and there are none.
         dev: chooses checkpoints and thresholds: the validation split where `judged` is the test split; else a seeded
-            part of train (a tenth, at most 1000 rows, every class in its share).
+            part of train (a tenth, at most 1000 rows, every class in its share), or half of `judged` where train has no
+            labels.
         judged: what verdicts are about: the test split where there is one with labels, else the validation split.
         corpus: unlabelled text, where some was given.
         tokenizer: the student's.
@@ -61,6 +62,7 @@ def load_task_data(
     limit: int | None = None,
     corpus: Path | None = None,
     in_pairs: bool = False,
+    needs_labels: bool = True,
 ) -> TaskData:
     """Load, check, split and tokenise a task.
 
@@ -73,6 +75,7 @@ def load_task_data(
         seed: decides which rows of train become `dev`, where the data has no split for it.
         limit: most rows to take of each split and of the corpus, for a quick try.
         corpus: unlabelled text file.
+        needs_labels: whether something is learnt from the labels of train, so that it must have some.
         in_pairs: whether raw text is read two texts at a time (`data.sentence_pairs`).
 
     Raises:
@@ -85,12 +88,17 @@ def load_task_data(
     names = label_names(task, source)
     judged_split = judged_split_of(task, source)
     judged = dataset_of(task, source, judged_split, names, limit)
-    train = dataset_of(task, source, "train", names, limit)
+    train = dataset_of(task, source, "train", names, limit, needs_labels=needs_labels)
+    is_labelled = has_labels(task, source, "train")
     if judged_split == "test" and has_labels(task, source, "validation"):
         dev = dataset_of(task, source, "validation", names, limit)
-    else:
+    elif is_labelled:
         train, dev = carved(train, task, seed)
-    refuse_one_class(task, train, names, source.name)
+    else:
+        judged, dev = halved(judged, task, seed)
+        say(f"{task.name}: train has no labels, half of {judged_split} chooses and the other half judges")
+    if is_labelled:
+        refuse_one_class(task, train, names, source.name)
 
     teacher = None if teacher_tokenizer is None or same_tokens(tokenizer, teacher_tokenizer) else teacher_tokenizer
 

@@ -104,9 +104,7 @@ def unlearned_mobilebert(teacher: PreTrainedModel, kind: Kind, shape: Shape) -> 
 
 
 def as_begun_here(student: PreTrainedModel) -> PreTrainedModel:
-    """Make a MobileBERT from elsewhere learn as one that was built here: without dropout, after which its attentions
-    would be compared, and reading after the end of a text what the export view reads there, zeros.
-    """
+    """Make a MobileBERT from elsewhere learn as one built here: no dropout, and zeros after the end of a text."""
     for module in student.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

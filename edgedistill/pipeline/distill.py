@@ -157,6 +157,7 @@ def _planned(
         limit=limit,
         corpus=None if corpus is None else Path(corpus),
         in_pairs=cfg.reads_pairs,
+        needs_labels=cfg.needs_labels,
     )
     provider = None
     if learnt_from:

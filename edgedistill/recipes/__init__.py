@@ -39,6 +39,11 @@ class RecipeConfig(Settings):
         """Whether raw text is read two texts at a time, to predict whether the second follows the first."""
         return False
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the task's training rows must have labels: a recipe says no where the teacher's answers are all."""
+        return True
+
     def kept(self, teacher: TeacherFacts) -> Kept:
         """What a cache of the teacher must hold of every row beside its logits: nothing, unless a recipe says so.
 

@@ -89,6 +89,11 @@ class Config(RecipeConfig):
     optim: OptimConfig = OptimConfig(lr=1e-3, epochs=10.0, batch_size=50, weight_decay=0.0, mixed_precision="no")
     """How to optimise. The paper's AdaDelta is not offered."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels: one without takes what the teacher decides."""
+        return False
+
     @model_validator(mode="after")
     def _a_word_is_changed_once(self) -> Config:
         if self.mask + self.pos > 1:

@@ -89,6 +89,11 @@ class Config(RecipeConfig):
     answers_optim: OptimConfig = OptimConfig(lr=5e-5, epochs=3.0, batch_size=32)
     """How the second distillation optimises."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels."""
+        return self.answers.labels > 0
+
 
 def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     """Cut a student out of the teacher, or load one to go on with.
@@ -187,8 +192,8 @@ def _refuse_other_width(cfg: Config, given: Ingredients, start: PreTrainedModel)
     own, theirs = int(start.config.hidden_size), given.needed_teacher.facts.hidden_size
     if given.data.task.kind == "mlm" and cfg.words.cosine and own != theirs:
         raise ConfigError(
-            f"words.cosine: the hidden states of --student '{given.start}' have {own} features, the teacher's {theirs}: "
-            "they cannot be compared. Give a student of the teacher's width, or set the weight to 0."
+            f"words.cosine: the hidden states of --student '{given.start}' have {own} features, the teacher's "
+            f"{theirs}: they cannot be compared. Give a student of the teacher's width, or set the weight to 0."
         )
 
 

@@ -75,6 +75,11 @@ class Config(RecipeConfig):
     distill_optim: OptimConfig = OptimConfig(lr=2e-4, epochs=5.0, batch_size=32)
     """How the branch classifiers learn from the last one."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels."""
+        return self.finetune_optim is not None
+
     @model_validator(mode="before")
     @classmethod
     def _over_what_was_published(cls, values: Any) -> Any:

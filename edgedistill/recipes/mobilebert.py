@@ -90,16 +90,14 @@ class Config(RecipeConfig):
     attention: Literal["shared", "narrow"] = "shared"
     """What attention reads: shared is MobileBERT's, narrow MobileBERT-tiny's, smaller and faster (section 4.2)."""
     strategy: Literal["joint", "progressive", "auxiliary"] = "joint"
-    """Knowledge transfer (section 3.4): all layers at once (JKT), layer by layer (PKT), or not apart from distillation
-    (AKT)."""
+    """Knowledge transfer (section 3.4): all layers at once (JKT), one by one (PKT), or with the distillation (AKT)."""
     lower_pace: float = Field(default=0.1, ge=0, le=1)
     """Progressive: share of the learning rate that the layers below the open one keep (section 3.4; 0 freezes them)."""
     fidelity: Literal["paper", "reference"] = "paper"
     """reference: the transfer's losses as in the authors' code. A layer's mean and variance are compared with those of
     all the teacher's layers at once, attentions by cross entropy, and progressive losses are divided by the depth."""
     augment: float = Field(default=0.0, ge=0, le=0.5)
-    """Share of the task's words replaced by similar ones, anew in every epoch (TinyBERT's idea): for a small task
-    without a corpus. 0: as in the paper."""
+    """Share of the task's words replaced by similar ones, anew in every epoch; the paper's 0. For small tasks."""
     logit_loss: Literal["mse", "kl"] = "mse"
     """How the teacher's answer is compared."""
     temperature: float = Field(default=1.0, gt=0)
@@ -122,9 +120,14 @@ class Config(RecipeConfig):
         """Whether raw text is read two texts at a time."""
         return any(weights.next_sentence for weights in (self.transfer, self.distill, self.polish))
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels."""
+        return any(weights.labels for weights in (self.transfer, self.distill, self.polish))
+
     @model_validator(mode="after")
     def _new_text_has_no_labels(self) -> Config:
-        if self.augment and any(weights.labels for weights in (self.transfer, self.distill, self.polish)):
+        if self.augment and self.needs_labels:
             raise ValueError("augment: text with other words has no labels. Set the labels weights to 0")
         return self
 
@@ -191,9 +194,8 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
 
     # Only the last stage keeps its best epoch: another one's last epoch, at a learning rate of 0, is where to go on.
     evaluate = lambda: dev_score(student, data)  # noqa: E731
-    is_last = cfg.polish_optim is None
     step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
-    yield stage("distill", student, train, step, cfg.distill_optim, evaluate=evaluate if is_last else None)
+    yield stage("distill", student, train, step, cfg.distill_optim, evaluate=None if cfg.polish_optim else evaluate)
     if cfg.polish_optim is not None:
         step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
         yield stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
@@ -247,8 +249,9 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
 
 def _layer_step(cfg: Config, teacher: TeacherProvider, student: PreTrainedModel, layer: int, followed: int) -> Step:
     want, is_reference = _wanted(cfg.transfer), cfg.fidelity == "reference"
-    divisor = student.config.num_hidden_layers if is_reference else 1
-    weights = {name: weight / divisor for name, weight in cfg.transfer}
+    weights = {
+        name: weight / (student.config.num_hidden_layers if is_reference else 1) for name, weight in cfg.transfer
+    }
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t = teacher(batch, want)
@@ -278,9 +281,8 @@ def _refuse_other_form(cfg: Config, student: PreTrainedModel, given: Ingredients
     found = (config.model_type, config.hidden_size, config.num_attention_heads)
     if found != ("mobilebert", teacher.hidden_size, teacher.num_heads):
         raise ConfigError(
-            f"--student '{given.start}' is a {found[0]} of width {found[1]} with {found[2]} heads. This recipe goes on "
-            f"with a mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads} heads; "
-            "leave --student out to build one."
+            f"--student '{given.start}' is a {found[0]} of width {found[1]} with {found[2]} heads, this recipe's a "
+            f"mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads}. Leave it out."
         )
     refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))
     layer_map(teacher.num_layers, config.num_hidden_layers, cfg.layer_map)
@@ -291,10 +293,8 @@ def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
     left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
     wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
     compared = [name for name, want in wants.items() if want.hidden or want.attentions]
-    reason = given.hides_layers
-    if reason is None or not compared:
-        return
-    raise ConfigError(
-        f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil on the answers "
-        "alone: --set strategy=auxiliary and the weights feature, mean, variance and attention of distill and polish 0."
-    )
+    if compared and (reason := given.hides_layers) is not None:
+        raise ConfigError(
+            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil on answers alone: "
+            "--set strategy=auxiliary and the weights feature, mean, variance and attention of distill and polish 0."
+        )

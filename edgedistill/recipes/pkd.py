@@ -69,6 +69,11 @@ class Config(RecipeConfig):
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=4.0, batch_size=32)
     """How to optimise; the authors search 5e-5, 2e-5 and 1e-5, their example has 1e-5."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels."""
+        return self.alpha < 1
+
     def kept(self, teacher: TeacherFacts) -> Kept:
         """The [CLS] of the layers that are followed.
 

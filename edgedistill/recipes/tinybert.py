@@ -120,6 +120,11 @@ class Config(RecipeConfig):
     prediction_optim: OptimConfig = OptimConfig(lr=3e-5, epochs=3.0, batch_size=32)
     """How the prediction stage optimises."""
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether training rows must have labels."""
+        return self.regression_target == "gold"
+
     def follows(self, teacher_layers: int, student_layers: int) -> tuple[int, ...]:
         """Teacher layer (from 1) of every student layer."""
         if self.layer_map:
