@@ -54,10 +54,9 @@ def label_names(task: Task, source: Source) -> tuple[str, ...]:
     if task.labels:
         return task.labels
     names: list[str] = []
-    for split in source.splits:
+    labelled = [split for split in source.splits if has_labels(task, source, split)]
+    for split in labelled or source.splits[:1]:
         table = source.table(split)
-        if _is_unlabelled(task, table) and (split != "train" or len(source.splits) > 1):
-            continue
         column = column_of(task, table, task.label, LABEL_ALIASES)
         if column in table.class_names:
             return table.class_names[column]

@@ -15,7 +15,7 @@ from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, halved, judged_split_of, refuse_one_class
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import same_tokens
-from edgedistill.errors import ConfigError
+from edgedistill.errors import ConfigError, DataError
 from edgedistill.progress import say
 
 if TYPE_CHECKING:
@@ -88,8 +88,15 @@ def load_task_data(
     names = label_names(task, source)
     judged_split = judged_split_of(task, source)
     judged = dataset_of(task, source, judged_split, names, limit)
-    train = dataset_of(task, source, "train", names, limit, needs_labels=needs_labels)
-    is_labelled = has_labels(task, source, "train")
+    is_labelled = "train" not in source.splits or has_labels(task, source, "train")
+    try:
+        train = dataset_of(task, source, "train", names, limit, needs_labels=needs_labels)
+    except DataError as error:
+        if is_labelled or not needs_labels:
+            raise
+        raise DataError(
+            f"{error} Or learn from a teacher alone: no labels are needed where their weight is 0."
+        ) from error
     if judged_split == "test" and has_labels(task, source, "validation"):
         dev = dataset_of(task, source, "validation", names, limit)
     elif is_labelled:

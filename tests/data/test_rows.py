@@ -233,3 +233,18 @@ def test_load_judged_needs_no_train(tmp_path):
     judged, names = load_judged(SST2, tmp_path, tiny_tokenizer(), max_length=32)
     assert names == ("negative", "positive")
     assert judged.row_ids[0] == "test-0"
+
+
+def test_a_train_split_without_labels_serves_where_none_are_learnt_from(tmp_path):
+    """Class names come from the split that has labels, and half of its rows choose."""
+    write_jsonl(tmp_path / "train.jsonl", [{"text": f"text {n}"} for n in range(8)])
+    write_jsonl(tmp_path / "validation.jsonl", [{"text": f"judged {n}", "label": "ab"[n % 2]} for n in range(6)])
+    task = Task(name="own")
+    data = load_task_data(task, tmp_path, tiny_tokenizer(), max_length=32, seed=0, needs_labels=False)
+    assert data.labels == ("a", "b")
+    assert (len(data.train), len(data.dev), len(data.judged)) == (8, 3, 3)
+    assert data.train.labels is None
+    assert next(data.train.epoch(0, 0, 4)).labels is None
+    assert data.judged.labels is not None
+    with pytest.raises(DataError, match=r"no column 'label'.*no labels are needed where their weight is 0"):
+        load_task_data(task, tmp_path, tiny_tokenizer(), max_length=32, seed=0)

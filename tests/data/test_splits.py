@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from edgedistill.data.splits import carved
+from edgedistill.data.splits import carved, halved
 from edgedistill.data.tasks import TASKS
 from edgedistill.errors import DataError
 
@@ -44,3 +44,12 @@ def test_rows_keep_their_order():
 def test_too_few_rows():
     with pytest.raises(DataError, match="has 2 training rows, too few to put one aside"):
         carved(rows([0, 1]), TASKS["sst2"], seed=0)
+
+
+def test_half_of_the_judged_rows_choose_where_train_has_no_labels():
+    judged, dev = halved(rows([0, 1] * 50 + [0]), TASKS["sst2"], seed=0)
+    assert (len(judged), len(dev)) == (51, 50)
+    assert not set(judged["row_id"]) & set(dev["row_id"])
+    assert halved(rows([0, 1] * 50 + [0]), TASKS["sst2"], seed=0)[1]["row_id"][:] == dev["row_id"][:]
+    with pytest.raises(DataError, match="labels in one row only"):
+        halved(rows([0]), TASKS["sst2"], seed=0)
