@@ -151,15 +151,14 @@ def _page(about: dict[str, Any]) -> str:
         f"{about['seconds']} s. Kept: {about['kept']}.",
         "",
         "| rows | cache, MB | as estimated before, MB | own memory before, MB | filling and sealing: most own, MB | "
-        "reading in another order: most own, MB | largest RSS, pages of files included, MB | filled in, s | "
-        "rows read a second |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "reading in another order: most own, MB | largest RSS, pages of files included, MB |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for size in about["sizes"]:
         names = ("cache", "estimated", "own_bytes_before", "own_bytes_filling", "own_bytes_reading", "peak_rss")
         values = [size[name if name.startswith("own") else f"{name}_bytes"] / 1e6 for name in names]
         numbers = " | ".join(f"{value:,.1f}" for value in values)
-        lines.append(f"| {size['rows']:,} | {numbers} | {size['fill_seconds']:,} | {size['read_rows_per_second']:,} |")
+        lines.append(f"| {size['rows']:,} | {numbers} |")
     first, last = about["sizes"][0], about["sizes"][-1]
     if first is not last:
         grown = {

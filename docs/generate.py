@@ -88,6 +88,10 @@ def _command_line() -> str:
     with click.Context(edgedistill, info_name="edgedistill") as parent:
         for name, command in edgedistill.commands.items():
             parts += [f"## {name}", "", "```", _help(command, name, parent), "```", ""]
+            inner = command.commands if isinstance(command, click.Group) else {}
+            with click.Context(command, info_name=name, parent=parent) as group:
+                for verb, one in inner.items():
+                    parts += [f"### {name} {verb}", "", "```", _help(one, verb, group), "```", ""]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -163,6 +163,8 @@ def test_files_stay_short_enough_to_read(path: Path) -> None:
         ["ls", "--json"],
         ["distill", "--help"],
         ["plan", "--help"],
+        ["cache", "--help"],
+        ["cache", "ls", "docs"],
         ["config", "task"],
         ["config", "road"],
     ],

@@ -26,7 +26,7 @@ from edgedistill.pipeline.walk import RoadResult, StepResult
 from edgedistill.reports import BenchReport, BenchRow, Latency, StudentCard
 from tests.made import HERE, write_artifact, write_verdict
 
-VERBS = ["plan", "distill", "export", "check", "bench", "package", "report", "ls", "config", "doctor", "run"]
+VERBS = ["plan", "distill", "export", "check", "bench", "package", "report", "ls", "config", "doctor", "cache", "run"]
 
 
 @pytest.fixture(autouse=True)
@@ -64,16 +64,20 @@ def test_help_lists_the_verbs_in_the_order_of_the_road() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself_and_speaks_json(verb: str) -> None:
-    result = call(verb, "--help")
-    assert result.exit_code == 0
-    assert "--json" in result.stdout
+    command = edgedistill.commands[verb]
+    inner = [[verb, one] for one in command.commands] if isinstance(command, click.Group) else [[verb]]
+    assert inner
+    for words in inner:
+        result = call(*words, "--help")
+        assert result.exit_code == 0
+        assert "--json" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["distil"], "no verb named 'distil'. Did you mean 'distill'?"),
-        (["zzz"], "no verb named 'zzz'. There are: bench, check"),
+        (["zzz"], "no verb named 'zzz'. There are: bench, cache, check"),
         (["distill"], "Missing argument 'RECIPE'"),
         (["distill", "mobilebert", "--out", "x"], "needs a task. Give it with --task"),
         (["distill", "mobilebert", "--task", "sst2"], "Missing option '--out'"),

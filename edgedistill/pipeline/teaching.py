@@ -154,8 +154,8 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
         found = probe(teacher, data, PROBED, random.Random())
         refuse_other_answers(found, teacher.cache.folder)
         say(
-            f"the teacher's cache: {found.rows} random rows asked about again, which differ by {found.difference:.1g} "
-            f"of their size; {found.allowed:.1g} is allowed"
+            f"the teacher's cache: {found.rows} random rows asked about again; the largest difference is "
+            f"{found.difference:.1g} of an answer's size, {found.allowed:.1g} is allowed"
         )
     wait()
 

@@ -1,5 +1,7 @@
+import errno
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from edgedistill.data import shards as shards_of_a_cache
 from edgedistill.data.cache_card import Fingerprint, Kept, read_card
 from edgedistill.data.logit_cache import LogitCache
 from edgedistill.data.shards import refuse_changed
-from edgedistill.errors import TrainingError
+from edgedistill.errors import StorageError, TrainingError
 from edgedistill.models.outputs import Outputs
 from tests.support import TinyRows
 
@@ -171,6 +173,28 @@ def test_of_a_stream_no_more_than_two_shards_are_held(tmp_path, monkeypatch):
     assert len(cache) == 20
     assert read_card(tmp_path).rows == 20
     assert LogitCache(tmp_path, FINGERPRINT).is_sealed
+
+
+def test_a_full_disk_leaves_the_shards_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(logit_cache, "_ROWS_PER_SHARD", 6)
+    write = Path.write_bytes
+
+    def third_fails(path, data):
+        if len(shards(tmp_path)) == 2:
+            raise OSError(errno.ENOSPC, "full")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", third_fails)
+    with pytest.raises(StorageError, match="no space left"):
+        LogitCache(tmp_path, FINGERPRINT).fill(ROWS.all(6), ask)
+    monkeypatch.undo()
+    monkeypatch.setattr(logit_cache, "_ROWS_PER_SHARD", 6)
+    assert sorted(path.name[:7] for path in tmp_path.iterdir()) == ["answers", "answers", "cache.j"]
+    rest = []
+    again = LogitCache(tmp_path, FINGERPRINT)
+    assert not again.is_sealed
+    again.fill(ROWS.all(6), lambda batch: rest.append(len(batch)) or ask(batch))
+    assert (sum(rest), len(again), again.is_sealed) == (8, 20, True)
 
 
 def test_another_order_asks_only_where_something_is_missing(tmp_path, monkeypatch):
