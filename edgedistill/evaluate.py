@@ -21,14 +21,15 @@ from sklearn import metrics
 from tokenizers import Tokenizer
 
 from edgedistill.data.encoding import Encoding, clean, pad
-from edgedistill.data.tasks import Kind, Metric
+from edgedistill.data.tasks import SCORES, Kind, Metric
 from edgedistill.runner import Runner, is_per_token
 
 Floats = NDArray[np.floating[Any]]
 Labels = Sequence[Any] | NDArray[Any]
-"""Right answers, one a row: classes, scores, or for spans the list of accepted answer texts."""
+"""Right answers, one a row: classes, scores, for spans the list of accepted answer texts; of a ranking the places of a
+question's right candidates."""
 Predictions = Sequence[Any] | NDArray[Any]
-"""Given answers, one a row: classes, scores, or answer texts."""
+"""Given answers, one a row: classes, scores, or answer texts; of a ranking a question's candidates in order."""
 
 _MAX_ANSWER_TOKENS = 30
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -82,14 +83,37 @@ def decide(kind: Kind, logits: Sequence[Floats]) -> list[Any]:
     Args:
         kind: of the task.
         logits: a row's (C,) for sentences, (2 S,) start then end scores for spans, (S, C) for tags.
+
+    A candidate's answer is its score; `rankings` puts those of a question in order.
     """
-    if kind == "regression":
+    if kind in SCORES:
         return [float(np.ravel(row)[0]) for row in logits]
     if kind == "span":
         return [best_span(*halves(row)) for row in logits]
     if kind == "tokens":
         return [tuple(int(tag) for tag in np.argmax(row, axis=-1)) for row in logits]
     return [int(np.argmax(row)) for row in logits]
+
+
+def rankings(
+    scores: Sequence[float], labels: Sequence[Sequence[int]]
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """What candidates' scores answer, question by question.
+
+    Args:
+        scores: N, one a candidate.
+        labels: N pairs of the question's number and 1 where the candidate is right, those of a question together.
+
+    Returns:
+        For every question its candidates' places (from 0), best first and of equal ones the earlier first; and the
+        places of those that are right.
+    """
+    found, right = [], []
+    for _, rows in groupby(range(len(labels)), key=lambda row: labels[row][0]):
+        own = list(rows)
+        found.append(tuple(sorted(range(len(own)), key=lambda place: -scores[own[place]])))
+        right.append(tuple(place for place, row in enumerate(own) if labels[row][1]))
+    return found, right
 
 
 def halves(scores: Floats) -> tuple[Floats, Floats]:
@@ -145,9 +169,11 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
     Args:
         metric: of the task.
-        predictions: N classes, scores or answer texts.
+        predictions: N classes, scores, answer texts, or candidates in order (`rankings`).
         labels: N right answers.
     """
+    if metric == "ranking":
+        return _ranking_score(list(zip(predictions, labels, strict=True)))
     if metric == "squad_f1":
         pairs = list(zip(predictions, labels, strict=True))
         exact = [max((_squad_exact(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
@@ -166,14 +192,17 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
 
 def headline(metric: Metric, scores: Mapping[str, float]) -> float:
-    """The one number of a metric: F1 for SQuAD, else the mean of its numbers, as GLUE does."""
-    return scores["f1"] if metric == "squad_f1" else _mean(list(scores.values()))
+    """The one number of a metric: F1 for SQuAD, how often the best candidate is right, else their mean, as in GLUE."""
+    main = {"squad_f1": "f1", "ranking": "accuracy"}.get(metric)
+    return _mean(list(scores.values())) if main is None else scores[main]
 
 
 def correct(metric: Metric, predictions: Predictions, labels: Labels) -> NDArray[np.float64] | None:
     """(N,) what each row adds to the headline's mean; None where the metric is no mean over rows."""
     if metric == "accuracy":
         return np.equal(predictions, labels).astype(np.float64)
+    if metric == "ranking":
+        return np.array([float(order[0] in right) for order, right in zip(predictions, labels, strict=True)])
     return np.array(_squad_f1s(predictions, labels)) if metric == "squad_f1" else None
 
 
@@ -183,6 +212,20 @@ def recalls(predictions: Predictions, labels: Labels, classes: int) -> Floats:
     rows = np.bincount(right, minlength=classes).astype(np.float64)
     hits = np.bincount(right[given == right], minlength=classes).astype(np.float64)
     return np.where(rows > 0, hits / np.maximum(rows, 1), np.nan)
+
+
+def _ranking_score(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, float]:
+    """How often the best candidate is right; one over the place of the first right one; share of rows told rightly.
+
+    The last is what QNLI counts: the best candidate of a question is called right, all others wrong.
+    """
+    ranks = [min((order.index(place) for place in right), default=len(order)) for order, right in pairs]
+    called = sum(len(order) - len({order[0]} ^ set(right)) for order, right in pairs)
+    return {
+        "accuracy": _mean([float(rank == 0) for rank in ranks]),
+        "mrr": _mean([1 / (1 + rank) for rank in ranks]),
+        "pair_accuracy": called / max(sum(len(order) for order, _ in pairs), 1),
+    }
 
 
 def _correlation(function: Callable[..., Any], given: Floats, right: Floats) -> float:

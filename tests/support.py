@@ -149,9 +149,13 @@ class TinyRows:
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """Batches in the order that (seed, epoch) gives."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(1000 * seed + epoch))
-        for rows in order.split(batch_size):
+        for rows in self.order(seed, epoch, batch_size):
             yield self.batch(rows)
+
+    def order(self, seed: int, epoch: int, batch_size: int) -> list[torch.Tensor]:
+        """The rows of each of those batches."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(1000 * seed + epoch))
+        return list(order.split(batch_size))
 
     def all(self, batch_size: int) -> Iterator[Batch]:
         """Batches in the rows' own order."""

@@ -90,6 +90,18 @@ def test_scores_worked_by_hand():
     assert evaluate.score("pearson_spearman", [1.0, 2.0, 4.0], [1.0, 2.0, 3.0])["spearman"] == pytest.approx(1.0)
 
 
+def test_rankings_worked_by_hand():
+    labels = [[4, 0], [4, 1], [4, 0], [9, 1], [9, 0], [2, 0], [2, 1], [2, 1]]
+    orders, right = evaluate.rankings([0.1, 0.5, 0.9, 2.0, -1.0, 0.0, 0.0, 0.0], labels)
+    assert (orders, right) == ([(2, 1, 0), (0, 1), (0, 1, 2)], [(1,), (0,), (1, 2)])
+    scores = evaluate.score("ranking", orders, right)
+    assert scores["accuracy"] == pytest.approx(1 / 3)
+    assert scores["mrr"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert scores["pair_accuracy"] == pytest.approx((1 + 2 + 0) / 8)
+    assert evaluate.headline("ranking", scores) == scores["accuracy"]
+    assert evaluate.correct("ranking", orders, right).tolist() == [0, 1, 0]
+
+
 def test_headline_is_the_mean_as_in_glue_and_f1_for_squad():
     assert evaluate.headline("accuracy_f1", {"accuracy": 0.7, "f1": 0.9}) == pytest.approx(0.8)
     assert evaluate.headline("squad_f1", {"exact_match": 0.1, "f1": 0.9}) == 0.9

@@ -42,11 +42,14 @@ class Batch:
         row_ids: stable ids of the rows, the same from loading to the report; what a cached teacher answers by.
         student: the student's tokens.
         teacher: the same rows in the teacher's tokens, where its tokenizer differs; else the very same object.
-        labels: (B,) int64 classes, (B,) float32 scores, (B, 2) int64 answer spans (first and last token),
-            (B, S) int64 token tags or masked-word ids with -100 to ignore; None for unlabelled text.
+        labels: (B,) int64 classes (of a ranking 1 for the right candidate), (B,) float32 scores, (B, 2) int64 answer
+            spans (first and last token), (B, S) int64 token tags or masked-word ids with -100 to ignore; None for
+            unlabelled text.
         task: whose rows these are, where a stage learns several tasks; else None.
         next_sentence: (B,) int64, 0 where the second text follows the first and 1 where it comes from elsewhere; None
             unless the rows are such pairs.
+        questions: (B,) int64, of a ranking the number of each row's question, all candidates of one next to each
+            other; else None.
     """
 
     row_ids: tuple[str, ...]
@@ -55,6 +58,7 @@ class Batch:
     labels: Tensor | None = None
     task: str | None = None
     next_sentence: Tensor | None = None
+    questions: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -73,4 +77,5 @@ class Batch:
             teacher=student if self.shares_tokens else self.teacher.to(device),
             labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
             next_sentence=None if self.next_sentence is None else self.next_sentence.to(device, non_blocking=True),
+            questions=None if self.questions is None else self.questions.to(device, non_blocking=True),
         )

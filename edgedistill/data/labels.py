@@ -96,7 +96,7 @@ def checked_labels(
         return [_score(table, number, column, row) for number, row in table.rows]
     if task.kind == "span":
         return [_answers(table, number, column, row, task.text[1]) for number, row in table.rows]
-    classes = _Classes(table, column, names)
+    classes = _Classes(table, column, ("0", "1") if task.kind == "ranking" else names)
     if words is None:
         return [classes.number(number, row.get(column)) for number, row in table.rows]
     return [classes.tags(number, row.get(column), of) for (number, row), of in zip(table.rows, words, strict=True)]

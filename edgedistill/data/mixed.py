@@ -9,12 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.ragged import Indices
 
 
 class _Rows(Protocol):
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]: ...
+    def order(self, seed: int, epoch: int, batch_size: int) -> list[Indices]: ...
+
+    def batch(self, rows: Indices) -> Batch: ...
 
 
 class Mixed:
@@ -45,8 +48,9 @@ class Mixed:
             epoch: which pass, from 0.
             batch_size: rows in each batch but a task's last.
         """
-        coming = {task: rows.epoch(seed, epoch, batch_size) for task, rows in self._rows.items()}
-        names = [task for task, rows in self._rows.items() for _ in range(-(-len(rows) // batch_size))]
+        orders = {task: rows.order(seed, epoch, batch_size) for task, rows in self._rows.items()}
+        names = [task for task, batches in orders.items() for _ in batches]
+        coming = {task: iter(batches) for task, batches in orders.items()}
         for place in np.random.default_rng([seed, epoch, len(names)]).permutation(len(names)):
             task = names[place]
-            yield replace(next(coming[task]), task=task)
+            yield replace(self._rows[task].batch(next(coming[task])), task=task)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.ragged import Indices, Ragged
+from edgedistill.data.ranking import QUESTION, bounds_of, rows_of
 from edgedistill.data.table import values
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.data.tokenise import CUT, rows_sha256, tokenised
@@ -78,6 +79,8 @@ class Rows:
             self._teacher = _view(tokenised(dataset, None, teacher_tokenizer, max_length), teacher_tokenizer)
         self._dataset, self._kind = dataset, kind
         self._targets = _targets(dataset, tokens, kind)
+        self._bounds = bounds_of(dataset)
+        self._questions = np.asarray(values(dataset, QUESTION)) if kind == "ranking" else None
         self.dropped = 0
         """Rows left out because their answer was cut away."""
         if kind == "span" and isinstance(self._targets, np.ndarray):
@@ -97,10 +100,14 @@ class Rows:
         Args:
             seed: of the run.
             epoch: which pass, from 0.
-            batch_size: rows in each batch but the last.
+            batch_size: rows in each batch but the last; on average where a question's candidates stay together.
         """
-        for rows in in_random_order(self.lengths, seed, epoch, batch_size):
+        for rows in self.order(seed, epoch, batch_size):
             yield self.batch(rows)
+
+    def order(self, seed: int, epoch: int, batch_size: int) -> list[Indices]:
+        """The rows of each batch of that epoch."""
+        return list(in_random_order(self.lengths, seed, epoch, batch_size, self._bounds))
 
     def all(self, batch_size: int) -> Iterator[Batch]:
         """Every row once, in the order of `row_ids`."""
@@ -115,6 +122,7 @@ class Rows:
             student=student,
             teacher=student if self.shares_tokens else self._teacher.encoded(rows),
             labels=self._batch_labels(rows, student.input_ids.shape[1]),
+            questions=None if self._questions is None else torch.from_numpy(self._questions[rows]),
         )
 
     @property
@@ -141,8 +149,8 @@ class Rows:
     def labels(self) -> list[Any] | None:
         """Right answer of each row; None for unlabelled rows.
 
-        A class number, a score, the list of accepted answers (span), or one tag per token with -100 where there is
-        none (tokens).
+        A class number, a score, the number of its question and 1 or 0 (ranking), the list of accepted answers (span),
+        or one tag per token with -100 where there is none (tokens).
         """
         if self._targets is None:
             return None
@@ -150,6 +158,8 @@ class Rows:
             return self._targets.lists()
         if self._kind == "span":
             return [list(label["text"]) for label in values(self._dataset, "label")]
+        if self._questions is not None:
+            return [list(pair) for pair in zip(self._questions.tolist(), self._targets.tolist(), strict=True)]
         return values(self._dataset, "label")
 
     @property
@@ -176,20 +186,38 @@ class Rows:
         self._student, self._teacher, student = self._student.take(rows), self._teacher, self._student
         self._teacher = self._student if self._teacher is student else self._teacher.take(rows)
         self._dataset = self._dataset.select(rows)
+        self._bounds = bounds_of(self._dataset)
         assert isinstance(self._targets, np.ndarray)
         self._targets = self._targets[rows]
 
 
-def in_random_order(lengths: Indices, seed: int, epoch: int, batch_size: int) -> Iterator[Indices]:
-    """Row numbers of an epoch's batches: random, rows of similar length together, only the last one smaller."""
+def in_random_order(
+    lengths: Indices, seed: int, epoch: int, batch_size: int, bounds: Indices | None = None
+) -> Iterator[Indices]:
+    """Row numbers of an epoch's batches: random, rows of similar length together, only the last one smaller.
+
+    Args:
+        lengths: (N,) of the rows.
+        seed: of the run.
+        epoch: which pass, from 0.
+        batch_size: rows in a batch; on average where some stay together.
+        bounds: (Q + 1,) where those that stay together start and the last ones end; none: each row is alone.
+    """
+    if not len(lengths):
+        return
+    bounds = np.arange(len(lengths) + 1) if bounds is None else bounds
     generator = np.random.default_rng([seed, epoch])
-    order = generator.permutation(len(lengths))
-    pools = [order[start : start + _POOL * batch_size] for start in range(0, len(order), _POOL * batch_size)]
-    order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]) if pools else order
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    full = len(order) // batch_size
+    order, size = generator.permutation(len(bounds) - 1), _POOL * batch_size
+    longest = np.maximum.reduceat(lengths, bounds[:-1])
+    pools = [order[start : start + size] for start in range(0, len(order), size)]
+    order = np.concatenate([pool[np.argsort(longest[pool], kind="stable")] for pool in pools])
+    rows = np.diff(bounds)[order]
+    # A batch takes what begins within its share of the rows: of rows that are alone exactly as many as it shall have.
+    shares = (np.cumsum(rows) - rows) // batch_size
+    batches = np.split(order, np.flatnonzero(np.diff(shares)) + 1)
+    full = min(len(lengths) // batch_size, len(batches))
     for number in [*generator.permutation(full), *range(full, len(batches))]:
-        yield batches[number]
+        yield rows_of(bounds, batches[number])
 
 
 def _view(tokens: Dataset, tokenizer: Any) -> _View:

@@ -16,9 +16,10 @@ import numpy as np
 from edgedistill.data.encoding import clean
 from edgedistill.data.hub import HubTables
 from edgedistill.data.labels import checked_labels, label_names, label_type
+from edgedistill.data.ranking import QUESTION, bounds_of, candidate_rows, refuse_unrankable, rows_of
 from edgedistill.data.readers import SUFFIXES, read_table
 from edgedistill.data.table import TEXT_ALIASES, Source, Table, column_of, wanted_columns
-from edgedistill.data.tasks import TASKS, Split, Task
+from edgedistill.data.tasks import TASKS, Kind, Split, Task
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load_split(task: Task, split: Split, data_dir: Path | None, limit: int | Non
     Returns:
         Columns `row_id`, `text`, `text_pair` (null for a single text) and `label`: int64 class, float64 score,
         {"text", "start"} lists of answers, or a list of int64 tags with the column `words` beside it; null labels
-        where the split has none.
+        where the split has none. A ranking has 1 for the right candidate and the column `question` with its number.
 
     Raises:
         DataError: naming the file, line and column.
@@ -92,7 +93,9 @@ def dataset_of(
         raise DataError(
             f"{source.name} has no split '{split}' of task '{task.name}'. There are: {', '.join(source.splits)}."
         )
-    table = source.table(split)
+    table, questions = source.table(split), None
+    if task.kind == "ranking":
+        table, questions = candidate_rows(task, table)
     words = checked_words(task, table) if task.kind == "tokens" else None
     first = [" ".join(row) for row in words] if words is not None else checked_texts(task, table, 0)
     second = checked_texts(task, table, 1) if len(task.text) == 2 else [None] * len(first)
@@ -104,7 +107,10 @@ def dataset_of(
     }
     if words is not None:
         columns["words"] = [*words]
-    dataset = Dataset.from_dict(columns, features=_features(task.kind == "tokens", label_type(task.kind)))
+    if questions is not None:
+        refuse_unrankable(task, table, questions, columns["label"])
+        columns[QUESTION] = [*questions]
+    dataset = Dataset.from_dict(columns, features=_features(task.kind, label_type(task.kind)))
     return sample(dataset, limit)
 
 
@@ -138,15 +144,16 @@ def checked_words(task: Task, table: Table) -> list[list[str]]:
     return rows
 
 
-def _features(has_words: bool, label: object) -> object:
+def _features(kind: Kind, label: object) -> object:
     from datasets import Features, List, Value
 
     columns = {"row_id": Value("string"), "text": Value("string"), "text_pair": Value("string"), "label": label}
-    return Features(columns | ({"words": List(Value("string"))} if has_words else {}))
+    more = {"tokens": {"words": List(Value("string"))}, "ranking": {QUESTION: Value("int64")}}
+    return Features(columns | more.get(kind, {}))
 
 
 def sample(dataset: Dataset, limit: int | None) -> Dataset:
-    """At most `limit` rows: always the same random ones, in their own order.
+    """At most `limit` rows: always the same random ones, in their own order; of a ranking whole questions, one or more.
 
     Raises:
         DataError: a limit below 1.
@@ -155,8 +162,10 @@ def sample(dataset: Dataset, limit: int | None) -> Dataset:
         return dataset
     if limit < 1:
         raise DataError(f"--limit {limit} leaves no rows. Give 1 or more.")
-    chosen = np.random.default_rng(0).permutation(len(dataset))[:limit]
-    return dataset.select(np.sort(chosen))
+    bounds = bounds_of(dataset)
+    order = np.random.default_rng(0).permutation(len(bounds) - 1)
+    fitting = int(np.searchsorted(np.cumsum(np.diff(bounds)[order]), limit, side="right"))
+    return dataset.select(rows_of(bounds, np.sort(order[: max(1, fitting)])))
 
 
 class _Folder:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.labels import has_labels
+from edgedistill.data.ranking import bounds_of, rows_of
 from edgedistill.data.table import Source, values
 from edgedistill.data.tasks import Split, Task
 from edgedistill.errors import DataError
@@ -35,26 +36,28 @@ def judged_split_of(task: Task, source: Source) -> Split:
 def carved(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
     """Split train into train and dev: a seeded tenth, at most 1000 rows, classes in their shares.
 
-    One row of every class always stays in train, so that no class is lost to it.
+    One row of every class always stays in train, so that no class is lost to it. A question's candidates stay together.
 
     Raises:
         DataError: too few rows.
     """
-    order = np.random.default_rng([seed, 0xDE7]).permutation(len(train))
+    bounds = bounds_of(train)
+    order = np.random.default_rng([seed, 0xDE7]).permutation(len(bounds) - 1)
     if task.kind in {"single", "pair"}:
         labels = np.asarray(values(train, "label"))[order]
         order = order[np.argsort(labels, kind="stable")]
         _, firsts = np.unique(np.sort(labels), return_index=True)
         order = np.delete(order, firsts)
-    wanted = min(max(1, int(len(train) * _DEV_SHARE)), _DEV_MOST, len(order))
-    if not wanted or len(train) < 2:
+    most = max(1, _DEV_MOST * (len(bounds) - 1) // max(len(train), 1))
+    wanted = min(max(1, int((len(bounds) - 1) * _DEV_SHARE)), most, len(order))
+    if not wanted or len(bounds) < 3:
         raise DataError(
             f"task '{task.name}' has {len(train)} training rows, too few to put one aside for choosing checkpoints. "
             "Give more rows, or a validation and a test split."
         )
     picked = order[((np.arange(wanted) + 0.5) * len(order) / wanted).astype(np.int64)]
     is_dev = np.zeros(len(train), dtype=bool)
-    is_dev[picked] = True
+    is_dev[rows_of(bounds, picked)] = True
     return train.select(np.flatnonzero(~is_dev)), train.select(np.flatnonzero(is_dev))
 
 
@@ -64,14 +67,16 @@ def halved(judged: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
     Raises:
         DataError: a single row.
     """
-    if len(judged) < 2:
+    bounds = bounds_of(judged)
+    if len(bounds) < 3:
         raise DataError(
             f"task '{task.name}' has labels in one row only: one to choose checkpoints by and another to judge by are "
             "needed. Give more rows with labels, or a validation and a test split."
         )
-    order = np.random.default_rng([seed, 0xDE8]).permutation(len(judged))
-    half = len(judged) // 2
-    return judged.select(np.sort(order[half:])), judged.select(np.sort(order[:half]))
+    order = np.random.default_rng([seed, 0xDE8]).permutation(len(bounds) - 1)
+    parts = (np.sort(part) for part in (order[len(order) // 2 :], order[: len(order) // 2]))
+    to_judge, to_choose = (judged.select(rows_of(bounds, part)) for part in parts)
+    return to_judge, to_choose
 
 
 def refuse_one_class(task: Task, train: Dataset, names: tuple[str, ...], origin: str) -> None:

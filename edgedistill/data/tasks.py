@@ -14,9 +14,12 @@ from pydantic import Field, model_validator
 from edgedistill.config import Settings, build, read_yaml
 from edgedistill.errors import ConfigError, UnknownNameError
 
-Kind = Literal["single", "pair", "regression", "span", "tokens", "mlm"]
-Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1"]
+Kind = Literal["single", "pair", "regression", "ranking", "span", "tokens", "mlm"]
+Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "ranking", "squad_f1", "macro_f1"]
 Split = Literal["train", "validation", "test"]
+
+SCORES = frozenset({"regression", "ranking"})
+"""Kinds that are answered with one number: how much, or how well a candidate suits its question."""
 
 IGNORED = -100
 """The label of a token that has none; PyTorch's cross entropy leaves it out by the same number."""
@@ -45,12 +48,17 @@ class Task(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
     """What the user types."""
     kind: Kind = "single"
-    """single: one text; pair: two; regression: one or two texts to a number; span: question and context to an
-    answer in the context; tokens: a tag for every word; mlm: the masked words of raw text."""
+    """single: one text; pair: two; regression: one or two texts to a number; ranking: a question and its candidates, of
+    which one is right; span: question and context to an answer in the context; tokens: a tag for every word; mlm: the
+    masked words of raw text."""
     text: tuple[str, ...] = ("text",)
-    """Columns of the text: one, or two for a pair (question and context for a span)."""
+    """Columns of the text: one, or two for a pair (question and context for a span, question and candidate for a
+    ranking)."""
     label: str = "label"
-    """Column of the label (the answers, for a span)."""
+    """Column of the label (the answers, for a span; 1 for the right candidate of a ranking, else 0)."""
+    candidates: Literal["rows", "sentences"] = "rows"
+    """Of a ranking. rows: each row is a candidate, those of a question next to each other; sentences: the second text
+    is a paragraph whose sentences are the candidates, the label the answers as of a span."""
     labels: tuple[str, ...] = ()
     """Class names in the order of their numbers; empty: taken from the data."""
     metric: Metric = "accuracy"
@@ -68,11 +76,13 @@ class Task(Settings):
 
     @model_validator(mode="after")
     def _columns_fit_kind(self) -> Task:
-        wanted = {"single": (1,), "pair": (2,), "regression": (1, 2), "span": (2,), "tokens": (1,), "mlm": (1,)}[
-            self.kind
-        ]
+        wanted = {"single": (1,), "tokens": (1,), "mlm": (1,), "regression": (1, 2)}.get(self.kind, (2,))
         if len(self.text) not in wanted:
             raise ValueError(f"a task of kind '{self.kind}' has {wanted} text columns, not {len(self.text)}")
+        if (self.metric == "ranking") != (self.kind == "ranking"):
+            raise ValueError(
+                f"kind '{self.kind}' and metric '{self.metric}': a ranking is judged by the metric 'ranking'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -176,6 +186,17 @@ TASKS: dict[str, Task] = {
             hub=HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET),
             summary="the answer to a question, within a paragraph (SQuAD 1.1)",
         ),
+        Task(
+            name="squad_ranking",
+            kind="ranking",
+            text=("question", "context"),
+            label="answers",
+            candidates="sentences",
+            metric="ranking",
+            splits={"train": "train", "validation": "validation"},
+            hub=HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET),
+            summary="which sentence of a paragraph holds the answer to a question (SQuAD 1.1)",
+        ),
         _intents("clinc150", "clinc/clinc_oos", "150 intents of an assistant and out-of-scope", "plus"),
         _intents(
             "banking77", "PolyAI/banking77", "77 intents of bank customers", label="label", splits=_TRAIN_AND_TEST
@@ -224,5 +245,5 @@ TASKS: dict[str, Task] = {
 
 
 def same_head(one: str, two: str) -> bool:
-    """Whether models of these kinds have the same head: two texts are answered by the head that answers one."""
-    return one == two or {one, two} == {"single", "pair"}
+    """Whether models of these kinds have the same head: that of one text answers two, a score is a number like any."""
+    return one == two or {one, two} in ({"single", "pair"}, SCORES)

@@ -47,7 +47,8 @@ def same_tokens(one: Any, other: Any) -> bool:
 def rows_sha256(dataset: Dataset) -> str:
     """Hex SHA-256 over the ids, texts and labels of rows, in order."""
     digest = hashlib.sha256()
-    columns = [name for name in ("row_id", "text", "text_pair", "label", "words") if name in dataset.column_names]
+    known = ("row_id", "text", "text_pair", "label", "words", "question")
+    columns = [name for name in known if name in dataset.column_names]
     for batch in dataset.select_columns(columns).iter(batch_size=1000):
         for row in zip(*(batch[name] for name in columns), strict=True):
             digest.update(json.dumps(row).encode() + b"\n")

@@ -115,7 +115,8 @@ def _interval(case: Case, first: Answers, second: Answers, statistic: str) -> In
 
 
 def _agreement(one: Answers, two: Answers) -> float:
-    return float(np.mean([a == b for a, b in zip(one.given, two.given, strict=True)]))
+    pairs = zip(one.given, two.given, strict=True)
+    return float(np.mean([a[0] == b[0] if one.metric == "ranking" else a == b for a, b in pairs]))
 
 
 def _recall_changes(case: Case, student: Answers, artifact: Answers) -> list[Measure]:

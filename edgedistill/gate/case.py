@@ -27,7 +27,7 @@ from edgedistill.runner import Runner
 Outputs = dict[str, list[NDArray[np.float32]]]
 R = TypeVar("R", bound=BaseModel)
 
-_PAIRED_KINDS = ("pair", "span")
+_PAIRED_KINDS = ("pair", "ranking", "span")
 _ADVERSARIAL_TEXTS = frozenset({*ADVERSARIAL.values(), *(clean(text) for text in ADVERSARIAL.values())})
 
 

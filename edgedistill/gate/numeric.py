@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from edgedistill import parity
+from edgedistill.data.tasks import SCORES
 from edgedistill.evaluate import Floats, decide
 from edgedistill.gate.case import Case
 from edgedistill.gate.rungs import finding, judged, measure, together
@@ -100,7 +101,7 @@ def agreement(case: Case, both: Compared) -> float:
         decide(case.kind, [case.shaped(row, size) for row, size in zip(rows, both.sizes, strict=True)])
         for rows in (both.student, both.artifact)
     )
-    band = case.tolerances.regression_band * float(np.std(one)) if case.kind == "regression" else 0.0
+    band = case.tolerances.regression_band * float(np.std(one)) if case.kind in SCORES else 0.0
     return parity.agreement(one, two, band)
 
 
@@ -113,7 +114,7 @@ def spread(case: Case, outputs: Sequence[Floats]) -> float:
     rows = [np.asarray(row, dtype=np.float64) for row in outputs]
     if not rows or not all(np.isfinite(row).all() for row in rows):
         return 0.0
-    if case.kind in ("single", "pair", "regression"):
+    if case.kind in ("single", "pair") or case.kind in SCORES:
         table = np.stack(rows)
         centred = table - table.mean(axis=1, keepdims=True) if table.shape[1] > 1 else table
         return float(np.sqrt(np.mean(np.var(centred, axis=0))))

@@ -41,9 +41,14 @@ def weighted_score(
 
 
 def chance(metric: Metric, labels: Labels) -> float:
-    """The headline of the best answer that ignores the text: always the same class; 0 for correlations and spans."""
+    """The headline of the best answer that ignores the text; 0 for correlations and spans.
+
+    It is always the same class, of a ranking the candidate at the same place.
+    """
     if metric in ("matthews", "pearson_spearman", "squad_f1") or len(labels) == 0:
         return 0.0
+    if metric == "ranking":
+        return float(max(np.bincount([place for places in labels for place in places]))) / len(labels)
     right = np.asarray(labels)
     constants = [np.full(len(right), label) for label in np.unique(right)]
     return max(headline(metric, score(metric, constant, right)) for constant in constants)
@@ -62,8 +67,8 @@ def chance_p_value(metric: Metric, predictions: Predictions, labels: Labels, see
         rows = correct(metric, predictions, labels)
         assert rows is not None
         return float(stats.binom.sf(rows.sum() - 1, len(rows), chance(metric, labels)))
-    # Text comparison is slow, so spans are judged on some rows and few deals; 1 / 61 is still below 0.05.
-    cap, deals = (300, 60) if metric == "squad_f1" else (len(labels), 1000)
+    # Texts and rankings are compared one by one, which is slow: some rows and few deals; 1 / 61 is still below 0.05.
+    cap, deals = (300, 60) if metric in ("squad_f1", "ranking") else (len(labels), 1000)
     random = np.random.default_rng(seed)
     rows_used = random.permutation(len(labels))[:cap]
     right, given = [labels[row] for row in rows_used], [predictions[row] for row in rows_used]

@@ -18,6 +18,7 @@ from edgedistill.evaluate import (
     answer_texts,
     decide,
     headline,
+    rankings,
     score,
 )
 from edgedistill.gate.case import Case
@@ -30,10 +31,10 @@ class Answers:
 
     Attributes:
         metric: of the task.
-        given: its answers: classes, scores, texts, or the tags of all rows in one list.
+        given: its answers: classes, scores, texts, the tags of all rows in one list, or each question's ranking.
         right: the labels, likewise.
         row_of: the row each answer belongs to, where a row has several: a sentence's tags are resampled together.
-        rows: how many rows.
+        rows: how many rows; of a ranking how many questions, whose candidates are resampled together.
     """
 
     metric: Metric
@@ -81,6 +82,9 @@ def answers(case: Case, logits: Sequence[Floats]) -> Answers:
         given: list[Any] = answer_texts(case.tokenizer, [row.text for row in rows], contexts, chosen, length)
     elif case.kind == "tokens":
         return _tags(case, metric, chosen, right)
+    elif case.kind == "ranking":
+        orders, places_right = rankings(decide(case.kind, chosen), right)
+        return Answers(metric, orders, places_right, None, len(orders))
     else:
         given = decide(case.kind, chosen)
     return Answers(metric, given, right, None, len(rows))

@@ -6,21 +6,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgedistill.data.tasks import IGNORED, Kind
+from edgedistill.losses.ranking import ranking_loss
 
 
-def label_loss(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
+def label_loss(kind: Kind, logits: Tensor, labels: Tensor, questions: Tensor | None = None) -> Tensor:
     """What a model without a teacher is trained on.
 
     Args:
         kind: what the answers mean.
-        logits: (B, C) for texts and pairs, (B, 1) for regression, (B, S, 2) for spans, (B, S, C) for tags.
-        labels: (B,) int64 classes; (B,) float scores; (B, 2) int64 first and last token; (B, S) int64 tags with
-            -100 where no tag counts.
+        logits: (B, C) for texts and pairs, (B, 1) for regression and ranking, (B, S, 2) for spans, (B, S, C) for tags.
+        labels: (B,) int64 classes (ranking: 1 for the right candidate); (B,) float scores; (B, 2) int64 first and last
+            token; (B, S) int64 tags with -100 where no tag counts.
+        questions: (B,) int64, of a ranking whose candidates the rows are.
 
     Returns:
-        A scalar >= 0: nats per row (single, pair), per boundary (span) or per tagged token (tokens); squared
-        score for regression. 0, with a gradient of 0, where a batch has nothing to answer.
+        A scalar >= 0: nats per row (single, pair), per question (ranking), per boundary (span) or per tagged token
+        (tokens); squared score for regression. 0, with a gradient of 0, where a batch has nothing to answer.
     """
+    if kind == "ranking":
+        assert questions is not None
+        return ranking_loss(logits, labels, questions)
     if kind == "regression":
         return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
     if kind == "span":

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgedistill import files
 from edgedistill.artifacts import Source
+from edgedistill.data.tasks import SCORES
 from edgedistill.errors import CheckpointError, StorageError
 from edgedistill.models.folder import (
     CheckpointKind,
@@ -37,9 +38,7 @@ from edgedistill.models.folder import (
 from edgedistill.reports import StudentCard
 
 AUTO_CLASSES: dict[HeadKind, Any] = {
-    "single": transformers.AutoModelForSequenceClassification,
-    "pair": transformers.AutoModelForSequenceClassification,
-    "regression": transformers.AutoModelForSequenceClassification,
+    **dict.fromkeys(("single", "pair", "regression", "ranking"), transformers.AutoModelForSequenceClassification),
     "span": transformers.AutoModelForQuestionAnswering,
     "tokens": transformers.AutoModelForTokenClassification,
     "embedding": transformers.AutoModel,
@@ -217,16 +216,16 @@ def _model(
 
 
 def _head_width(kind: HeadKind, labels: Sequence[str] | None) -> int | None:
-    if kind == "regression":
+    if kind in SCORES:
         return 1
     return len(labels) if labels and kind in {"single", "pair", "tokens"} else None
 
 
 def _set_labels(config: Any, kind: HeadKind, labels: Sequence[str] | None) -> None:
-    names = list(labels or ["score"]) if kind != "regression" else ["score"]
+    names = ["score"] if kind in SCORES else list(labels or ["score"])
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
-    config.problem_type = "regression" if kind == "regression" else "single_label_classification"
+    config.problem_type = "regression" if kind in SCORES else "single_label_classification"
 
 
 def _refuse_incomplete(folder: Path, model: PreTrainedModel, info: Any, keeps_head: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,13 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from edgedistill.config import Settings, build
+from edgedistill.data.tasks import SCORES
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.folder import config_of
 from edgedistill.models.san import TURNS, StochasticAnswer
 
 FAMILY = "multitask_bert"
-AnswerKind = Literal["single", "pair", "regression"]
+AnswerKind = Literal["single", "pair", "regression", "ranking"]
 """What a head answers."""
 
 
@@ -43,7 +44,7 @@ class TaskHead(Settings):
     kind: AnswerKind
     """What it answers."""
     labels: tuple[str, ...] = ()
-    """Class names in logit order; empty for a number."""
+    """Class names in logit order; empty for a number, such as how well a candidate suits its question."""
     answer: Literal["classifier", "san"] = "classifier"
     """classifier: one linear layer on the pooled first token; san: `models/san.py`."""
     turns: int = TURNS
@@ -146,8 +147,8 @@ class MultiTaskBertForSequenceClassification(BertPreTrainedModel):  # type: igno
         head = self.head(task)
         if kind == "embedding":
             return self.bert, False
-        wanted, names = kind or head.kind, [] if head.kind == "regression" else [name.lower() for name in labels or ()]
-        is_text = wanted in {"single", "pair", "regression"} and (wanted == "regression") == (head.kind == "regression")
+        wanted, names = kind or head.kind, [] if head.kind in SCORES else [name.lower() for name in labels or ()]
+        is_text = wanted in get_args(AnswerKind) and (wanted in SCORES) == (head.kind in SCORES)
         is_width = not names or len(names) == len(head.labels)
         is_start = head.answer == "classifier" and (not names or names == [name.lower() for name in head.labels])
         if is_text and is_width and (kind is None or is_start):
@@ -233,7 +234,7 @@ def _single_config(config: Any, labels: Sequence[str], kind: str) -> BertConfig:
     found = BertConfig(
         **values, id2label=dict(enumerate(names)), label2id={name: number for number, name in enumerate(names)}
     )
-    found.problem_type = "regression" if kind == "regression" else "single_label_classification"
+    found.problem_type = "regression" if kind in SCORES else "single_label_classification"
     return found
 
 

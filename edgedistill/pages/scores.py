@@ -15,6 +15,7 @@ _METRIC_NAMES: dict[Metric, str] = {
     "accuracy_f1": "mean of accuracy and F1",
     "matthews": "Matthews correlation",
     "pearson_spearman": "mean of Pearson and Spearman correlation",
+    "ranking": "questions whose best candidate is right",
     "squad_f1": "SQuAD F1",
     "macro_f1": "macro F1",
 }

@@ -56,7 +56,7 @@ def write(
     """
     from edgedistill.models.answers import torch_runner
 
-    texts = _texts(manifest.task.kind in {"pair", "span"}, reference)
+    texts = _texts(manifest.task.kind in {"pair", "ranking", "span"}, reference)
     encodings = encode(
         load_tokenizer(folder), [t.text for t in texts], [t.text_pair for t in texts], manifest.tokenizer.max_length
     )

@@ -88,8 +88,9 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     elif [name.lower() for name in teacher.labels] != [name.lower() for name in labels]:
         place = next(n for n, (a, b) in enumerate(zip(teacher.labels, labels, strict=True)) if a.lower() != b.lower())
         raise CheckpointError(
-            f"the teacher's label {place} is '{teacher.labels[place]}', the task's is '{labels[place]}'. List the "
-            "labels in the teacher's order in the task's YAML, or fine-tune the teacher on this data."
+            f"the teacher's label {place} is '{teacher.labels[place]}', the task's is '{labels[place]}' "
+            f"('{teacher.path}'). List the labels in the teacher's order in the task's YAML, or fine-tune the teacher "
+            "on this data."
         )
 
 

@@ -118,6 +118,7 @@ def load_others(
             max_length=cfg.max_length,
             seed=cfg.seed,
             limit=limit,
+            needs_labels=cfg.needs_labels,
         )
         for checkpoint in own:
             refuse_unfit_teacher(checkpoint, task, found[task.name].labels)

@@ -210,12 +210,17 @@ def _card(plan: Plan, student: Source) -> StudentCard:
 
 
 def _scores(data: TaskData, own: RowLogits, theirs: RowLogits | None) -> dict[str, float]:
-    from edgedistill.training.judging import agreement, scored
+    from edgedistill.training.judging import agreement, all_scores, scored
 
     found = {"student": scored(own, data.judged, data)}
     if theirs is not None:
         found["teacher"] = scored(theirs, data.judged, data)
         found["agreement"] = agreement(own, theirs, data.judged, data)
+    if data.task.kind == "ranking":  # its numbers are not of one size: there is no sense in their mean
+        asked = {"student": own} | ({} if theirs is None else {"teacher": theirs})
+        for who, logits in asked.items():
+            numbers = all_scores(logits, data.judged, data)
+            found |= {f"{who}_{name}": numbers[name] for name in ("mrr", "pair_accuracy")}
     return found | {"rows": float(len(data.judged))}
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files
 from edgedistill.data.cache_card import Fingerprint, Kept, Precision, home
+from edgedistill.data.tasks import SCORES
 from edgedistill.errors import ConfigError
 from edgedistill.progress import progress, say
 
@@ -78,7 +79,7 @@ def provider_of(
     online = [OnlineTeacher(checkpoint) for checkpoint in checkpoints]
     provider: TeacherProvider = online[0]
     if len(online) > 1:
-        provider = EnsembleTeacher(online, "logits" if data.task.kind == "regression" else "probabilities")
+        provider = EnsembleTeacher(online, "logits" if data.task.kind in SCORES else "probabilities")
     if storage is None:
         return provider
     facts = provider.facts

@@ -1,10 +1,11 @@
-"""BiLSTM (Tang et al., 2019, arXiv:1903.12136): a transformer's answers learnt by a small recurrent network.
+"""BiLSTM (Tang et al., 2019): needs a task teacher, no labels; gives a recurrent network of a million weights.
 
 Word vectors, a BiLSTM, one layer: a student of a million parameters beside its table of words. It learns the
 teacher's raw logits, on the task's texts and on new ones made of them: words masked, words replaced by others of the
 same part of speech, a few words in a row. One stage; no labels are needed.
 Differs from the authors' code: new texts are made anew in every epoch instead of once, the optimiser is AdamW, the
 vocabulary never sees the judged rows, and an answer never depends on padding (docs/papers.md).
+Paper: Tang et al., 2019, arXiv:1903.12136.
 """
 
 from __future__ import annotations
@@ -87,7 +88,12 @@ class Config(RecipeConfig):
     t2_scaling: bool = True
     """Whether the KL is multiplied by temperature squared (not so in the authors' code)."""
     optim: OptimConfig = OptimConfig(lr=1e-3, epochs=10.0, batch_size=50, weight_decay=0.0, mixed_precision="no")
-    """How to optimise. The paper's AdaDelta is not offered."""
+    """How to optimise; the paper: optimizer adadelta, lr 1, betas [0.95, 0.999], eps 1e-6."""
+
+    @property
+    def needs_labels(self) -> bool:
+        """No: a text without a label takes what the teacher decides."""
+        return False
 
     @property
     def needs_labels(self) -> bool:

@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al., 2019, arXiv:1910.01108): every second layer of a BERT, taught to guess words as it does.
+"""DistilBERT (Sanh et al., 2019): needs a masked-LM teacher and text, or a task teacher; gives half its layers.
 
 General distillation: on raw text with hidden words, the student learns from the teacher's guesses of every word, from
 the hidden words themselves, and to point its last hidden states where the teacher's point (section 2, the triple
@@ -6,6 +6,7 @@ loss). Then `finetune --student` makes it a task's; or, with a task and a fine-t
 second time (section 4.1, on SQuAD in the paper).
 Differs from the authors' code: padding is no place where an answer can begin or end, and the first segment's embedding
 stays, folded into the positions (docs/papers.md).
+Paper: Sanh et al., 2019, arXiv:1910.01108.
 """
 
 from __future__ import annotations

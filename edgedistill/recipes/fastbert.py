@@ -1,4 +1,4 @@
-"""FastBERT (Liu et al., 2020, arXiv:2004.02178): a BERT that answers easy texts after few layers.
+"""FastBERT (Liu et al., 2020): needs a BERT and a task; gives it exits through which easy texts leave early.
 
 A BERT gets a small classifier after every layer. First the layers and the last classifier learn the task's labels
 (section 3.2.2); a checkpoint that was fine-tuned already can keep its own head and leave this out. Then, layers and
@@ -7,6 +7,7 @@ last classifier frozen, the other classifiers learn from the last one's answers 
 be for a text to leave there (section 3.3).
 Differs from the authors' code: the teaching classifier is asked without dropout, weight decay decays, the second stage
 has its own schedule and keeps its best epoch. `fidelity` takes the paper's or their code's ways (docs/papers.md).
+Paper: Liu et al., 2020, arXiv:2004.02178.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain fine-tuning, without a teacher: the baseline, and how a task teacher is made.
+"""Plain fine-tuning: needs a checkpoint and labels, no teacher; gives a task teacher, or the baseline.
 
 One stage: the whole checkpoint learns the task's labels, and the epoch that does best on the development rows is
 kept. Starts from --student; where none is given, from the checkpoint given as --teacher, which then gets a new head.
@@ -21,12 +21,12 @@ from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
-from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens
+from edgedistill.training.stage import Count, OptimConfig, Stage, labelled_tokens, ranked_questions
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens"})
+KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "ranking", "span", "tokens"})
 NEEDS_TEACHER = False
 
 
@@ -53,13 +53,14 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
 def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stage]:
     """Yield the one stage."""
     kind = given.data.task.kind
+    counts: dict[Kind, Count] = {"tokens": labelled_tokens, "ranking": ranked_questions}
 
     def step(batch: Batch) -> dict[str, Tensor]:
         if batch.labels is None:
             raise DataError(f"task '{given.data.task.name}': the training rows have no labels to learn from.")
         logits = answer(student, batch.student).logits
         assert logits is not None
-        return {"labels": label_loss(kind, logits, batch.labels)}
+        return {"labels": label_loss(kind, logits, batch.labels, batch.questions)}
 
     yield Stage(
         name="finetune",
@@ -67,6 +68,6 @@ def stages(cfg: Config, given: Ingredients, student: nn.Module) -> Iterator[Stag
         batches=given.data.train,
         step=step,
         optim=cfg.optim,
-        means_over={"labels": labelled_tokens} if kind == "tokens" else {},
+        means_over={"labels": counts[kind]} if kind in counts else {},
         evaluate=lambda: dev_score(student, given.data),
     )

@@ -1,4 +1,4 @@
-"""Masked language modelling (Devlin et al., 2019, arXiv:1810.04805, section 3.1) of any encoder, on raw text.
+"""Masked language modelling (Devlin et al., 2019): needs an encoder and raw text; gives a masked-LM teacher.
 
 Words are hidden and guessed from what is around them. This gives a masked-word head to a checkpoint without one, goes
 on training one that has it on text of the user's own domain, and makes teachers for the recipes that compare guesses
@@ -7,6 +7,7 @@ hidden words that are guessed chooses the epoch and is reported. On request text
 whether the second follows the first (next-sentence prediction).
 Differs from the paper: masks change in every epoch (Liu et al., 2019), text is split at line ends and `max_length`, and
 no next sentence is predicted unless it is asked for.
+Paper: Devlin et al., 2019, arXiv:1810.04805, section 3.1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MT-DNN with knowledge distillation (Liu et al., 2019, arXiv:1904.09482): one student for several tasks.
+"""MT-DNN with distillation (Liu et al., 2019): needs tasks and a BERT to start from; gives one model for all.
 
 A shared BERT encoder with a head for each task. First several such models learn all tasks, each from its own random
 heads and order of batches; then a student of the same size learns from the average of their answers and from the right
@@ -7,6 +7,7 @@ shrink: start from a small checkpoint for a small student.
 Give several tasks with --task repeated; --teacher, repeated, puts other teachers in the place of the recipe's own, each
 for the task it was fine-tuned for, and a task without one learns from its labels alone.
 Differs from the authors' code: soft targets are compared as distributions (theirs regresses logits on probabilities).
+Paper: Liu et al., 2019, arXiv:1904.09482.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from torch import Tensor
 
 from edgedistill.data.batches import Batch
 from edgedistill.data.mixed import Mixed
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import SCORES, Kind
 from edgedistill.errors import ConfigError, DataError
 from edgedistill.losses.labels import label_loss
+from edgedistill.losses.ranking import candidate_probabilities, ranking_soft_targets
 from edgedistill.losses.soft_targets import logit_mse, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
@@ -33,13 +35,13 @@ from edgedistill.models.outputs import Outputs, Want
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.checkpoint import number_from
 from edgedistill.training.judging import Ask, dev_score
-from edgedistill.training.stage import OptimConfig, Stage, Step
+from edgedistill.training.stage import Count, OptimConfig, Stage, Step, ranked_questions
 from edgedistill.training.teachers import averaged
 
 if TYPE_CHECKING:
     from edgedistill.models.multitask import MultiTaskBertForSequenceClassification as MultiTask
 
-KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression"})
+KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "ranking"})
 NEEDS_TEACHER = False
 SEVERAL_TASKS = True
 _OWN_TEACHERS = 2
@@ -63,15 +65,20 @@ class Config(RecipeConfig):
     dropouts: tuple[float, ...] = ()
     """Heads': each member's in turn (the paper's 0.1, 0.2, 0.3), the student's the first; empty: the encoder's."""
     soft: float = Field(default=1.0, ge=0)
-    """Weight of the teachers' answers: nats per row, or squared score."""
+    """Weight of the teachers' answers: nats per row (ranking: per question), or squared score."""
     labels: float = Field(default=1.0, ge=0)
-    """Weight of the right answers, nats per row or squared score, beside a teacher's; 1 where there is none."""
+    """Weight of the right answers, in the same units, beside a teacher's; 1 where there is none."""
     soft_loss: Literal["kl", "mse"] = "kl"
     """kl: of the distributions; mse: the authors' code, logits regressed on the teachers' probabilities."""
     member_optim: OptimConfig = OptimConfig(lr=5e-5, epochs=5.0, batch_size=32)
     """How the members optimise."""
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=5.0, batch_size=32)
-    """How the student optimises."""
+    """How the student optimises; the paper: optimizer adamax."""
+
+    @property
+    def needs_labels(self) -> bool:
+        """Not where only other teachers are learnt from."""
+        return bool(self.labels or self.members)
 
 
 def build_student(cfg: Config, given: Ingredients) -> MultiTask:
@@ -100,13 +107,14 @@ def stages(cfg: Config, given: Ingredients, student: MultiTask) -> Iterator[Stag
             torch.manual_seed(number_from(cfg.seed, "member", number))
             member = _model(cfg, given, number)
         step, score = _step(cfg, given, member, {}), partial(_dev_score, member, given)
-        yield Stage(f"member-{number + 1}", member, rows, step, cfg.member_optim, evaluate=score)
+        name = f"member-{number + 1}"
+        yield Stage(name, member, rows, step, cfg.member_optim, _means_over(cfg, given), evaluate=score)
         members.append(cast("MultiTask", member.eval().requires_grad_(False)))
 
     teachers = _teachers(cfg, given, members)
     step, score = _step(cfg, given, student, teachers), partial(_dev_score, student, given)
     own = teachers if members else {}
-    yield Stage("student", student, rows, step, cfg.optim, evaluate=score, taught_by=own)
+    yield Stage("student", student, rows, step, cfg.optim, _means_over(cfg, given), evaluate=score, taught_by=own)
 
 
 def _count(cfg: Config, given: Ingredients) -> int:
@@ -139,7 +147,7 @@ def _teachers(cfg: Config, given: Ingredients, members: Sequence[MultiTask]) -> 
     found: dict[str, Ask] = dict(given.teachers)
     if members:
         for name, data in given.tasks.items():
-            average = "logits" if data.task.kind == "regression" else cfg.average
+            average = "logits" if data.task.kind in SCORES else cfg.average
             found[name] = partial(_ensemble, members, name, average)
     return {name: ask for name, ask in found.items() if not cfg.taught or name in cfg.taught}
 
@@ -162,17 +170,24 @@ def _step(cfg: Config, given: Ingredients, model: MultiTask, teachers: Mapping[s
             if cfg.soft:
                 targets = teachers[name](batch, Want()).logits
                 assert targets is not None
-                terms[f"{name}.soft"] = cfg.soft * soft_loss(cfg, kind, logits, targets)
+                terms[f"{name}.soft"] = cfg.soft * soft_loss(cfg, kind, logits, targets, batch.questions)
         if weight:
             if batch.labels is None:
                 raise DataError(f"task '{name}': the training rows have no labels to learn from.")
-            terms[f"{name}.labels"] = weight * label_loss(kind, logits, batch.labels)
+            terms[f"{name}.labels"] = weight * label_loss(kind, logits, batch.labels, batch.questions)
         return terms
 
     return step
 
 
-def soft_loss(cfg: Config, kind: Kind, logits: Tensor, targets: Tensor) -> Tensor:
+def _means_over(cfg: Config, given: Ingredients) -> dict[str, Count]:
+    """Where a ranking compares distributions, its terms are means over questions, all others over rows."""
+    terms = ("labels", "soft") if cfg.soft_loss == "kl" else ("labels",)
+    ranked = [name for name, data in given.tasks.items() if data.task.kind == "ranking"]
+    return {f"{name}.{term}": ranked_questions for name in ranked for term in terms}
+
+
+def soft_loss(cfg: Config, kind: Kind, logits: Tensor, targets: Tensor, questions: Tensor | None = None) -> Tensor:
     """How far a student's answers are from its teachers' average.
 
     Args:
@@ -180,10 +195,16 @@ def soft_loss(cfg: Config, kind: Kind, logits: Tensor, targets: Tensor) -> Tenso
         kind: of the task.
         logits: (B, C) the student's.
         targets: (B, C) logits or logarithms of probabilities, or (B, 1) scores.
+        questions: (B,) of a ranking whose candidates the rows are; their probabilities are what is compared.
 
     Returns:
-        A scalar >= 0: nats per row, or squared score or logit.
+        A scalar >= 0: nats per row (ranking: per question), or squared score or logit per row.
     """
+    if kind == "ranking":
+        assert questions is not None
+        if cfg.soft_loss == "mse":
+            return logit_mse(logits, candidate_probabilities(targets, questions))
+        return ranking_soft_targets(logits, targets, questions)
     if kind == "regression":
         return logit_mse(logits, targets)
     if cfg.soft_loss == "mse":

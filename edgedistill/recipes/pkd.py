@@ -1,4 +1,4 @@
-"""Patient knowledge distillation (Sun et al., 2019, arXiv:1908.09355): half the layers, led by the teacher's.
+"""Patient KD (Sun et al., 2019): needs a task teacher, labels or not; gives its lower half, led layer by layer.
 
 The student is the first k layers of a pre-trained encoder: of the checkpoint given as --student, else of the teacher
 itself. While it learns the task from labels and from the teacher's softened answers, its [CLS] states are drawn, layer
@@ -7,6 +7,7 @@ states and logits are compared: a few kilobytes a row, which --teacher-cache sto
 all trials.
 Differs from the authors' code: every term is a mean over rows, whatever the classes, layers and width, and the patient
 loss stays in float32; their units are switches (docs/papers.md).
+Paper: Sun et al., 2019, arXiv:1908.09355.
 """
 
 from __future__ import annotations

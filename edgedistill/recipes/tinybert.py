@@ -1,4 +1,4 @@
-"""TinyBERT (Jiao et al., 2020, arXiv:1909.10351): a narrow BERT led layer by layer.
+"""TinyBERT (Jiao et al., 2020): needs a task teacher, no labels; gives a narrow BERT, led layer by layer.
 
 The student's embeddings, hidden states and attention scores are drawn to the teacher's, first on raw text (general
 distillation, where a corpus is given), then on the task's own text and variants of it with other words (intermediate);
@@ -6,6 +6,7 @@ last it learns the teacher's answers to the same text (prediction). Learned proj
 for the student's smaller width. No label is needed.
 Differs from the authors' code: padding never counts, the teacher has no dropout, the classifier is the standard one and
 a regression learns the teacher's scores (docs/papers.md).
+Paper: Jiao et al., 2020, arXiv:1909.10351.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
-from edgedistill.evaluate import answer_texts, batches_of, decide, headline, score
+from edgedistill.evaluate import answer_texts, batches_of, decide, headline, rankings, score
 from edgedistill.losses.attention import attention_kl
 from edgedistill.losses.hidden import feature_map
 from edgedistill.models.answers import answer
@@ -121,20 +121,27 @@ def masked_scores(ask: Ask, rows: Rows, data: TaskData) -> dict[str, float]:
 
 def scored(logits: RowLogits, rows: Rows, data: TaskData) -> float:
     """The task's headline metric of such logits."""
+    return headline(data.task.metric, all_scores(logits, rows, data))
+
+
+def all_scores(logits: RowLogits, rows: Rows, data: TaskData) -> dict[str, float]:
+    """Every number of the task's metric, by name."""
     given, right = decided(logits, rows, data)
-    return headline(data.task.metric, score(data.task.metric, given, right))
+    return score(data.task.metric, given, right)
 
 
 def agreement(one: RowLogits, other: RowLogits, rows: Rows, data: TaskData) -> float:
-    """Share of answers that are the same; for regression the correlation of the two."""
+    """Share of answers (of a ranking: of best candidates) that are the same; for regression the correlation."""
     first, second = (decided(logits, rows, data)[0] for logits in (one, other))
+    if data.task.kind == "ranking":
+        return float(np.mean([a[0] == b[0] for a, b in zip(first, second, strict=True)]))
     if data.task.kind == "regression":
         return score("pearson_spearman", first, second)["pearson"]
     return float(np.mean([a == b for a, b in zip(first, second, strict=True)]))
 
 
 def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Given and right answers, side by side: one a row, or one a tagged token."""
+    """Given and right answers, side by side: one a row, one a tagged token, or one a question."""
     kind, labels = data.task.kind, rows.labels
     assert labels is not None
     if kind == "span":
@@ -147,7 +154,7 @@ def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any
         right = np.concatenate([np.asarray(tags) for tags in labels])
         is_counted = right != IGNORED
         return answered[is_counted], right[is_counted]
-    return decide(kind, logits), labels
+    return rankings(decide(kind, logits), labels) if kind == "ranking" else (decide(kind, logits), labels)
 
 
 def layer_errors(

@@ -1,4 +1,4 @@
-"""What a stage's parameters are updated with: AdamW or LAMB, the learning-rate schedule, and the precision."""
+"""What a stage's parameters are updated with: the optimiser, the learning-rate schedule, and the precision."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
 
 
 def optimizer_of(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """The stage's optimiser, with decoupled weight decay on matrices only: biases and norms are vectors and have none.
+    """The stage's optimiser, with weight decay on matrices only: biases and norms are vectors and have none.
 
     Args:
         stage: says how to optimise, and at what pace each parameter learns.
@@ -49,6 +49,10 @@ def optimizer_of(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.opt
     listed = [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()]
     if optim.optimizer == "lamb":
         return Lamb(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps)
+    if optim.optimizer == "adamax":
+        return torch.optim.Adamax(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps)
+    if optim.optimizer == "adadelta":
+        return torch.optim.Adadelta(listed, lr=optim.lr, rho=optim.betas[0], eps=optim.eps)
     return torch.optim.AdamW(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -38,11 +39,17 @@ def labelled_tokens(batch: Batch) -> int:
     return 0 if batch.labels is None else int(batch.labels.ne(IGNORED).sum())
 
 
+def ranked_questions(batch: Batch) -> int:
+    """Questions whose candidates are ranked."""
+    return 0 if batch.questions is None else len(torch.unique_consecutive(batch.questions))
+
+
 class OptimConfig(Settings):
     """How one stage optimises."""
 
-    optimizer: Literal["adamw", "lamb"] = "adamw"
-    """lamb scales every matrix's step to its size (MobileBERT's own; for large batches and rates)."""
+    optimizer: Literal["adamw", "lamb", "adamax", "adadelta"] = "adamw"
+    """lamb scales every matrix's step to its size (MobileBERT's own; for large batches and rates); adamax is MT-DNN's;
+    adadelta the BiLSTM's, whose rho is betas[0] (the paper's: lr 1, betas [0.95, 0.999], eps 1e-6)."""
     lr: float = Field(default=5e-5, gt=0)
     """Peak learning rate."""
     epochs: float = Field(default=3.0, gt=0)
@@ -54,7 +61,7 @@ class OptimConfig(Settings):
     accumulate: int = Field(default=1, gt=0)
     """Parts a step's rows are cut into, to save memory; the result is the same."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay; biases and norms have none."""
+    """Decoupled weight decay (adamax and adadelta add it to the gradient); biases and norms have none."""
     warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises linearly from 0."""
     schedule: Literal["linear", "constant"] = "linear"

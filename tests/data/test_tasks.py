@@ -7,7 +7,19 @@ from edgedistill.data.tasks import TASKS, Task, find_task
 from edgedistill.errors import ConfigError, UnknownNameError
 
 GLUE = {"cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte"}
-OTHERS = {"squad", "clinc150", "banking77", "snips", "atis", "trec", "ag_news", "imdb", "assistant", "masked_words"}
+OTHERS = {
+    "squad",
+    "squad_ranking",
+    "clinc150",
+    "banking77",
+    "snips",
+    "atis",
+    "trec",
+    "ag_news",
+    "imdb",
+    "assistant",
+    "masked_words",
+}
 
 
 def test_the_table_holds_the_promised_tasks():

@@ -25,6 +25,24 @@ def test_weighted_squad():
     assert_weighted("squad_f1", answers, [["cat"]] * 20)
 
 
+def rankings_of(count, share):
+    """Of 3 candidates, the right one first in a share of the questions."""
+    right = [(int(place),) for place in RANDOM.integers(3, size=count)]
+    orders = [(place, *({0, 1, 2} - {place})) for (place,) in right]
+    return [o if n < share * count else (o[1], o[0], o[2]) for n, o in enumerate(orders)], right
+
+
+def test_weighted_rankings():
+    assert_weighted("ranking", *rankings_of(30, 0.6))
+
+
+def test_chance_test_of_rankings():
+    assert resampled.chance("ranking", [(0,), (1,), (1, 2), (1,)]) == 0.75
+    assert resampled.chance_p_value("ranking", *rankings_of(80, 0.9)) < 0.05
+    _, right = rankings_of(80, 0.9)
+    assert resampled.chance_p_value("ranking", [(0, 1, 2)] * 80, right) > 0.05
+
+
 def assert_weighted(metric, given, right):
     rows = len(right)
     drawn = [np.arange(rows), *RANDOM.integers(rows, size=(4, rows))]

@@ -164,6 +164,8 @@ def test_every_kind_of_task(tmp_path, kind, loss):
 
 TASKS = {
     "pair": Task(name="p", kind="pair", text=("a", "b"), labels=("no", "yes")),
+    "single": Task(name="o", kind="single", text=("a",), labels=("no", "yes")),
+    "ranking": Task(name="k", kind="ranking", text=("a", "b"), metric="ranking"),
     "regression": Task(name="r", kind="regression", text=("a", "b"), metric="pearson_spearman"),
     "span": Task(name="s", kind="span", text=("question", "context"), label="answers", metric="squad_f1"),
     "tokens": Task(name="t", kind="tokens", text=("words",), label="tags", labels=("DET", "OTHER"), metric="accuracy"),
@@ -177,6 +179,8 @@ def write_kind(folder, kind):
         rows.append(
             {
                 "pair": {"a": first, "b": second, "label": ("no", "yes")[number % 2]},
+                "single": {"a": f"{first} {second}", "label": ("no", "yes")[number % 2]},
+                "ranking": {"a": f"what is {number // 3}", "b": f"{first} {second}", "label": int(number % 3 == 1)},
                 "regression": {"a": first, "b": second, "label": (number % 5) / 2},
                 "span": {
                     "question": "what is it",

@@ -70,6 +70,31 @@ def test_scores_are_compared_as_they_are():
     assert found.item() == pytest.approx(2.0)
 
 
+QUESTIONS = torch.tensor([0, 0, 0, 1, 1])
+
+
+def test_candidates_of_a_question_are_the_classes_of_a_ranking():
+    sure, labels = 200.0 * torch.tensor([[0.0], [1.0], [0.0], [1.0], [0.0]]), torch.tensor([0, 1, 0, 1, 0])
+    given = logits(5, 1)
+    found = mtdnn_kd.soft_loss(mtdnn_kd.Config(), "ranking", given, sure.double(), QUESTIONS)
+    torch.testing.assert_close(found, label_loss("ranking", given, labels, QUESTIONS))
+    theirs = mtdnn_kd.Config(soft_loss="mse")
+    even = mtdnn_kd.soft_loss(theirs, "ranking", torch.full((5, 1), 0.5), torch.zeros(5, 1), QUESTIONS)
+    assert even.item() == pytest.approx(3 * (1 / 6) ** 2 / 5)  # probabilities of 1/3 and 1/2
+
+
+@pytest.mark.parametrize("soft_loss", ["kl", "mse"])
+def test_ranking_learns_beside_other_tasks_in_any_parts(tmp_path, soft_loss):
+    given = several(tmp_path, "ranking")
+    cfg = smoke_config(NAME, {"members": 1, "soft_loss": soft_loss})
+    _, whole = cook_several(cfg, given, tmp_path / "8")
+    cfg = smoke_config(NAME, {"members": 1, "soft_loss": soft_loss}, accumulate=2)
+    _, parts = cook_several(cfg, given, tmp_path / "2x4")
+    assert any("a-ranking.soft" in line["terms"] for line in whole)
+    for one, two in zip(whole, parts, strict=True):
+        assert two["terms"] == pytest.approx(one["terms"], rel=1e-3)
+
+
 def test_the_authors_code_regresses_logits_on_probabilities():
     cfg = mtdnn_kd.Config(soft_loss="mse")
     sure = torch.tensor([[0.25, 0.75]]).log()
@@ -149,6 +174,7 @@ def cook_several(cfg, given, folder):
 
     from edgedistill.training.loop import fit
 
+    torch.manual_seed(0)
     student, lines = mtdnn_kd.build_student(cfg, given), []
     for stage in mtdnn_kd.stages(cfg, given, student):
         fit(stage, folder / stage.name, seed=0)

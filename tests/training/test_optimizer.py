@@ -4,6 +4,9 @@ from torch import nn
 
 from edgedistill.training.lamb import Lamb
 from edgedistill.training.loop import fit
+from edgedistill.training.optimizer import optimizer_of
+from edgedistill.training.stage import OptimConfig, Stage
+from tests.support import TinyRows
 from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
 
 
@@ -46,8 +49,9 @@ def test_the_step_does_not_depend_on_the_loss_s_scale():
     torch.testing.assert_close(stepped(start, [[[1e3, -2e3], [5e2, 3e3]]]), one)
 
 
-def test_the_loop_trains_with_it_and_resumes_bit_equal(tmp_path):
-    optim = OPTIM.model_copy(update={"optimizer": "lamb", "lr": 0.02, "max_steps": 12})
+@pytest.mark.parametrize(("name", "lr"), [("lamb", 0.02), ("adamax", 0.01), ("adadelta", 1.0)])
+def test_the_loop_trains_with_it_and_resumes_bit_equal(tmp_path, name, lr):
+    optim = OPTIM.model_copy(update={"optimizer": name, "lr": lr, "max_steps": 12, "eps": 1e-6})
     straight = stage(optim)
     fit(straight, tmp_path / "straight", seed=0)
     losses = [line["loss"] for line in lines(tmp_path / "straight")]
@@ -57,3 +61,20 @@ def test_the_loop_trains_with_it_and_resumes_bit_equal(tmp_path):
     resumed = stage(optim)
     fit(resumed, tmp_path / "cut", seed=0)
     assert same(weights(straight.model), weights(resumed.model))
+
+
+@pytest.mark.parametrize("name", ["adamax", "adadelta"])
+def test_the_papers_optimisers_step_as_worked_by_hand(name):
+    """Adamax: bias-corrected mean over the largest gradient, the sign in the first step; AdaDelta: as below."""
+    weight = nn.Parameter(torch.tensor([[1.0, -2.0]], dtype=torch.float64))
+    model = nn.Module()
+    model.weight = weight
+    optim = OptimConfig(optimizer=name, lr=0.1, betas=(0.95, 0.999), eps=1e-6, weight_decay=0.0)
+    optimizer = optimizer_of(Stage("s", model, TinyRows(8), lambda batch: {}, optim), {"model.weight": weight})
+    weight.grad = torch.tensor([[4.0, -9.0]], dtype=torch.float64)
+    optimizer.step()
+    moved = (torch.tensor([[1.0, -2.0]], dtype=torch.float64) - weight.detach()).tolist()[0]
+    if name == "adamax":
+        assert moved == pytest.approx([0.1, -0.1], rel=1e-5)
+    else:  # sqrt(0 + eps) / sqrt(0.05 g g + eps) g, times the rate
+        assert moved == pytest.approx([0.1 * 1e-3 / 0.05**0.5, -0.1 * 1e-3 / 0.05**0.5], rel=1e-4)
