@@ -92,11 +92,6 @@ class Config(RecipeConfig):
 
     @property
     def needs_labels(self) -> bool:
-        """No: a text without a label takes what the teacher decides."""
-        return False
-
-    @property
-    def needs_labels(self) -> bool:
         """Whether training rows must have labels: one without takes what the teacher decides."""
         return False
 

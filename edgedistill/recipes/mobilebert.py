@@ -1,12 +1,11 @@
 """MobileBERT (Sun et al., 2020): needs any BERT teacher of a task or of text; gives one as deep, but thin.
 
-A thin student, as wide between its blocks as the teacher and as narrow as wanted inside them, learns in three steps:
-each layer's features and attentions first (knowledge transfer), then these together with the teacher's answers
-(distillation), then mostly the answers (polish). The paper's teacher was made to fit the student; here the student is
-made to fit the teacher, so any fine-tuned BERT will do.
+A thin student (arXiv:2004.02984), as wide between its blocks as the teacher and as narrow as wanted inside them, learns
+in three steps: each layer's features and attentions first (knowledge transfer), then these together with the teacher's
+answers (distillation), then mostly the answers (polish). The paper's teacher was made to fit the student; here the
+student is made to fit the teacher, so any fine-tuned BERT will do.
 Differs from the authors' code: statistics are compared layer by layer (theirs averages all layers by mistake),
 attentions by KL, padding never counts, and text comes from the task and, where given, from a corpus (docs/papers.md).
-Paper: Sun et al., 2020, arXiv:2004.02984.
 """
 
 from __future__ import annotations
