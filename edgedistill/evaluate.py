@@ -6,6 +6,7 @@ Scores are fractions in 0..1 (-1..1 for correlations) everywhere in edgedistill;
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import string
 from collections import Counter
@@ -21,12 +22,13 @@ from sklearn import metrics
 from tokenizers import Tokenizer
 
 from edgedistill.data.encoding import Encoding, clean, pad
-from edgedistill.data.tasks import Kind, Metric
+from edgedistill.data.tasks import OF_WRITTEN_TEXT, Kind, Metric
+from edgedistill.errors import MissingExtraError
 from edgedistill.runner import Runner, is_per_token
 
 Floats = NDArray[np.floating[Any]]
 Labels = Sequence[Any] | NDArray[Any]
-"""Right answers, one a row: classes, scores, or for spans the list of accepted answer texts."""
+"""Right answers, one a row: classes, scores, or for spans and written text the list of accepted texts."""
 Predictions = Sequence[Any] | NDArray[Any]
 """Given answers, one a row: classes, scores, or answer texts."""
 
@@ -148,6 +150,8 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
         predictions: N classes, scores or answer texts.
         labels: N right answers.
     """
+    if metric in OF_WRITTEN_TEXT:
+        return _written_scores(list(predictions), list(labels))
     if metric == "squad_f1":
         pairs = list(zip(predictions, labels, strict=True))
         exact = [max((_squad_exact(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
@@ -166,7 +170,9 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
 
 def headline(metric: Metric, scores: Mapping[str, float]) -> float:
-    """The one number of a metric: F1 for SQuAD, else the mean of its numbers, as GLUE does."""
+    """The one number of a metric: F1 for SQuAD, BLEU or ROUGE-L, else the mean of its numbers, as GLUE does."""
+    if metric in OF_WRITTEN_TEXT:
+        return scores[metric]
     return scores["f1"] if metric == "squad_f1" else _mean(list(scores.values()))
 
 
@@ -183,6 +189,32 @@ def recalls(predictions: Predictions, labels: Labels, classes: int) -> Floats:
     rows = np.bincount(right, minlength=classes).astype(np.float64)
     hits = np.bincount(right[given == right], minlength=classes).astype(np.float64)
     return np.where(rows > 0, hits / np.maximum(rows, 1), np.nan)
+
+
+def refuse_without_scorers() -> None:
+    """Make sure that written text can be scored.
+
+    Raises:
+        MissingExtraError: sacrebleu or rouge-score is not installed.
+    """
+    for package in ("sacrebleu", "rouge_score"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("BLEU and ROUGE", package.replace("_", "-"), "generation")
+
+
+def _written_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """BLEU of all texts together, and F1 of ROUGE (stemmed, the best reference of each row), mean over rows."""
+    refuse_without_scorers()
+    import sacrebleu
+    from rouge_score.rouge_scorer import RougeScorer
+
+    most = max(map(len, references))
+    columns = [[row[number] if number < len(row) else None for row in references] for number in range(most)]
+    bleu = sacrebleu.corpus_bleu(list(texts), columns).score / 100
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    each = [scorer.score_multi(list(right), text) for text, right in zip(texts, references, strict=True)]
+    rouge = {name: _mean([row[name].fmeasure for row in each]) for name in ("rouge1", "rouge2", "rougeL")}
+    return {"bleu": bleu, "rouge_1": rouge["rouge1"], "rouge_2": rouge["rouge2"], "rouge_l": rouge["rougeL"]}
 
 
 def _correlation(function: Callable[..., Any], given: Floats, right: Floats) -> float:

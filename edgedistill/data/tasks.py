@@ -14,8 +14,10 @@ from pydantic import Field, model_validator
 from edgedistill.config import Settings, build, read_yaml
 from edgedistill.errors import ConfigError, UnknownNameError
 
-Kind = Literal["single", "pair", "regression", "span", "tokens", "mlm"]
-Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1"]
+Kind = Literal["single", "pair", "regression", "span", "tokens", "mlm", "generation"]
+Metric = Literal[
+    "accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "squad_f1", "macro_f1", "bleu", "rouge_l"
+]
 Split = Literal["train", "validation", "test"]
 
 IGNORED = -100
@@ -23,6 +25,9 @@ IGNORED = -100
 
 MASKED_WORDS = "masked_words"
 """The task of recipes that learn from raw text alone."""
+
+OF_WRITTEN_TEXT: frozenset[Metric] = frozenset({"bleu", "rouge_l"})
+"""Metrics that compare a text with other texts: those of generation."""
 
 PARQUET = "refs/convert/parquet"
 """Branch the Hub keeps of every dataset: <config>/<split>/0000.parquet, no loading script to trust."""
@@ -46,11 +51,13 @@ class Task(Settings):
     """What the user types."""
     kind: Kind = "single"
     """single: one text; pair: two; regression: one or two texts to a number; span: question and context to an
-    answer in the context; tokens: a tag for every word; mlm: the masked words of raw text."""
+    answer in the context; tokens: a tag for every word; mlm: the masked words of raw text; generation: one or two texts
+    to a text that is written."""
     text: tuple[str, ...] = ("text",)
     """Columns of the text: one, or two for a pair (question and context for a span)."""
     label: str = "label"
-    """Column of the label (the answers, for a span)."""
+    """Column of the label (the answers, for a span; the text to be written, or a list of such texts that are all right,
+    for generation)."""
     labels: tuple[str, ...] = ()
     """Class names in the order of their numbers; empty: taken from the data."""
     metric: Metric = "accuracy"
@@ -68,11 +75,19 @@ class Task(Settings):
 
     @model_validator(mode="after")
     def _columns_fit_kind(self) -> Task:
-        wanted = {"single": (1,), "pair": (2,), "regression": (1, 2), "span": (2,), "tokens": (1,), "mlm": (1,)}[
-            self.kind
-        ]
+        either = {"regression": (1, 2), "generation": (1, 2)}
+        wanted = either.get(self.kind, (2,) if self.kind in {"pair", "span"} else (1,))
         if len(self.text) not in wanted:
             raise ValueError(f"a task of kind '{self.kind}' has {wanted} text columns, not {len(self.text)}")
+        return self
+
+    @model_validator(mode="after")
+    def _metric_fits_kind(self) -> Task:
+        if (self.kind == "generation") != (self.metric in OF_WRITTEN_TEXT):
+            raise ValueError(
+                f"metric: '{self.metric}' is none of a task of kind '{self.kind}'; bleu and rouge_l are those of "
+                "generation, and no other kind's"
+            )
         return self
 
     @model_validator(mode="after")
@@ -122,6 +137,14 @@ def _glue(name: str, text: tuple[str, ...], labels: tuple[str, ...], summary: st
 def _intents(name: str, path: str, summary: str, config: str = "default", **more: object) -> Task:
     hub = HubSource(path=path, name=config, revision=PARQUET)
     return Task.model_validate({"name": name, "label": "intent", "hub": hub, "summary": summary, **more})
+
+
+def _written(
+    name: str, path: str, text: tuple[str, ...], label: str, summary: str, config: str = "default", **more: object
+) -> Task:
+    hub = HubSource(path=path, name=config, revision=PARQUET)
+    values = {"name": name, "kind": "generation", "text": text, "label": label, "metric": "bleu", "hub": hub}
+    return Task.model_validate({**values, "summary": summary, **more})
 
 
 _TWO_SENTENCES = ("sentence1", "sentence2")
@@ -217,6 +240,23 @@ TASKS: dict[str, Task] = {
             splits={"train": "train", "test": "test"},
             hub=HubSource(path="stanfordnlp/imdb", name="plain_text", revision=PARQUET),
             summary="sentiment of whole movie reviews",
+        ),
+        _written(
+            "e2e_nlg",
+            "tuetschek/e2e_nlg",
+            ("meaning_representation",),
+            "human_reference",
+            "sentences about a restaurant from a list of facts",
+        ),
+        _written("multi30k", "bentrevett/multi30k", ("de",), "en", "image captions from German into English"),
+        _written(
+            "squad_questions",
+            "rajpurkar/squad",
+            ("answers", "context"),
+            "question",
+            "the question to an answer, within a paragraph (SQuAD 1.1 the other way round)",
+            config="plain_text",
+            splits={"train": "train", "validation": "validation"},
         ),
     )
 }

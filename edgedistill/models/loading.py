@@ -45,6 +45,7 @@ AUTO_CLASSES: dict[HeadKind, Any] = {
     "embedding": transformers.AutoModel,
     "mlm": transformers.AutoModelForMaskedLM,
     "pretraining": transformers.AutoModelForPreTraining,
+    "generation": transformers.AutoModelForSeq2SeqLM,
 }
 """transformers' class for every kind of answer."""
 _FEWER_TOKENS_ALLOWED = 1000
@@ -61,7 +62,8 @@ class Checkpoint:
         model: in evaluation mode, fp32, eager attention (so that attentions can be asked for).
         tokenizer: the fast tokenizer.
         source: its identity: path, hash of the weights, family, parameters.
-        kind: what the outputs mean; "embedding" for a bare encoder, "mlm" for a masked-word head.
+        kind: what the outputs mean; "embedding" for a bare encoder, "mlm" for a masked-word head, "generation" for one
+            that writes.
         labels: class names in logit order; empty where there are none.
         licence: as its card states it, or "unknown".
         parents: what it was made from, where its card says so.
@@ -167,7 +169,20 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
             raise OSError(int(code[1]), str(error)) from error
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
-        tokenizer.save_pretrained(folder)
+        with _named_inputs(tokenizer, model):
+            tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _named_inputs(tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel) -> Iterator[None]:
+    """Have the tokenizer give an encoder-decoder no token types: `generate` refuses inputs it does not know."""
+    former = tokenizer.model_input_names
+    if model.config.is_encoder_decoder:
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    try:
+        yield
+    finally:
+        tokenizer.model_input_names = former
 
 
 @contextmanager
