@@ -176,13 +176,14 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 @contextmanager
 def _named_inputs(tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel) -> Iterator[None]:
     """Have the tokenizer give an encoder-decoder no token types: `generate` refuses inputs it does not know."""
-    former = tokenizer.model_input_names
+    names, settings = tokenizer.model_input_names, dict(tokenizer.init_kwargs)
     if model.config.is_encoder_decoder:
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # or it would not be written
     try:
         yield
     finally:
-        tokenizer.model_input_names = former
+        tokenizer.model_input_names, tokenizer.init_kwargs = names, settings
 
 
 @contextmanager

@@ -73,7 +73,6 @@ def test_the_masks_together_cover_every_target_token_once_the_end_included(lengt
 def test_a_batch_is_covered_row_by_row():
     batch = pairs()
     words, seen = batch.labels[batch.labels.ne(IGNORED)], []
-    whole, is_target = joined(batch.student, batch.labels, PAD)
     for shown, is_hidden, numbers in covered(batch, BLANKS):
         assert is_hidden.any(dim=1).all()
         assert shown.input_ids[is_hidden].eq(MASK).all()
