@@ -17,6 +17,8 @@ _METRIC_NAMES: dict[Metric, str] = {
     "pearson_spearman": "mean of Pearson and Spearman correlation",
     "squad_f1": "SQuAD F1",
     "macro_f1": "macro F1",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
 }
 
 

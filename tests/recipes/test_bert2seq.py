@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -49,7 +50,7 @@ def terms_of(given, batch, **settings):
 
 def test_the_teacher_learns_to_guess_and_the_student_to_write(given, tmp_path):
     shape = {"layers": 1, "hidden_size": 16, "ffn_size": 32, "heads": 2, "dropout": 0.0}
-    cfg = smoke_config(NAME, {"shape": shape, "decoding": {"beams": 2}}, max_steps=120, lr=1e-2)
+    cfg = smoke_config(NAME, {"shape": shape, "temperature": 1.0, "alpha": 0.3}, max_steps=120, lr=1e-2)
     guessed: list[float] = []
 
     def on_step(stage, model):
@@ -61,8 +62,8 @@ def test_the_teacher_learns_to_guess_and_the_student_to_write(given, tmp_path):
     assert lines[119]["terms"]["words"] < 0.7 * lines[0]["terms"]["words"]
     assert guessed[0] < 0.3
     assert dev_score(student, given.data) > before + 0.4
-    texts = written_texts(student, given.data)
-    assert sum(text.startswith("the ") and " is " in text for text in texts) > 0.7 * len(texts)
+    texts = written_texts(student, given.data, beams=1)
+    assert all(text.startswith("the ") for text in texts), texts
     assert not any("[" in text for text in texts)
 
 
@@ -106,7 +107,7 @@ def test_with_the_teachers_words_alone_the_right_word_is_no_target(given, monkey
 
 def test_padding_is_no_target(given):
     """Rows of several lengths together give the gradients of each row alone, weighted by its words."""
-    batch = first_batch(given, 6)
+    batch = given.data.train.batch(np.arange(6))
     counts = batch.labels.ne(IGNORED).sum(dim=1)
     assert counts.unique().numel() > 1
     _, together = terms_of(given, batch)
