@@ -62,8 +62,7 @@ class Checkpoint:
         model: in evaluation mode, fp32, eager attention (so that attentions can be asked for).
         tokenizer: the fast tokenizer.
         source: its identity: path, hash of the weights, family, parameters.
-        kind: what the outputs mean; "embedding" for a bare encoder, "mlm" for a masked-word head, "generation" for one
-            that writes.
+        kind: what the outputs mean; "embedding" for a bare encoder, "mlm" for a masked-word head.
         labels: class names in logit order; empty where there are none.
         licence: as its card states it, or "unknown".
         parents: what it was made from, where its card says so.
@@ -169,21 +168,7 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
             raise OSError(int(code[1]), str(error)) from error
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
-        with _named_inputs(tokenizer, model):
-            tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _named_inputs(tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel) -> Iterator[None]:
-    """Have the tokenizer give an encoder-decoder no token types: `generate` refuses inputs it does not know."""
-    names, settings = tokenizer.model_input_names, dict(tokenizer.init_kwargs)
-    if model.config.is_encoder_decoder:
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]
-        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # or it would not be written
-    try:
-        yield
-    finally:
-        tokenizer.model_input_names, tokenizer.init_kwargs = names, settings
+        tokenizer.save_pretrained(folder)
 
 
 @contextmanager
@@ -283,8 +268,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
                 folder, local_files_only=True, trust_remote_code=False, use_fast=True
             )
     except Exception as error:  # tokenizers raises bare Exception for every malformed file
-        reason = first_line(error)
-        raise CheckpointError(f"cannot read the tokenizer in '{folder}': {reason} {advice}") from error
+        raise CheckpointError(f"cannot read the tokenizer in '{folder}': {first_line(error)} {advice}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError(
             f"the tokenizer in '{folder}' has no fast form (tokenizer.json); it is a {type(tokenizer)}."

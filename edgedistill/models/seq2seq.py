@@ -6,13 +6,14 @@ target and output. Whatever reads the class can read the student: `AutoModelForS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from transformers import MarianConfig, MarianMTModel, PreTrainedModel
+from transformers import MarianConfig, MarianMTModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from edgedistill.config import Settings
 from edgedistill.data.batches import Encoded
@@ -106,6 +107,19 @@ def set_decoding(model: PreTrainedModel, decoding: Decoding, longest: int, never
     how = model.generation_config
     how.num_beams, how.length_penalty = decoding.beams, decoding.length_penalty
     how.max_length, how.suppress_tokens = longest + 1, sorted(never)
+
+
+@contextmanager
+def without_token_types(tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel) -> Iterator[None]:
+    """Save a tokenizer that gives an encoder-decoder no token types: `generate` refuses inputs it does not know."""
+    names, settings = tokenizer.model_input_names, dict(tokenizer.init_kwargs)
+    if model.config.is_encoder_decoder:
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # or it would not be written
+    try:
+        yield
+    finally:
+        tokenizer.model_input_names, tokenizer.init_kwargs = names, settings
 
 
 def next_words(model: Any, source: Encoded, target: Tensor) -> Tensor:

@@ -103,6 +103,7 @@ def write_student(
     """
     from edgedistill.models.loading import save
     from edgedistill.models.multitask import one_task
+    from edgedistill.models.seq2seq import without_token_types
 
     given = plan.given
     teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
@@ -110,7 +111,8 @@ def write_student(
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
-        save(part, student, plan.data.tokenizer)
+        with without_token_types(plan.data.tokenizer, student):
+            save(part, student, plan.data.tokenizer)
         if judged.own is not None:
             _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
         if judged.texts is not None:

@@ -219,7 +219,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(files, tmp_path
         ((NAME, "--task", "sst2", "--teacher", teacher), "cannot do 'sst2', a task of kind 'single'"),
         ((NAME, *with_data), "needs a teacher"),
         ((NAME, *with_data, "--teacher", sorter), "no masked-word head to answer 'writing' with"),
-        ((NAME, *with_data, "--teacher", teacher, "--teacher-cache", tmp_path / "cache"), "of kind 'generation'"),
+        ((NAME, *with_data, "--teacher", teacher, "--teacher-cache", tmp_path / "cache"), "and that is kept anyway"),
         *(((name, *with_data, "--teacher", teacher), f"'{name}' cannot do 'writing', a task of kind 'generation'")
           for name in OTHERS),
     )  # fmt: skip
