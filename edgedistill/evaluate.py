@@ -6,6 +6,7 @@ Scores are fractions in 0..1 (-1..1 for correlations) everywhere in edgedistill;
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import string
 from collections import Counter
@@ -21,13 +22,14 @@ from sklearn import metrics
 from tokenizers import Tokenizer
 
 from edgedistill.data.encoding import Encoding, clean, pad
-from edgedistill.data.tasks import SCORES, Kind, Metric
+from edgedistill.data.tasks import OF_WRITTEN_TEXT, SCORES, Kind, Metric
+from edgedistill.errors import MissingExtraError
 from edgedistill.runner import Runner, is_per_token
 
 Floats = NDArray[np.floating[Any]]
 Labels = Sequence[Any] | NDArray[Any]
-"""Right answers, one a row: classes, scores, for spans the list of accepted answer texts; of a ranking the places of a
-question's right candidates."""
+"""Right answers, one a row: classes, scores, for spans and written text the list of accepted texts; of a ranking the
+places of a question's right candidates."""
 Predictions = Sequence[Any] | NDArray[Any]
 """Given answers, one a row: classes, scores, or answer texts; of a ranking a question's candidates in order."""
 
@@ -174,6 +176,8 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
     """
     if metric == "ranking":
         return _ranking_score(list(zip(predictions, labels, strict=True)))
+    if metric in OF_WRITTEN_TEXT:
+        return _written_scores(list(predictions), list(labels))
     if metric == "squad_f1":
         pairs = list(zip(predictions, labels, strict=True))
         exact = [max((_squad_exact(answer, gold) for gold in golds), default=0.0) for answer, golds in pairs]
@@ -192,9 +196,12 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
 
 def headline(metric: Metric, scores: Mapping[str, float]) -> float:
-    """The one number of a metric: F1 for SQuAD, how often the best candidate is right, else their mean, as in GLUE."""
-    main = {"squad_f1": "f1", "ranking": "accuracy"}.get(metric)
-    return _mean(list(scores.values())) if main is None else scores[main]
+    """The one number of a metric: F1 for SQuAD, how often the best candidate is right, BLEU or ROUGE-L.
+
+    Of others the mean of their numbers, as in GLUE.
+    """
+    main = {"squad_f1": "f1", "ranking": "accuracy"} | {name: name for name in OF_WRITTEN_TEXT}
+    return scores[main[metric]] if metric in main else _mean(list(scores.values()))
 
 
 def correct(metric: Metric, predictions: Predictions, labels: Labels) -> NDArray[np.float64] | None:
@@ -226,6 +233,32 @@ def _ranking_score(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict
         "mrr": _mean([1 / (1 + rank) for rank in ranks]),
         "pair_accuracy": called / max(sum(len(order) for order, _ in pairs), 1),
     }
+
+
+def refuse_without_scorers() -> None:
+    """Make sure that written text can be scored.
+
+    Raises:
+        MissingExtraError: sacrebleu or rouge-score is not installed.
+    """
+    for package in ("sacrebleu", "rouge_score"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("BLEU and ROUGE", package.replace("_", "-"), "generation")
+
+
+def _written_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """BLEU of all texts together, and F1 of ROUGE (stemmed, the best reference of each row), mean over rows."""
+    refuse_without_scorers()
+    import sacrebleu
+    from rouge_score.rouge_scorer import RougeScorer
+
+    most = max(map(len, references))
+    columns = [[row[number] if number < len(row) else None for row in references] for number in range(most)]
+    bleu = sacrebleu.corpus_bleu(list(texts), columns).score / 100
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    each = [scorer.score_multi(list(right), text) for text, right in zip(texts, references, strict=True)]
+    rouge = {name: _mean([row[name].fmeasure for row in each]) for name in ("rouge1", "rouge2", "rougeL")}
+    return {"bleu": bleu, "rouge_1": rouge["rouge1"], "rouge_2": rouge["rouge2"], "rouge_l": rouge["rougeL"]}
 
 
 def _correlation(function: Callable[..., Any], given: Floats, right: Floats) -> float:

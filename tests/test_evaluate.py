@@ -4,6 +4,7 @@ from sklearn import metrics as sk
 
 from edgedistill import evaluate
 from edgedistill.data.encoding import Encoding
+from edgedistill.errors import MissingExtraError
 
 RANDOM = np.random.default_rng(0)
 
@@ -151,3 +152,23 @@ def word_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return tokenizer
+
+
+def test_written_text_against_all_references_of_its_row():
+    right = [["the cat sat on the mat", "a cat sat there today"], ["no dogs were seen here at all"]]
+    perfect = evaluate.score("bleu", ["a cat sat there today", "no dogs were seen here at all"], right)
+    assert perfect == {name: pytest.approx(1.0) for name in ("bleu", "rouge_1", "rouge_2", "rouge_l")}
+    # Of "the cat sat on the dog" 5 of 6 words, 4 of 5 pairs, 3 of 4 triples and 2 of 3 quadruples are in the reference.
+    half = evaluate.score("rouge_l", ["the cat sat on the dog"], [right[0][:1]])
+    assert half["bleu"] == pytest.approx((5 / 6 * 4 / 5 * 3 / 4 * 2 / 3) ** 0.25, abs=1e-6)
+    assert half["rouge_1"] == half["rouge_l"] == pytest.approx(5 / 6)
+    assert half["rouge_2"] == pytest.approx(4 / 5)
+    assert evaluate.headline("bleu", half) == half["bleu"]
+    assert evaluate.headline("rouge_l", half) == half["rouge_l"]
+    assert evaluate.score("bleu", [""], [["a cat"]])["bleu"] == 0.0
+
+
+def test_scoring_text_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(evaluate.importlib.util, "find_spec", lambda name: None if name == "rouge_score" else object())
+    with pytest.raises(MissingExtraError, match=r"needs the package 'rouge-score'.*edgedistill\[generation\]"):
+        evaluate.refuse_without_scorers()

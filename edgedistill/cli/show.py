@@ -61,6 +61,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     if card.scores.get("teacher", 0.0) > 0:
         scores.add_row("share of the teacher's", f"{100 * card.scores['student'] / card.scores['teacher']:.1f} %")
     _print(scores)
+    if card.task.kind == "generation":
+        return click.echo(f"what it wrote: {folder / 'written.jsonl'}")
     if card.task.kind == "mlm":
         return _next("distill", "finetune", "--student", folder, "--task", "TASK", "--out", "RUN")
     _next("export", folder, "--target", "onnx", "--scheme", "int8_dynamic")

@@ -43,8 +43,8 @@ class Batch:
         student: the student's tokens.
         teacher: the same rows in the teacher's tokens, where its tokenizer differs; else the very same object.
         labels: (B,) int64 classes (of a ranking 1 for the right candidate), (B,) float32 scores, (B, 2) int64 answer
-            spans (first and last token), (B, S) int64 token tags or masked-word ids with -100 to ignore; None for
-            unlabelled text.
+            spans (first and last token), (B, S) int64 token tags or masked-word ids with -100 to ignore, (B, T) int64
+            tokens of the text to be written, its end included, with -100 behind it; None for unlabelled text.
         task: whose rows these are, where a stage learns several tasks; else None.
         next_sentence: (B,) int64, 0 where the second text follows the first and 1 where it comes from elsewhere; None
             unless the rows are such pairs.

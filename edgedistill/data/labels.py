@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from edgedistill.data.encoding import clean
 from edgedistill.data.table import LABEL_ALIASES, Row, Source, Table, column_of, find_column
 from edgedistill.data.tasks import Kind, Split, Task
 from edgedistill.errors import DataError
@@ -18,7 +19,7 @@ _MOST_CLASSES = 1000
 _WITHHELD = (None, -1, -1.0, "-1")
 """How a split is written whose labels are kept from the public: nothing, or -1 as on the Hub."""
 
-Label = int | float | list[int] | dict[str, list[Any]] | None
+Label = int | float | list[int] | list[str] | dict[str, list[Any]] | None
 
 
 def label_type(kind: Kind) -> Any:
@@ -29,6 +30,8 @@ def label_type(kind: Kind) -> Any:
         return Value("float64")
     if kind == "span":
         return {"text": List(Value("string")), "start": List(Value("int64"))}
+    if kind == "generation":
+        return List(Value("string"))
     return List(Value("int64")) if kind == "tokens" else Value("int64")
 
 
@@ -96,6 +99,8 @@ def checked_labels(
         return [_score(table, number, column, row) for number, row in table.rows]
     if task.kind == "span":
         return [_answers(table, number, column, row, task.text[1]) for number, row in table.rows]
+    if task.kind == "generation":
+        return [_references(table, number, column, row) for number, row in table.rows]
     classes = _Classes(table, column, ("0", "1") if task.kind == "ranking" else names)
     if words is None:
         return [classes.number(number, row.get(column)) for number, row in table.rows]
@@ -228,6 +233,15 @@ def _answers(table: Table, number: int, column: str, row: Row, context_column: s
                 "Correct answer_start, or remove the row.",
             )
     return {"text": texts, "start": starts}
+
+
+def _references(table: Table, number: int, column: str, row: Row) -> list[str]:
+    """The texts that would be right; the first one is what is learnt."""
+    value = row.get(column)
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise table.error(number, column, f"{value!r:.80} is no text. Put the text to be written there, or a list.")
+    return [clean(text) for text in texts]
 
 
 def _are_answers(texts: Any, starts: Any) -> bool:

@@ -70,7 +70,7 @@ class Rows:
             teacher_tokenizer: only where it differs (`same_tokens`).
             max_length: longest row in tokens.
             drops_cut_answers: leave rows out whose answer lies behind `max_length` (for training); otherwise they stay,
-                with the span (0, 0).
+                with the span (0, 0) or nothing to write.
         """
         tokens = tokenised(dataset, kind, tokenizer, max_length)
         self._student = _view(tokens, tokenizer)
@@ -83,12 +83,11 @@ class Rows:
         self._questions = np.asarray(values(dataset, QUESTION)) if kind == "ranking" else None
         self.dropped = 0
         """Rows left out because their answer was cut away."""
-        if kind == "span" and isinstance(self._targets, np.ndarray):
-            is_cut = self._targets[:, 0] == CUT
-            if drops_cut_answers and is_cut.any():
-                self._keep(np.flatnonzero(~is_cut))
-            else:
-                self._targets[is_cut] = 0
+        is_cut = _is_cut(self._targets, kind)
+        if drops_cut_answers and is_cut.any():
+            self._keep(np.flatnonzero(~is_cut))
+        elif kind == "span" and isinstance(self._targets, np.ndarray):
+            self._targets[is_cut] = 0
 
     def __len__(self) -> int:
         """How many rows."""
@@ -149,11 +148,13 @@ class Rows:
     def labels(self) -> list[Any] | None:
         """Right answer of each row; None for unlabelled rows.
 
-        A class number, a score, the number of its question and 1 or 0 (ranking), the list of accepted answers (span),
-        or one tag per token with -100 where there is none (tokens).
+        A class number, a score, the number of its question and 1 or 0 (ranking), the list of accepted answers (span) or
+        texts (generation), or one tag per token with -100 where there is none (tokens).
         """
         if self._targets is None:
             return None
+        if self._kind == "generation":
+            return [list(texts) for texts in values(self._dataset, "label")]
         if isinstance(self._targets, Ragged):
             return self._targets.lists()
         if self._kind == "span":
@@ -176,6 +177,8 @@ class Rows:
         if self._targets is None:
             return None
         if isinstance(self._targets, Ragged):
+            if self._kind == "generation":
+                width = max(int(self._targets.lengths[rows].max()), 1)
             return torch.from_numpy(self._targets.padded(rows, width, IGNORED))
         return torch.from_numpy(self._targets[rows])
 
@@ -187,8 +190,8 @@ class Rows:
         self._teacher = self._student if self._teacher is student else self._teacher.take(rows)
         self._dataset = self._dataset.select(rows)
         self._bounds = bounds_of(self._dataset)
-        assert isinstance(self._targets, np.ndarray)
-        self._targets = self._targets[rows]
+        assert self._targets is not None
+        self._targets = self._targets.take(rows) if isinstance(self._targets, Ragged) else self._targets[rows]
 
 
 def in_random_order(
@@ -226,11 +229,18 @@ def _view(tokens: Dataset, tokenizer: Any) -> _View:
 
 
 def _targets(dataset: Dataset, tokens: Dataset, kind: Kind | None) -> Ragged | np.ndarray[Any, Any] | None:
-    """What `Batch.labels` is cut from: (N,) classes or scores, (N, 2) spans, or tags; None without labels."""
+    """What `Batch.labels` is cut from: (N,) classes or scores, (N, 2) spans, tags or texts; None without labels."""
     if kind is None or dataset[0]["label"] is None:
         return None
-    if kind == "tokens":
+    if kind in {"tokens", "generation"}:
         return Ragged.from_arrow(tokens.data.column("target"))
     if kind == "span":
         return Ragged.from_arrow(tokens.data.column("target")).values.astype(np.int64).reshape(-1, 2)
     return np.asarray(values(dataset, "label"), dtype=np.float32 if kind == "regression" else np.int64)
+
+
+def _is_cut(targets: Ragged | np.ndarray[Any, Any] | None, kind: Kind | None) -> np.ndarray[Any, Any]:
+    """(N,) bool, rows whose answer lies behind the longest row in tokens; empty for kinds without such answers."""
+    if kind == "generation" and isinstance(targets, Ragged):
+        return np.equal(targets.lengths, 0)
+    return np.equal(targets[:, 0], CUT) if kind == "span" and isinstance(targets, np.ndarray) else np.zeros(0, bool)

@@ -58,8 +58,9 @@ def load_split(task: Task, split: Split, data_dir: Path | None, limit: int | Non
 
     Returns:
         Columns `row_id`, `text`, `text_pair` (null for a single text) and `label`: int64 class, float64 score,
-        {"text", "start"} lists of answers, or a list of int64 tags with the column `words` beside it; null labels
-        where the split has none. A ranking has 1 for the right candidate and the column `question` with its number.
+        {"text", "start"} lists of answers, a list of int64 tags with the column `words` beside it, or the texts that
+        would be right to write; null labels where the split has none. A ranking has 1 for the right candidate and the
+        column `question` with its number.
 
     Raises:
         DataError: naming the file, line and column.
@@ -110,6 +111,8 @@ def dataset_of(
     if questions is not None:
         refuse_unrankable(task, table, questions, columns["label"])
         columns[QUESTION] = [*questions]
+    if task.kind == "generation" and split != "train":
+        columns = references_together(columns)
     dataset = Dataset.from_dict(columns, features=_features(task.kind, label_type(task.kind)))
     return sample(dataset, limit)
 
@@ -124,6 +127,8 @@ def checked_texts(task: Task, table: Table, which: int) -> list[str]:
     texts = []
     for number, row in table.rows:
         value = row.get(column)
+        if task.kind == "generation" and isinstance(value, dict):  # SQuAD's answers: the first one's text
+            value = next(iter(value.get("text") or ()), None)
         if not isinstance(value, str):
             found = "missing" if value is None else f"{value!r} is not text"
             raise table.error(number, column, f"{found}. Put a string there, or remove the row.")
@@ -142,6 +147,19 @@ def checked_words(task: Task, table: Table) -> list[list[str]]:
             raise table.error(number, column, f"{value!r} is no list of words. Put the row's words there.")
         rows.append([clean(word) for word in words])
     return rows
+
+
+def references_together(columns: dict[str, list[object]]) -> dict[str, list[object]]:
+    """Make rows of one source one row, judged by all their references; it keeps the id of the first."""
+    first: dict[tuple[object, object], int] = {}
+    references: dict[int, list[object]] = {}
+    for place, (text, pair, label) in enumerate(
+        zip(columns["text"], columns["text_pair"], columns["label"], strict=True)
+    ):
+        row = first.setdefault((text, pair), place)
+        references.setdefault(row, []).extend(label if isinstance(label, list) else [])
+    kept = {name: [values[row] for row in references] for name, values in columns.items()}
+    return {**kept, "label": [texts or None for texts in references.values()]}
 
 
 def _features(kind: Kind, label: object) -> object:

@@ -14,8 +14,19 @@ from pydantic import Field, model_validator
 from edgedistill.config import Settings, build, read_yaml
 from edgedistill.errors import ConfigError, UnknownNameError
 
-Kind = Literal["single", "pair", "regression", "ranking", "span", "tokens", "mlm"]
-Metric = Literal["accuracy", "f1", "accuracy_f1", "matthews", "pearson_spearman", "ranking", "squad_f1", "macro_f1"]
+Kind = Literal["single", "pair", "regression", "ranking", "span", "tokens", "mlm", "generation"]
+Metric = Literal[
+    "accuracy",
+    "f1",
+    "accuracy_f1",
+    "matthews",
+    "pearson_spearman",
+    "ranking",
+    "squad_f1",
+    "macro_f1",
+    "bleu",
+    "rouge_l",
+]
 Split = Literal["train", "validation", "test"]
 
 SCORES = frozenset({"regression", "ranking"})
@@ -26,6 +37,9 @@ IGNORED = -100
 
 MASKED_WORDS = "masked_words"
 """The task of recipes that learn from raw text alone."""
+
+OF_WRITTEN_TEXT: frozenset[Metric] = frozenset({"bleu", "rouge_l"})
+"""Metrics that compare a text with other texts: those of generation."""
 
 PARQUET = "refs/convert/parquet"
 """Branch the Hub keeps of every dataset: <config>/<split>/0000.parquet, no loading script to trust."""
@@ -50,12 +64,13 @@ class Task(Settings):
     kind: Kind = "single"
     """single: one text; pair: two; regression: one or two texts to a number; ranking: a question and its candidates, of
     which one is right; span: question and context to an answer in the context; tokens: a tag for every word; mlm: the
-    masked words of raw text."""
+    masked words of raw text; generation: one or two texts to a text that is written."""
     text: tuple[str, ...] = ("text",)
     """Columns of the text: one, or two for a pair (question and context for a span, question and candidate for a
     ranking)."""
     label: str = "label"
-    """Column of the label (the answers, for a span; 1 for the right candidate of a ranking, else 0)."""
+    """Column of the label: the answers, for a span; 1 for the right candidate of a ranking, else 0; the text to be
+    written, or a list of such texts that are all right, for generation."""
     candidates: Literal["rows", "sentences"] = "rows"
     """Of a ranking. rows: each row is a candidate, those of a question next to each other; sentences: the second text
     is a paragraph whose sentences are the candidates, the label the answers as of a span."""
@@ -76,12 +91,22 @@ class Task(Settings):
 
     @model_validator(mode="after")
     def _columns_fit_kind(self) -> Task:
-        wanted = {"single": (1,), "tokens": (1,), "mlm": (1,), "regression": (1, 2)}.get(self.kind, (2,))
+        alone, either = {"single", "tokens", "mlm"}, {"regression", "generation"}
+        wanted = (1,) if self.kind in alone else (1, 2) if self.kind in either else (2,)
         if len(self.text) not in wanted:
             raise ValueError(f"a task of kind '{self.kind}' has {wanted} text columns, not {len(self.text)}")
         if (self.metric == "ranking") != (self.kind == "ranking"):
             raise ValueError(
                 f"kind '{self.kind}' and metric '{self.metric}': a ranking is judged by the metric 'ranking'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _metric_fits_kind(self) -> Task:
+        if (self.kind == "generation") != (self.metric in OF_WRITTEN_TEXT):
+            raise ValueError(
+                f"metric: '{self.metric}' is none of a task of kind '{self.kind}'; bleu and rouge_l are those of "
+                "generation, and no other kind's"
             )
         return self
 
@@ -132,6 +157,14 @@ def _glue(name: str, text: tuple[str, ...], labels: tuple[str, ...], summary: st
 def _intents(name: str, path: str, summary: str, config: str = "default", **more: object) -> Task:
     hub = HubSource(path=path, name=config, revision=PARQUET)
     return Task.model_validate({"name": name, "label": "intent", "hub": hub, "summary": summary, **more})
+
+
+def _written(
+    name: str, path: str, text: tuple[str, ...], label: str, summary: str, config: str = "default", **more: object
+) -> Task:
+    hub = HubSource(path=path, name=config, revision=PARQUET)
+    values = {"name": name, "kind": "generation", "text": text, "label": label, "metric": "bleu", "hub": hub}
+    return Task.model_validate({**values, "summary": summary, **more})
 
 
 _TWO_SENTENCES = ("sentence1", "sentence2")
@@ -238,6 +271,23 @@ TASKS: dict[str, Task] = {
             splits={"train": "train", "test": "test"},
             hub=HubSource(path="stanfordnlp/imdb", name="plain_text", revision=PARQUET),
             summary="sentiment of whole movie reviews",
+        ),
+        _written(
+            "e2e_nlg",
+            "tuetschek/e2e_nlg",
+            ("meaning_representation",),
+            "human_reference",
+            "sentences about a restaurant from a list of facts",
+        ),
+        _written("multi30k", "bentrevett/multi30k", ("de",), "en", "image captions from German into English"),
+        _written(
+            "squad_questions",
+            "rajpurkar/squad",
+            ("answers", "context"),
+            "question",
+            "the question to an answer, within a paragraph (SQuAD 1.1 the other way round)",
+            config="plain_text",
+            splits={"train": "train", "validation": "validation"},
         ),
     )
 }

@@ -41,7 +41,8 @@ def same_tokens(one: Any, other: Any) -> bool:
     if one.get_vocab() != other.get_vocab():
         return False
     pairs = [(text, None) for text in _PROBES] + [(_PROBES[0], _PROBES[1])]
-    return all(dict(one(a, b)) == dict(other(a, b)) for a, b in pairs)
+    both = ([dict(each(a, b, return_token_type_ids=True)) for a, b in pairs] for each in (one, other))
+    return next(both) == next(both)
 
 
 def rows_sha256(dataset: Dataset) -> str:
@@ -60,14 +61,15 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
 
     Args:
         dataset: `row_id`, `text`, `text_pair`, `label` (and `words`), as `load_split` gives them.
-        kind: span and tokens get a column `target`; none is unlabelled text.
+        kind: span, tokens and generation get a column `target`; none is unlabelled text.
         tokenizer: a fast `transformers` tokenizer.
         max_length: longest row in tokens. The longer text of a pair is cut first, as `data.encoding.encode` does,
             so that training and the finished artifact read the same ids.
 
     Returns:
         `input_ids` (int32), `token_type_ids` (int8) and for spans `target` (first and last token of the first answer,
-        `CUT` if it was cut away, 0 if there is none), for tags one per token or `IGNORED`.
+        `CUT` if it was cut away, 0 if there is none), for tags one per token or `IGNORED`, for generation the tokens of
+        the first text that would be right, the separator as its end, or nothing if they are more than `max_length`.
 
     Raises:
         StorageError: the cache folder cannot be written.
@@ -75,7 +77,7 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
     import datasets
     from datasets import Features, List, Value
 
-    has_target = kind in {"span", "tokens"}
+    has_target = kind in {"span", "tokens", "generation"}
     columns = {"input_ids": List(Value("int32")), "token_type_ids": List(Value("int8"))}
     key = hashlib.sha256(
         json.dumps(
@@ -127,6 +129,8 @@ class _Tokenise:
         elif self._kind == "tokens":
             labels = zip(rows["words"], rows["label"], strict=True)
             result["target"] = [self._tags(encoded, row, *label) for row, label in enumerate(labels)]
+        elif self._kind == "generation":
+            result["target"] = [self._written(label[0]) if label else [] for label in rows["label"]]
         return result
 
     @staticmethod
@@ -144,6 +148,10 @@ class _Tokenise:
         inside = [token for token, start, end in context if end > first and start < last]
         is_whole = bool(inside) and context[-1][2] >= last
         return [inside[0], inside[-1]] if is_whole else [CUT, CUT]
+
+    def _written(self, text: str) -> list[int]:
+        ids = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return [*ids, self._tokenizer.sep_token_id] if len(ids) < self._max_length else []
 
     @staticmethod
     def _tags(encoded: Any, row: int, words: list[str], tags: list[int] | None) -> list[int]:

@@ -51,6 +51,28 @@ def next_sentence_loss(logits: Tensor | None, labels: Tensor | None) -> Tensor:
     return F.cross_entropy(logits, labels)
 
 
+def smoothed_word_loss(logits: Tensor, words: Tensor, smoothing: float, never: int) -> Tensor:
+    """Cross entropy with the right word softened: it keeps 1 - smoothing, all others but one share the rest alike.
+
+    Args:
+        logits: (N, V).
+        words: (N,) int64, the right ones.
+        smoothing: share in 0..1 that is given away; 0 is plain cross entropy.
+        never: id of padding, which is given nothing.
+
+    Returns:
+        A scalar >= 0, nats per word.
+
+    Reference: Szegedy et al., 2016, section 7, over V - 2 words as OpenNMT has it.
+    """
+    scores = F.log_softmax(logits, dim=-1)
+    right = scores.gather(-1, words[:, None]).squeeze(-1)
+    if not smoothing:
+        return -right.mean()
+    others = scores.sum(dim=-1) - right - scores[:, never]
+    return -((1 - smoothing) * right + smoothing / (logits.shape[-1] - 2) * others).mean()
+
+
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     counted = labels.ne(IGNORED).sum().clamp(min=1)
     return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / counted

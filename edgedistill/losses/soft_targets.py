@@ -7,7 +7,7 @@ token), so that a weight means the same thing whatever the batch size, length or
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, cat
 
 from edgedistill.losses.hidden import masked_mean
 
@@ -108,3 +108,46 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | Non
     """
     per_answer = (student_logits - teacher_logits).pow(2).mean(dim=-1)
     return per_answer.mean() if mask is None else masked_mean(per_answer, mask)
+
+
+def top_word_targets(
+    student_logits: Tensor,
+    words: Tensor,
+    teacher_logits: Tensor,
+    rest: Tensor | None = None,
+    temperature: float = 1.0,
+    *,
+    temper_student: bool = False,
+    t2_scaling: bool = False,
+) -> Tensor:
+    """KL(teacher || student) where of the teacher only the K likeliest words are known, in nats per token.
+
+    The student's probabilities are over its whole vocabulary, so that words the teacher does not name cost it.
+
+    Args:
+        student_logits: (N, V), one row for each word to be written.
+        words: (N, K) int64, the teacher's likeliest.
+        teacher_logits: (N, K).
+        rest: (N,), the logarithm of the sum of exp(logit / temperature) over the teacher's other words: these then
+            count as one more word, which is exact for their sum. None: the K words' probabilities are made to add up
+            to 1.
+        temperature: divides the teacher's logits.
+        temper_student: whether it divides the student's too.
+        t2_scaling: multiply by temperature squared.
+
+    Returns:
+        A scalar >= 0; 0 where the student gives those words just those probabilities, and nothing to any other.
+
+    Reference: Chen et al., 2020 (Distilling Knowledge Learned in BERT for Text Generation), section 3.2.
+    Relations: `soft_targets` where K is V and `temper_student`; plus the entropy of the teacher's K words it is the
+        cross entropy that the authors minimise, of the same gradient.
+    """
+    tempered = student_logits / temperature if temper_student else student_logits
+    whole = tempered.logsumexp(dim=-1, keepdim=True)
+    student, teacher = tempered.gather(-1, words) - whole, teacher_logits / temperature
+    if rest is not None:
+        others = tempered.scatter(-1, words, -1e4).logsumexp(dim=-1, keepdim=True) - whole
+        student, teacher = cat((student, others), dim=-1), cat((teacher, rest[:, None]), dim=-1)
+    likely = F.log_softmax(teacher, dim=-1)
+    mean = (likely.exp() * (likely - student)).sum(dim=-1).mean()
+    return mean * temperature**2 if t2_scaling else mean

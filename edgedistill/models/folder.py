@@ -27,6 +27,8 @@ _HEADS: dict[str, CheckpointKind] = {
     "ForTokenClassification": "tokens",
     "ForMaskedLM": "mlm",
     "ForPreTraining": "mlm",
+    "ForConditionalGeneration": "generation",
+    "MTModel": "generation",
     "Model": "embedding",
 }
 _OWN_FAMILIES = {

@@ -44,6 +44,7 @@ AUTO_CLASSES: dict[HeadKind, Any] = {
     "embedding": transformers.AutoModel,
     "mlm": transformers.AutoModelForMaskedLM,
     "pretraining": transformers.AutoModelForPreTraining,
+    "generation": transformers.AutoModelForSeq2SeqLM,
 }
 """transformers' class for every kind of answer."""
 _FEWER_TOKENS_ALLOWED = 1000
@@ -266,8 +267,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
                 folder, local_files_only=True, trust_remote_code=False, use_fast=True
             )
     except Exception as error:  # tokenizers raises bare Exception for every malformed file
-        reason = first_line(error)
-        raise CheckpointError(f"cannot read the tokenizer in '{folder}': {reason} {advice}") from error
+        raise CheckpointError(f"cannot read the tokenizer in '{folder}': {first_line(error)} {advice}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError(
             f"the tokenizer in '{folder}' has no fast form (tokenizer.json); it is a {type(tokenizer)}."

@@ -18,6 +18,8 @@ _METRIC_NAMES: dict[Metric, str] = {
     "ranking": "questions whose best candidate is right",
     "squad_f1": "SQuAD F1",
     "macro_f1": "macro F1",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
 }
 
 

@@ -164,6 +164,8 @@ def _teacher(teacher: str | Path, length: int) -> Checkpoint:
 
     place = resources.checkpoint(teacher)
     checkpoint = loading.load(place)
+    if checkpoint.kind == "generation":
+        raise ConfigError(f"'{teacher}' is an encoder-decoder that writes text. Give an encoder, such as its teacher.")
     if checkpoint.kind in {"mlm", "embedding"}:
         checkpoint = loading.load(place, kind="single", labels=("0", "1"))
     if length > longest_input(checkpoint.model):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.data.tasks import Task, same_head
 from edgedistill.errors import CheckpointError, ConfigError
+from edgedistill.evaluate import refuse_without_scorers
 from edgedistill.progress import say
 
 if TYPE_CHECKING:
@@ -44,12 +45,15 @@ def refuse_unfit_recipe(
 
     Raises:
         ConfigError: it does not, or something is missing or too much.
+        MissingExtraError: what the task is scored by is not installed.
     """
     if task.kind not in module.KINDS:
         raise ConfigError(
             f"the recipe '{recipe}' cannot do '{task.name}', a task of kind '{task.kind}'. "
             f"It does: {', '.join(sorted(module.KINDS))}."
         )
+    if task.kind == "generation":
+        refuse_without_scorers()
     if len(teachers) > 1 and not module.NEEDS_TEACHER and not learns_several(module):
         raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
     if module.NEEDS_TEACHER and not teachers:
@@ -64,13 +68,14 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     Raises:
         CheckpointError: it has no head for it, or other labels, or the same in another order.
     """
-    if task.kind == "mlm" and teacher.kind != "mlm":
+    guesses_words = task.kind in {"mlm", "generation"}
+    if guesses_words and teacher.kind != "mlm":
         raise CheckpointError(
             f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "
             f"edgedistill distill mlm --student {teacher.path} --corpus TEXT --out TEACHER_RUN; then give "
             "TEACHER_RUN/student as --teacher."
         )
-    if not same_head(teacher.kind, task.kind):
+    if not guesses_words and not same_head(teacher.kind, task.kind):
         raise CheckpointError(
             f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "
             f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {teacher.path} "

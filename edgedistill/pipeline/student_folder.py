@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _EXITS = "exits.json"
+_WRITTEN = "written.jsonl"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def write_student(
     """
     from edgedistill.models.loading import save
     from edgedistill.models.multitask import one_task
+    from edgedistill.models.seq2seq import without_token_types
 
     given = plan.given
     teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
@@ -108,9 +111,12 @@ def write_student(
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
-        save(part, student, plan.data.tokenizer)
+        with without_token_types(plan.data.tokenizer, student):
+            save(part, student, plan.data.tokenizer)
         if judged.own is not None:
             _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
+        if judged.texts is not None:
+            _write_texts(part / _WRITTEN, plan.data, judged.texts)
         if exits is not None:
             reports.save(exits, part / _EXITS)
         for name, other in found.items():
@@ -136,18 +142,22 @@ class _Judged:
 
     Attributes:
         scores: for the card.
-        own: the student's logits; none for masked words, whose answers are as wide as the vocabulary.
+        own: the student's logits; none for masked words, whose answers are as wide as the vocabulary, and for text.
         theirs: the teacher's, where there is one.
+        texts: what the student wrote, where it writes.
     """
 
     scores: dict[str, float]
     own: RowLogits | None = None
     theirs: RowLogits | None = None
+    texts: list[str] | None = None
 
 
 def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _Judged:
     from edgedistill.training.judging import asking, collect, masked_scores
 
+    if data.task.kind == "generation":
+        return _judged_texts(student, data)
     device = student.device
     ask_teacher = None if provider is None else lambda batch, want: provider(batch.to(device), want)
     if data.task.kind == "mlm":
@@ -161,6 +171,30 @@ def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _
     own = collect(asking(student), data.judged, data.task.kind)
     theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
     return _Judged(_scores(data, own, theirs), own, theirs)
+
+
+def _judged_texts(student: PreTrainedModel, data: TaskData) -> _Judged:
+    """Of a student that writes; its teacher guesses words and writes nothing, so that there is none beside it."""
+    from edgedistill.evaluate import headline
+    from edgedistill.training.writing import next_word_scores, text_scores, written_texts
+
+    texts = written_texts(student, data)
+    found, greedy = text_scores(texts, data), text_scores(written_texts(student, data, beams=1), data)
+    metric = data.task.metric
+    scores = {"student": headline(metric, found), "student_greedy": headline(metric, greedy)}
+    words = next_word_scores(student, data.judged)
+    more = {"next_word_accuracy": words["accuracy"], "next_word_loss": words["loss"]}
+    return _Judged(scores | found | more | {"rows": float(len(data.judged))}, texts=texts)
+
+
+def _write_texts(path: Path, data: TaskData, texts: list[str]) -> None:
+    rows = data.judged
+    with path.open("w", encoding="utf-8") as file:
+        for row, text, pair, right, written in zip(
+            rows.row_ids, rows.texts, rows.pairs, rows.labels or [], texts, strict=True
+        ):
+            line = {"row_id": row, "text": text, "text_pair": pair, "references": right, "written": written}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:

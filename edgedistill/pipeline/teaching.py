@@ -203,6 +203,11 @@ def _unit_of_answers(data: TaskData) -> Any:
             f"--teacher-cache: in '{name}' other words are hidden in every epoch, so that no answer is needed twice. "
             "Leave it out."
         )
+    if kind == "generation":
+        raise ConfigError(
+            f"--teacher-cache: in '{name}' the teacher is trained first, then asked once, and that is kept anyway. "
+            "Leave it out."
+        )
     if kind in {"span", "tokens"} and not data.train.shares_tokens:
         raise ConfigError(
             f"--teacher-cache: in '{name}' every token has an answer, and the student's tokens are not the teacher's. "

@@ -21,6 +21,7 @@ from edgedistill.losses.hidden import feature_map
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.training.teachers import TeacherProvider
+from edgedistill.training.writing import next_word_scores
 
 if TYPE_CHECKING:
     from edgedistill.data.rows import Rows
@@ -82,9 +83,14 @@ def _flat(values: NDArray[np.float32], length: int, kind: Kind) -> NDArray[np.fl
 
 
 def dev_score(model: nn.Module, data: TaskData) -> float:
-    """The task's headline metric on the development rows: what chooses between epochs."""
+    """What chooses between epochs: the task's headline metric on the development rows.
+
+    For hidden words and written text it is the share of words that are named.
+    """
     if data.task.kind == "mlm":
         return masked_scores(asking(model), data.dev, data)["accuracy"]
+    if data.task.kind == "generation":
+        return next_word_scores(model, data.dev)["accuracy"]
     return scored(model_logits(model, data.dev, data.task.kind), data.dev, data)
 
 

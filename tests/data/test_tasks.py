@@ -20,10 +20,11 @@ OTHERS = {
     "assistant",
     "masked_words",
 }
+WRITTEN = {"e2e_nlg", "multi30k", "squad_questions"}
 
 
 def test_the_table_holds_the_promised_tasks():
-    assert set(TASKS) == GLUE | OTHERS
+    assert set(TASKS) == GLUE | OTHERS | WRITTEN
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -56,6 +57,8 @@ def test_a_yaml_file_is_a_task_named_after_it(tmp_path):
     [
         ("txt: [review]", "unknown key 'txt'"),
         ("kind: pair\ntext: [one]", "a task of kind 'pair' has \\(2,\\) text columns, not 1"),
+        ("kind: generation\ntext: [a]", "'accuracy' is none of a task of kind 'generation'; bleu and rouge_l"),
+        ("text: [a]\nmetric: bleu", "'bleu' is none of a task of kind 'single'"),
         ("labels: [a, a]", "'a' is listed twice"),
         ("labels: [a]", "one class alone cannot be learnt"),
         ("splits: {dev: dev}", "splits.dev"),

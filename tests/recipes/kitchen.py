@@ -21,6 +21,7 @@ from edgedistill.training.stage import OptimConfig
 from edgedistill.training.teachers import OnlineTeacher
 from tests.support import BAD, GOOD, NOUNS, save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
+WRITING = Task(name="writing", kind="generation", text=("facts",), label="sentence", metric="bleu")
 STEPS = 8
 KEPT = ("stage", "step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
 
@@ -35,6 +36,20 @@ def write_uneven_task(folder: Path, rows: int = 64) -> Path:
             adjective = choose.choice(GOOD if number % 2 else BAD)
             text = " ".join((*words, *("very", "quite") * choose.randrange(1, 6), adjective))
             made.append({"sentence": text, "label": number % 2})
+        write_jsonl(folder / f"{split}.jsonl", made)
+    return folder
+
+
+def write_pairs(folder: Path, rows: int = 64) -> Path:
+    """A task of kind generation, `WRITING`: the words of a list put into a sentence of 4 to 14 tokens."""
+    for seed, (split, count) in enumerate((("train", rows), ("validation", 16), ("test", 16))):
+        choose = random.Random(seed)
+        made = []
+        for number in range(count):
+            noun, adjective = choose.choice(NOUNS), choose.choice(GOOD if number % 2 else BAD)
+            times = choose.randrange(0, 6)
+            source = " ".join((noun, *("very",) * times, adjective))
+            made.append({"facts": source, "sentence": " ".join(("the", noun, "is", *("very",) * times, adjective))})
         write_jsonl(folder / f"{split}.jsonl", made)
     return folder
 
@@ -66,9 +81,12 @@ def ingredients(
 
 
 def ingredients_of(name: str, folder: Path) -> Ingredients:
-    """What a recipe of that name can cook with: a task of texts, or raw text for one that does no other."""
-    if "single" in plugins.load("recipes", name).KINDS:
+    """What a recipe of that name can cook with: a task of texts, or for one that does no other pairs or raw text."""
+    kinds = plugins.load("recipes", name).KINDS
+    if "single" in kinds:
         return ingredients(folder)
+    if "generation" in kinds:
+        return ingredients(folder, WRITING, write_pairs(folder / "pairs"), head="mlm")
     data = write_uneven_task(folder / "data")
     lines = [json.loads(line)["sentence"] for line in (data / "train.jsonl").read_text().splitlines()]
     (folder / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
@@ -112,7 +130,9 @@ def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any
     """A recipe's defaults, with every stage cut to a few fp32 steps and a width of its own to a tiny one."""
     module = plugins.load("recipes", name)
     own = module.Config.model_fields
-    narrow = {"hidden_size": 8} if "hidden_size" in own else {}
+    narrow: dict[str, Any] = {"hidden_size": 8} if "hidden_size" in own else {}
+    if "shape" in own:
+        narrow["shape"] = {"layers": 2, "hidden_size": 8, "ffn_size": 16, "heads": 2, "dropout": 0.0}
     # Dropout draws another mask for a step cut into parts, whose result must be the same.
     still = {"dropout": 0.0} if "dropout" in own else {}
     cfg: RecipeConfig = build(module.Config, {"max_length": 32, **narrow, **still, **(settings or {})}, name)

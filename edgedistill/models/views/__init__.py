@@ -104,6 +104,11 @@ def view_of(model: PreTrainedModel) -> ExportView:
         ExportError: a family, head or variant that has no view.
     """
     family = model.config.model_type
+    if model.config.is_encoder_decoder:
+        raise ExportError(
+            f"the checkpoint is an encoder-decoder ('{family}'), which writes word by word and cannot be exported yet. "
+            "Use it with transformers: AutoModelForSeq2SeqLM and generate."
+        )
     if family not in _BODIES:
         raise ExportError(
             f"models of the family '{family}' cannot be exported yet. There are: {', '.join(sorted(_BODIES))} "
