@@ -14,12 +14,14 @@ from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, env
 from edgedistill.errors import ConfigError
 from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
+from edgedistill.words import EmbeddingReport, VocabularyReport
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
+    from edgedistill.pipeline.vocabulary import Uncut
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.exits import ExitReport
     from edgedistill.training.judging import Ask, RowLogits
@@ -43,6 +45,9 @@ class Plan:
         limit: most rows of each split; none for all.
         teachers_of_others: the checkpoints learnt from in further tasks.
         cache_dtype: in which precision the teacher's logits are kept, where they are.
+        uncut: what the student's vocabulary was cut from; none where it reads its teacher's tokens.
+        vocabulary: what that does to the text.
+        embedding: what its word embeddings keep of the teacher's.
     """
 
     recipe: str
@@ -55,9 +60,14 @@ class Plan:
     limit: int | None
     teachers_of_others: tuple[Checkpoint, ...] = ()
     cache_dtype: str = "float32"
+    uncut: Uncut | None = None
+    vocabulary: VocabularyReport | None = None
+    embedding: EmbeddingReport | None = None
 
     def identity(self) -> dict[str, Any]:
         """What decides the result."""
+        from edgedistill.data.tokenise import behaviour
+
         corpus = self.data.corpus
         others: dict[str, Any] = {
             name: {"task": data.task.model_dump(mode="json"), "labels": list(data.labels), "data": data.sha256}
@@ -77,6 +87,7 @@ class Plan:
             "config": self.cfg.model_dump(mode="json"),
             **({"others": others} if others else {}),
             **({"cache_dtype": self.cache_dtype} if self.cache_dtype != "float32" else {}),
+            **({"vocabulary": behaviour(self.data.tokenizer)} if self.uncut is not None else {}),
         }
 
 
@@ -104,7 +115,10 @@ def write_student(
 
     given = plan.given
     teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
-    found = {name: _judged(one_task(student, name), data, teachers.get(name)) for name, data in given.tasks.items()}
+    found = {
+        name: _judged(one_task(student, name), data, teachers.get(name), plan.uncut)
+        for name, data in given.tasks.items()
+    }
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
@@ -126,6 +140,7 @@ def write_student(
             f"{name} {who}": score for name, other in found.items() for who, score in other.scores.items()
         }
         updates = {"scores": scores, "layer_errors": _layer_errors(plan, student), "seconds": seconds}
+        updates |= {"vocabulary": plan.vocabulary, "embedding": plan.embedding}
         card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
 
@@ -145,8 +160,9 @@ class _Judged:
     theirs: RowLogits | None = None
 
 
-def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _Judged:
-    from edgedistill.training.judging import asking, collect, masked_scores
+def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None, uncut: Uncut | None) -> _Judged:
+    """Ask the student and the teacher; one that reads fewer words now as it was, where its answers are no tokens'."""
+    from edgedistill.training.judging import asking, collect, masked_scores, scored
 
     device = student.device
     ask_teacher = None if provider is None else lambda batch, want: provider(batch.to(device), want)
@@ -160,7 +176,11 @@ def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _
         return _Judged(scores | losses | hidden)
     own = collect(asking(student), data.judged, data.task.kind)
     theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
-    return _Judged(_scores(data, own, theirs), own, theirs)
+    if uncut is None or theirs is None or data.task.kind in {"span", "tokens"}:
+        return _Judged(_scores(data, own, theirs), own, theirs)
+    on_cut = {"teacher_on_cut_vocabulary": scored(theirs, data.judged, data)}
+    whole = collect(lambda batch, want: uncut.teacher(batch.to(device), want), uncut.data.judged, data.task.kind)
+    return _Judged(_scores(data, own, whole) | on_cut, own, whole)
 
 
 def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:
