@@ -12,6 +12,7 @@ from edgedistill import files
 from edgedistill.artifacts import Environment, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.errors import ArtifactError
+from edgedistill.words import EmbeddingReport, VocabularyReport
 
 Status = Literal["passed", "failed", "inconclusive", "not_run"]
 
@@ -224,10 +225,20 @@ class StudentCard(Settings):
     """Metric on the judged split: student, teacher, agreement, rows."""
     layer_errors: dict[str, list[float]] = {}
     """Per-layer student-teacher errors on the judged split, where the shapes allow them."""
+    vocabulary: VocabularyReport | None = None
+    """What the student kept of its teacher's vocabulary; none for all of it."""
+    embedding: EmbeddingReport | None = None
+    """What its factorised word embeddings kept of its teacher's; none where they are as wide."""
     seconds: dict[str, float] = {}
     """Time per stage."""
     licence: str = "unknown"
     """Licence of the weights as the teacher's card states it."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the student has of its teacher's words, a line each."""
+        vocabulary = [f"vocabulary: {self.vocabulary.sentence}"] if self.vocabulary else []
+        return (*vocabulary, *([f"embeddings: {self.embedding.sentence}"] if self.embedding else []))
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgedistill.cli.group import GATE_FAILED
-from edgedistill.cli.options import as_json, set_option
+from edgedistill.cli.options import as_json, data_option, set_option
 
 
 @click.command()
@@ -20,6 +20,9 @@ from edgedistill.cli.options import as_json, set_option
 @click.option("--p90-ms", type=float, metavar="MS", help="Longest p90 latency of one inference.  [default: any]")
 @click.option("--bytes", "size", metavar="SIZE", help="Most bytes of model files: 6MB, 5.5MiB.  [default: any]")
 @click.option("--device", default="host", show_default=True, help="Where to time; this version times on: host.")
+@click.option("--task", metavar="NAME|FILE", help="Vocabularies cut to this task's training rows are listed too.")
+@data_option
+@click.option("--corpus", metavar="FILE", help="The same for raw text, .txt[.gz].")
 @click.option("--shapes", type=int, default=4, show_default=True, help="Most shapes to time, about 25 s each.")
 @set_option("num_layers=4")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the texts and the order of turns.")

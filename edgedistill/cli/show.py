@@ -61,6 +61,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     if card.scores.get("teacher", 0.0) > 0:
         scores.add_row("share of the teacher's", f"{100 * card.scores['student'] / card.scores['teacher']:.1f} %")
     _print(scores)
+    for line in card.words:
+        click.echo(line)
     if card.task.kind == "generation":
         return click.echo(f"what it wrote: {folder / 'written.jsonl'}")
     if card.task.kind == "mlm":
@@ -101,8 +103,7 @@ def verdict(found: Verdict, as_json: bool) -> None:
     for fault in (fault for rung in found.rungs for fault in rung.findings):
         _print(Text.assemble((f"{fault.name}: ", "bold red"), fault.message))
     _overrides([found])
-    _print(Text.assemble("verdict: ", _status(found.status)))
-    return None
+    return _print(Text.assemble("verdict: ", _status(found.status)))
 
 
 def bench(report: BenchReport, as_json: bool) -> None:
@@ -123,8 +124,7 @@ def bench(report: BenchReport, as_json: bool) -> None:
             row.artifact.removeprefix(shared), str(row.length), str(row.threads),
             *(f"{value:.2f}" for value in millis), memory, _size(row.size_bytes), f"{times.runs}{marks}",
         )  # fmt: skip
-    _print(table)
-    return None
+    return _print(table)
 
 
 def plan(made: ShapePlan, as_json: bool) -> None:

@@ -128,8 +128,9 @@ def masked_lm(path: str | Path, tokenizer: Any) -> Checkpoint:
         ConfigError: it guesses no words, or splits text into other tokens.
     """
     from edgedistill.models.loading import load
+    from edgedistill.models.vocabulary import read_by
 
-    found = load(path)
+    found = read_by(load(path), tokenizer)
     if found.kind != "mlm" or found.tokenizer.mask_token_id is None:
         raise ConfigError(
             f"'{path}' has no masked-word head ({found.kind}). Give the folder or Hub id of a masked-LM such as "

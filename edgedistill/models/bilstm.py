@@ -22,6 +22,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from edgedistill.data.tasks import Kind
+from edgedistill.models.factors import principal_directions
 
 Channels = Literal["both", "tuned", "static"]
 _SPREAD = 0.1
@@ -211,9 +212,7 @@ def narrowed(table: Tensor, size: int) -> Tensor:
     """(V, E) word vectors in `size` numbers: their coordinates along the table's principal directions."""
     if size == table.shape[1]:
         return table
-    # Eigenvectors of the (E, E) Gram matrix are the table's right singular vectors, at a fraction of the time.
-    _, vectors = torch.linalg.eigh(table.double().T @ table.double())
-    coordinates: Tensor = table @ vectors[:, -size:].flip(1).to(table.dtype)
+    coordinates: Tensor = table @ principal_directions(table, size)
     return coordinates
 
 

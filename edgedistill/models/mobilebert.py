@@ -20,6 +20,7 @@ from transformers import MobileBertConfig, PreTrainedModel
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.answers import first_position, longest_input
+from edgedistill.models.factors import Weights, principal_directions
 from edgedistill.models.folder import HeadKind
 from edgedistill.models.loading import AUTO_CLASSES
 
@@ -54,7 +55,9 @@ class Shape:
     attention: Literal["shared", "narrow"] = "shared"
 
 
-def mobilebert_for(teacher: PreTrainedModel, kind: HeadKind, shape: Shape) -> PreTrainedModel:
+def mobilebert_for(
+    teacher: PreTrainedModel, kind: HeadKind, shape: Shape, counts: Weights | None = None
+) -> PreTrainedModel:
     """Build a student with the teacher's vocabulary, widths, head and labels.
 
     Its blocks are random (seed torch first); its embeddings are the teacher's, factorised; its head is the
@@ -64,6 +67,7 @@ def mobilebert_for(teacher: PreTrainedModel, kind: HeadKind, shape: Shape) -> Pr
         teacher: fine-tuned for the task.
         kind: of the task; "pretraining" for heads of hidden words and of the next sentence.
         shape: of the student.
+        counts: (V,) what each word's error counts in factorising the embeddings; none: all the same.
 
     Raises:
         ConfigError: a shape that cannot work.
@@ -72,7 +76,7 @@ def mobilebert_for(teacher: PreTrainedModel, kind: HeadKind, shape: Shape) -> Pr
     config = _config(teacher, shape)
     student: PreTrainedModel = AUTO_CLASSES[kind].from_config(config, attn_implementation="eager")
     with torch.no_grad():
-        _start_embeddings(student, teacher)
+        _start_embeddings(student, teacher, counts)
         _start_head(student, teacher)
     keep_padding_zero(student)
     return student
@@ -190,7 +194,7 @@ def _config(teacher: PreTrainedModel, shape: Shape) -> MobileBertConfig:
     return config
 
 
-def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel, counts: Weights | None) -> None:
     own: Any = student.base_model.embeddings
     given: Any = getattr(teacher.base_model, "embeddings", None)
     if teacher.config.model_type in _KIN:
@@ -198,7 +202,7 @@ def _start_embeddings(student: PreTrainedModel, teacher: PreTrainedModel) -> Non
         return
     table = _word_table(teacher).clone()
     table[student.config.pad_token_id] = 0.0
-    own.word_embeddings.weight.copy_(_factorised(table, own))
+    own.word_embeddings.weight.copy_(_factorised(table, own, counts))
     first = first_position(teacher)
     positions = given.position_embeddings.weight[first:]
     own.position_embeddings.weight.copy_(positions)
@@ -225,15 +229,13 @@ def _word_table(teacher: PreTrainedModel) -> Tensor:
     return table
 
 
-def _factorised(table: Tensor, own: Any) -> Tensor:
+def _factorised(table: Tensor, own: Any, counts: Weights | None) -> Tensor:
     """Set the projection to the table's principal directions; return each word's coordinates along them.
 
     The trigram's input is [next, current, previous] words: only the middle third takes part at first.
     """
     size = own.embedding_size
-    # Eigenvectors of the (H, H) Gram matrix are the table's right singular vectors, at a fraction of the time.
-    _, vectors = torch.linalg.eigh(table.double().T @ table.double())
-    directions = vectors[:, -size:].flip(1).to(table.dtype)
+    directions = principal_directions(table, size, counts)
     projection = own.embedding_transformation
     projection.weight.zero_()
     projection.bias.zero_()

@@ -7,6 +7,7 @@ from typing import Literal
 from edgedistill.artifacts import Environment, FileEntry, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.reports import Latency, Rung
+from edgedistill.words import EmbeddingReport, VocabularyReport
 
 ArtifactStatus = Literal["passed", "failed", "inconclusive", "unchecked", "void"]
 """The gate's word; `unchecked` where it has not spoken, `void` where files changed after it spoke."""
@@ -233,6 +234,10 @@ class Training(Settings):
     """Its teacher."""
     scores: dict[str, float]
     """On the judged split: student, teacher, agreement, rows."""
+    vocabulary: VocabularyReport | None = None
+    """What the student kept of its teacher's vocabulary; none for all of it."""
+    embedding: EmbeddingReport | None = None
+    """What its factorised word embeddings kept of its teacher's."""
     seed: int
     """Of everything random."""
     data_sha256: str

@@ -149,6 +149,8 @@ def _training(training: Training | None, stages: Sequence[StageContent]) -> list
         lines.append(f"- student: {_safe(training.student.family)}, {training.student.parameters:,} parameters")
         if training.teacher:
             lines.append(f"- teacher: {_safe(training.teacher.path)}, {training.teacher.parameters:,} parameters")
+        named = {"vocabulary": training.vocabulary, "embeddings": training.embedding}
+        lines += [f"- {name}: {_safe(found.sentence)}" for name, found in named.items() if found]
         lines += [f"- {_safe(name)}: {numbers.number(value)}" for name, value in training.scores.items()]
         lines.append("")
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
 from edgedistill.pipeline.export import refuse_scheme
 from edgedistill.pipeline.shape_plan import Budget, ShapePlan, ShapeRow, ShapeStatus, bytes_of
 from edgedistill.pipeline.shape_search import next_shape, widest
-from edgedistill.pipeline.shapes import RECIPE, Candidate, candidates
+from edgedistill.pipeline.shape_text import Text, readers_of
+from edgedistill.pipeline.shapes import RECIPE, VOCABULARY, Candidate, candidates
 from edgedistill.progress import progress, say
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _BUSY = 1.5
 class _Question:
     """What was asked, checked."""
 
+    text: Text
     cfg: ExportConfig
     schemes: tuple[str, ...]
     length: int
@@ -57,11 +59,15 @@ def plan(
     size: int | str | None = None,
     device: str = "host",
     shapes: int = _SHAPES,
+    task: str | None = None,
+    data: Path | str | None = None,
+    corpus: Path | str | None = None,
     settings: Sequence[str] = (),
     seed: int = 0,
 ) -> ShapePlan:
     """List student shapes with their bytes, and time those that could be the largest within the budget.
 
+    Where text is given, by a task or a corpus, vocabularies cut to it are listed beside the teacher's whole one.
     Timed are untrained MobileBERTs around the teacher, converted as `export` does: blocks decide speed, not what was
     learnt in them. What cannot meet the bytes is never timed.
 
@@ -75,6 +81,9 @@ def plan(
         size: most bytes of model files, a number or a text such as "6MB"; none: any.
         device: where to time; "host" is this machine.
         shapes: most shapes to convert and time.
+        task: name of a task, or the path of its YAML file, whose training rows vocabularies are cut to.
+        data: folder of the task's files; none: from the Hub.
+        corpus: text that vocabularies are cut to, .txt or .txt.gz.
         settings: `key=value` texts of the recipe mobilebert, kept for every shape, such as "num_layers=4".
         seed: of the texts and the order of turns.
 
@@ -85,17 +94,21 @@ def plan(
         ConfigError: an unknown target, scheme or setting, a number that makes no sense, a size that is none.
         ExportError: a target that does not do the scheme, or does not take these students.
         CheckpointError: a teacher that cannot be read or is no BERT family.
+        DataError: text that cannot be read.
         DeviceError: a phone is asked for.
         MissingExtraError: the target's packages are not installed.
     """
     _refuse_device(device)
-    asked = _question(target, scheme, length, threads, p90_ms, size, shapes, settings, seed)
+    text = Text(task, None if data is None else Path(data), None if corpus is None else Path(corpus))
+    asked = _question(text, target, scheme, length, threads, p90_ms, size, shapes, settings, seed)
     checkpoint = _teacher(teacher, length)
     assert checkpoint.kind != "embedding"
-    found = candidates(checkpoint.model, checkpoint.kind, settings, target, asked.schemes, length)
+    readers = readers_of(checkpoint, text, settings, length, seed)
+    models = {entries: reader.model for entries, reader in readers.items()}
+    found = candidates(models, checkpoint.kind, settings, target, asked.schemes, length)
     limit = asked.budget.size_bytes
     affordable = [one for one in found if limit is None or one.sizes[scheme] <= limit]
-    sizes, timed = _timed(checkpoint, widest(affordable), asked) if affordable else ({}, {})
+    sizes, timed = _timed(readers, widest(affordable), asked) if affordable else ({}, {})
     rows = [_row(one, asked, sizes.get(one.name), timed.get(one.name)) for one in found]
     rows.sort(key=lambda row: (_ORDER.index(row.status), -row.block_parameters))
     best = rows[0] if rows[0].status == "fits" else None
@@ -128,6 +141,7 @@ def _refuse_device(device: str) -> None:
 
 
 def _question(
+    text: Text,
     target: str,
     scheme: str,
     length: int,
@@ -146,6 +160,7 @@ def _question(
     given = {"p90_ms": p90_ms, "size_bytes": bytes_of(str(size)) if size is not None else None}
     one_length = {"target": target, "scheme": scheme, "max_length": length, "lengths": (length,)}
     return _Question(
+        text=text,
         cfg=build(module.Config, one_length, "plan"),
         schemes=tuple(module.SCHEMES),
         length=length,
@@ -175,7 +190,7 @@ def _teacher(teacher: str | Path, length: int) -> Checkpoint:
 
 
 def _timed(
-    teacher: Checkpoint, affordable: Sequence[Candidate], asked: _Question
+    readers: dict[int | None, Checkpoint], affordable: Sequence[Candidate], asked: _Question
 ) -> tuple[dict[str, int], dict[str, BenchRow]]:
     """Convert the shapes that may be the answer, and time them in turns.
 
@@ -192,7 +207,7 @@ def _timed(
     with tempfile.TemporaryDirectory(prefix="edgedistill-plan-") as place, progress("converting", most) as tracker:
         while len(seen) < most and (chosen := next_shape(affordable, seen, asked.budget.p90_ms, most)) is not None:
             folder = Path(place) / chosen.name
-            sizes[chosen.name] = trials.write(folder, teacher, chosen, asked.cfg)
+            sizes[chosen.name] = trials.write(folder, readers[chosen.vocabulary], chosen, asked.cfg)
             glanced = trials.glance(folder, asked.length, asked.threads, asked.seed)
             seen.append((chosen, glanced))
             tracker.advance(1, f"{chosen.name} {glanced:.1f} ms at a glance")
@@ -241,9 +256,11 @@ def _nearest(rows: Sequence[ShapeRow], asked: _Question) -> ShapeRow:
 
 def _next(teacher: str, checkpoint: Checkpoint, best: ShapeRow, asked: _Question) -> tuple[str, ...]:
     task = checkpoint.card.task.name if checkpoint.card and checkpoint.card.task.name else "TASK"
-    words = ["edgedistill", "distill", RECIPE, "--teacher", teacher, "--task", task, "--out", "RUN"]
+    given = asked.text if asked.text.task else replace(asked.text, task=task)
+    words = ["edgedistill", "distill", RECIPE, "--teacher", teacher, *given.words, "--out", "RUN"]
     own = [] if asked.length == _LENGTH_OF_RECIPE else [f"max_length={asked.length}"]
-    for setting in (*own, *asked.settings, *(f"{name}={value}" for name, value in best.settings.items())):
+    kept = [setting for setting in asked.settings if not setting.startswith(f"{VOCABULARY}=")]
+    for setting in (*own, *kept, *(f"{name}={value}" for name, value in best.settings.items())):
         words += ["--set", setting]
     cfg = asked.cfg
     export = ["edgedistill", "export", "RUN/student", "--target", cfg.target, "--scheme", cfg.scheme]
@@ -271,7 +288,7 @@ def _command(teacher: str, asked: _Question, device: str) -> str:
     words += ["--length", str(asked.length), "--threads", str(asked.threads)]
     words += ["--p90-ms", f"{asked.budget.p90_ms:g}"] if asked.budget.p90_ms is not None else []
     words += ["--bytes", str(asked.budget.size_bytes)] if asked.budget.size_bytes is not None else []
-    words += ["--device", device, "--shapes", str(asked.shapes), "--seed", str(asked.seed)]
+    words += [*asked.text.words, "--device", device, "--shapes", str(asked.shapes), "--seed", str(asked.seed)]
     for setting in asked.settings:
         words += ["--set", setting]
     return shlex.join(words)

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,14 @@ from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.several_tasks import load_others, named_tasks, place_of, teachers_by_task
 from edgedistill.pipeline.student_folder import Plan, command, write_student
 from edgedistill.pipeline.teaching import Storage, cache_size, fill, origin_of, provider_of
+from edgedistill.pipeline.vocabulary import (
+    cut_tokenizer,
+    embedding_report,
+    refuse_no_cut,
+    teachers_read,
+    uncut_of,
+    vocabulary_report,
+)
 from edgedistill.progress import is_main_process, say
 
 if TYPE_CHECKING:
@@ -99,6 +108,7 @@ def distill(
     storage = None if teacher_cache is None else Storage(Path(teacher_cache), cache_dtype)
     plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
+    plan = _with_words(plan, begun)
     if dry_run:
         _say_plan(plan, begun)
         return out / STUDENT
@@ -147,11 +157,11 @@ def _planned(
     start = None if begins_with is None else load(resources.checkpoint(begins_with))
     reads = start or learnt_from[0]
     refuse_too_long(cfg, [*itertools.chain(*by_task.values()), *([start] if start else [])])
-    data = load_task_data(
+    refuse_no_cut(cfg, learnt_from, start)
+    rows = partial(
+        load_task_data,
         task,
         None if data_dir is None else Path(data_dir, task.name) if several else Path(data_dir),
-        reads.tokenizer if start is not None else _own_tokenizer(module, cfg) or reads.tokenizer,
-        teacher_tokenizer=learnt_from[0].tokenizer if learnt_from else None,
         max_length=cfg.max_length,
         seed=cfg.seed,
         limit=limit,
@@ -159,18 +169,25 @@ def _planned(
         in_pairs=cfg.reads_pairs,
         needs_labels=cfg.needs_labels,
     )
-    provider = None
+    tokenizer = reads.tokenizer if start is not None else _own_tokenizer(module, cfg) or reads.tokenizer
+    if (how := getattr(cfg, "vocabulary", None)) is not None:
+        tokenizer = cut_tokenizer(rows(tokenizer), how)
+    readers = learnt_from if several else teachers_read(learnt_from, tokenizer)
+    data = rows(tokenizer, teacher_tokenizer=readers[0].tokenizer if readers else None)
+    provider, uncut = None, None
     if learnt_from:
         for checkpoint in learnt_from:
             refuse_unfit_teacher(checkpoint, task, data.labels)
         if storage is not None:
             storage = replace(storage, origin=origin_of(learnt_from, data, data_dir, corpus, limit, cfg.seed))
-        provider = provider_of(learnt_from, data, storage, cfg.kept)
+        provider = provider_of(readers, data, storage, cfg.kept)
+    if readers and readers[0] is not learnt_from[0]:
+        uncut = uncut_of(learnt_from, rows(learnt_from[0].tokenizer), tokenizer)
     others, their_teachers = load_others(tasks[1:], data_dir, reads.tokenizer, by_task, cfg, limit)
     given = Ingredients(data, provider, None if start is None else start.path, others, their_teachers)
     of_others = tuple(itertools.chain(*(by_task.get(name, []) for name in others)))
     precision = "float32" if storage is None else storage.logits_dtype
-    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit, of_others, precision)
+    return Plan(recipe, module, cfg, data, given, tuple(learnt_from), start, limit, of_others, precision, uncut)
 
 
 def _own_tokenizer(module: Recipe, cfg: RecipeConfig) -> PreTrainedTokenizerFast | None:
@@ -189,6 +206,20 @@ def _built(plan: Plan) -> PreTrainedModel:
     seed_step(plan.cfg.seed, "student", 0, 0)
     student = plan.module.build_student(plan.cfg, plan.given)
     return cast("PreTrainedModel", student)
+
+
+def _with_words(plan: Plan, student: PreTrainedModel) -> Plan:
+    """What the student has of its teacher's words, measured and said."""
+    embedding = None
+    if plan.uncut is not None:
+        vocabulary = vocabulary_report(plan.data, plan.uncut)
+        say(f"vocabulary: {vocabulary.sentence}")
+        plan = replace(plan, vocabulary=vocabulary)
+    if plan.given.teacher is not None and plan.given.start is None:
+        embedding = embedding_report(student, plan.given)
+    if embedding is not None:
+        say(f"embeddings: {embedding.sentence}")
+    return replace(plan, embedding=embedding)
 
 
 def _say_plan(plan: Plan, student: PreTrainedModel) -> None:

@@ -16,7 +16,7 @@ _FLATTEST, _STEEPEST = 0.4, 1.2
 
 
 def widest(affordable: Sequence[Candidate]) -> list[Candidate]:
-    """Of those with the same blocks the one with the widest embeddings: they cost bytes and hardly any time."""
+    """Of those with the same blocks the one with the widest embeddings and most words: they cost hardly any time."""
     by_blocks: dict[tuple[int, int], Candidate] = {}
     for one in affordable:
         by_blocks.setdefault((one.settings["intra_size"], one.settings["num_ffn"]), one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ _INTRA_SHARES = (1 / 8, 3 / 16, 1 / 4, 3 / 8)
 """Widths inside a block, as shares of the teacher's; the paper's is 1/4, the recipe's default 3/16."""
 _NUM_FFN = (1, 2, 4)
 _EMBEDDINGS = (128, 64)
+VOCABULARY = "vocabulary.size"
 _OWN_EMBEDDINGS = ("mobilebert", "ib_bert")
 """Families whose students keep the teacher's embedding width."""
 
@@ -47,16 +48,28 @@ class Candidate:
     @property
     def name(self) -> str:
         """Of its row and folder."""
-        return "intra{intra_size}-ffn{num_ffn}-emb{embedding_size}".format(**self.settings)
+        words = f"-voc{self.vocabulary}" if self.vocabulary else ""
+        return "intra{intra_size}-ffn{num_ffn}-emb{embedding_size}".format(**self.settings) + words
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Entries of a vocabulary that was cut; none for the whole one."""
+        return self.settings.get(VOCABULARY)
 
 
 def candidates(
-    teacher: PreTrainedModel, kind: Kind, settings: Sequence[str], target: str, schemes: Sequence[str], length: int
+    teachers: Mapping[int | None, PreTrainedModel],
+    kind: Kind,
+    settings: Sequence[str],
+    target: str,
+    schemes: Sequence[str],
+    length: int,
 ) -> tuple[Candidate, ...]:
-    """Every shape around a teacher, most parameters inside the blocks first, the widest embeddings before others.
+    """Every shape around a teacher, most parameters inside the blocks first, then the widest embeddings, most words.
 
     Args:
-        teacher: only its configuration is read.
+        teachers: the teacher by the size its vocabulary was cut to, none for the whole one; only configurations are
+            read.
         kind: of the head.
         settings: `key=value` texts of the recipe; what they set is not varied.
         target: runtime that sizes are computed for.
@@ -67,13 +80,31 @@ def candidates(
         ConfigError: settings that the recipe or this teacher does not take.
         CheckpointError: a teacher that is no BERT family.
     """
+    found = [
+        one
+        for size, teacher in teachers.items()
+        for one in _around(teacher, {VOCABULARY: size} if size else {}, kind, settings, target, schemes, length)
+    ]
+    return tuple(
+        sorted(found, key=lambda one: (-one.block_parameters, -one.settings["embedding_size"], -one.parameters))
+    )
+
+
+def _around(
+    teacher: PreTrainedModel,
+    words: dict[str, int],
+    kind: Kind,
+    settings: Sequence[str],
+    target: str,
+    schemes: Sequence[str],
+    length: int,
+) -> Iterator[Candidate]:
     import torch
 
     from edgedistill.models.mobilebert import unlearned_mobilebert
     from edgedistill.quant.sizes import file_bytes
 
     recipe = plugins.load("recipes", RECIPE)
-    found = []
     for varied in _grid(teacher.config, with_settings({}, settings)):
         cfg = build(recipe.Config, with_settings(varied, settings), "--set")
         shape = recipe.shape_of(cfg, int(teacher.config.num_hidden_layers))
@@ -82,21 +113,19 @@ def candidates(
         blocks = sum(parameter.numel() for parameter in student.base_model.encoder.parameters())
         config = student.config
         attention = 2 * config.num_hidden_layers * length * config.intra_bottleneck_size
-        found.append(
-            Candidate(
-                settings={
-                    "intra_size": config.intra_bottleneck_size,
-                    "num_ffn": config.num_feedforward_networks,
-                    "embedding_size": config.embedding_size,
-                },
-                shape=shape,
-                parameters=student.num_parameters(),
-                block_parameters=blocks,
-                work=length * (blocks + attention + 3 * config.embedding_size * config.hidden_size),
-                sizes={scheme: file_bytes(student, target, scheme, length) for scheme in schemes},
-            )
+        yield Candidate(
+            settings={
+                "intra_size": config.intra_bottleneck_size,
+                "num_ffn": config.num_feedforward_networks,
+                "embedding_size": config.embedding_size,
+                **words,
+            },
+            shape=shape,
+            parameters=student.num_parameters(),
+            block_parameters=blocks,
+            work=length * (blocks + attention + 3 * config.embedding_size * config.hidden_size),
+            sizes={scheme: file_bytes(student, target, scheme, length) for scheme in schemes},
         )
-    return tuple(sorted(found, key=lambda one: (-one.block_parameters, -one.settings["embedding_size"])))
 
 
 def _grid(config: Any, chosen: dict[str, Any]) -> list[dict[str, int]]:

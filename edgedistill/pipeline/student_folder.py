@@ -15,12 +15,14 @@ from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, env
 from edgedistill.errors import ConfigError
 from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
+from edgedistill.words import EmbeddingReport, VocabularyReport
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
+    from edgedistill.pipeline.vocabulary import Uncut
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.exits import ExitReport
     from edgedistill.training.judging import Ask, RowLogits
@@ -45,6 +47,9 @@ class Plan:
         limit: most rows of each split; none for all.
         teachers_of_others: the checkpoints learnt from in further tasks.
         cache_dtype: in which precision the teacher's logits are kept, where they are.
+        uncut: what the student's vocabulary was cut from; none where it reads its teacher's tokens.
+        vocabulary: what that does to the text.
+        embedding: what its word embeddings keep of the teacher's.
     """
 
     recipe: str
@@ -57,9 +62,14 @@ class Plan:
     limit: int | None
     teachers_of_others: tuple[Checkpoint, ...] = ()
     cache_dtype: str = "float32"
+    uncut: Uncut | None = None
+    vocabulary: VocabularyReport | None = None
+    embedding: EmbeddingReport | None = None
 
     def identity(self) -> dict[str, Any]:
         """What decides the result."""
+        from edgedistill.data.tokenise import behaviour
+
         corpus = self.data.corpus
         others: dict[str, Any] = {
             name: {"task": data.task.model_dump(mode="json"), "labels": list(data.labels), "data": data.sha256}
@@ -79,6 +89,7 @@ class Plan:
             "config": self.cfg.model_dump(mode="json"),
             **({"others": others} if others else {}),
             **({"cache_dtype": self.cache_dtype} if self.cache_dtype != "float32" else {}),
+            **({"vocabulary": behaviour(self.data.tokenizer)} if self.uncut is not None else {}),
         }
 
 
@@ -107,7 +118,10 @@ def write_student(
 
     given = plan.given
     teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
-    found = {name: _judged(one_task(student, name), data, teachers.get(name)) for name, data in given.tasks.items()}
+    found = {
+        name: _judged(one_task(student, name), data, teachers.get(name), plan.uncut)
+        for name, data in given.tasks.items()
+    }
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
@@ -132,6 +146,7 @@ def write_student(
             f"{name} {who}": score for name, other in found.items() for who, score in other.scores.items()
         }
         updates = {"scores": scores, "layer_errors": _layer_errors(plan, student), "seconds": seconds}
+        updates |= {"vocabulary": plan.vocabulary, "embedding": plan.embedding}
         card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
 
@@ -153,8 +168,9 @@ class _Judged:
     texts: list[str] | None = None
 
 
-def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _Judged:
-    from edgedistill.training.judging import asking, collect, masked_scores
+def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None, uncut: Uncut | None) -> _Judged:
+    """Ask the student and the teacher; one that reads fewer words now as it was, where its answers are no tokens'."""
+    from edgedistill.training.judging import asking, collect, masked_scores, scored
 
     if data.task.kind == "generation":
         return _judged_texts(student, data)
@@ -170,7 +186,11 @@ def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None) -> _
         return _Judged(scores | losses | hidden)
     own = collect(asking(student), data.judged, data.task.kind)
     theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
-    return _Judged(_scores(data, own, theirs), own, theirs)
+    if uncut is None or theirs is None or data.task.kind in {"span", "tokens"}:
+        return _Judged(_scores(data, own, theirs), own, theirs)
+    on_cut = {"teacher_on_cut_vocabulary": scored(theirs, data.judged, data)}
+    whole = collect(lambda batch, want: uncut.teacher(batch.to(device), want), uncut.data.judged, data.task.kind)
+    return _Judged(_scores(data, own, whole) | on_cut, own, whole)
 
 
 def _judged_texts(student: PreTrainedModel, data: TaskData) -> _Judged:

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field
 
 from edgedistill.config import Settings
+from edgedistill.data.vocabulary import VocabularyConfig
 from edgedistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel
 
     from edgedistill.data.cache_card import Kept
     from edgedistill.data.task_data import TaskData
     from edgedistill.data.tasks import Kind
+    from edgedistill.models.folder import HeadKind
     from edgedistill.training.stage import Stage
     from edgedistill.training.teachers import TeacherFacts, TeacherProvider
 
@@ -65,6 +68,14 @@ class RecipeConfig(Settings):
         return layer_map(teacher_layers, student_layers, getattr(self, "layer_map", ()))
 
 
+class CutsVocabulary(RecipeConfig):
+    """What a recipe can be told whose students start from their teacher's words (`Ingredients.load_teacher`)."""
+
+    vocabulary: VocabularyConfig | None = None
+    """Which entries of the teacher's vocabulary the student keeps, such as vocabulary.coverage=1 for those that occur
+    in the training text; null: all."""
+
+
 @dataclass(frozen=True)
 class Ingredients:
     """What a recipe cooks with.
@@ -104,6 +115,22 @@ class Ingredients:
         if self.teacher is None:
             raise ConfigError("this recipe needs a teacher. Give it with --teacher.")
         return self.teacher
+
+    def load_teacher(self, kind: HeadKind | None = None) -> PreTrainedModel:
+        """The teacher's own model, for a student to start from: with a head for the task, and the student's words.
+
+        Args:
+            kind: of another head; none: of the task's.
+
+        Raises:
+            ConfigError: there is none.
+            CheckpointError: it can no longer be read.
+        """
+        from edgedistill.models.loading import load
+        from edgedistill.models.vocabulary import read_by
+
+        data, source = self.data, self.needed_teacher.facts.source
+        return read_by(load(source, kind=kind or data.task.kind, labels=data.labels), data.tokenizer).model
 
     @property
     def hides_layers(self) -> str | None:

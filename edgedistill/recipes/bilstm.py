@@ -29,7 +29,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.bilstm import BiLstmConfig, Channels, bilstm_for, narrowed, with_task
 from edgedistill.models.loading import load
 from edgedistill.progress import say
-from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage
 from edgedistill.training.teachers import CachedTeacher
@@ -45,7 +45,7 @@ NEEDS_TEACHER = True
 _WIDTH = 300
 
 
-class Config(RecipeConfig):
+class Config(CutsVocabulary):
     """Settings of the BiLSTM."""
 
     words: Literal["teacher", "random"] = "teacher"
@@ -99,6 +99,12 @@ class Config(RecipeConfig):
     def _a_word_is_changed_once(self) -> Config:
         if self.mask + self.pos > 1:
             raise ValueError(f"mask and pos are shares of the same words: {self.mask} and {self.pos} are more than all")
+        return self
+
+    @model_validator(mode="after")
+    def _words_come_from_one_place(self) -> Config:
+        if self.vectors is not None and self.vocabulary is not None:
+            raise ValueError("vectors bring their own words. Leave vocabulary out, or cut them with max_words")
         return self
 
 
@@ -210,7 +216,7 @@ def _table(cfg: Config, given: Ingredients) -> Tensor | None:
     if cfg.words == "random":
         return None
     source = given.needed_teacher.facts.source
-    table = load(source).model.get_input_embeddings().weight.detach()
+    table = given.load_teacher().get_input_embeddings().weight.detach()
     size = cfg.embedding_size or min(_WIDTH, table.shape[1])
     if size > table.shape[1] or len(table) < len(given.data.tokenizer):
         raise ConfigError(

@@ -30,7 +30,7 @@ from edgedistill.models.distilbert import distilbert_for
 from edgedistill.models.layers import spread_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens, valid_tokens
 
@@ -63,7 +63,7 @@ class Answers(Settings):
     """The right answer; 0: no labels are needed."""
 
 
-class Config(RecipeConfig):
+class Config(CutsVocabulary):
     """Settings of DistilBERT."""
 
     num_layers: int | None = Field(default=None, gt=0)
@@ -111,8 +111,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         start = load(given.start, kind=data.task.kind, labels=data.labels).model
         _refuse_other_width(cfg, given, start)
         return start
-    teacher = load(facts.source, kind=data.task.kind, labels=data.labels).model
-    return distilbert_for(teacher, data.task.kind, layers, folds_segment=cfg.fold_segment)
+    return distilbert_for(given.load_teacher(), data.task.kind, layers, folds_segment=cfg.fold_segment)
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:

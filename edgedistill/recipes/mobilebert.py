@@ -23,6 +23,7 @@ from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
+from edgedistill.data.vocabulary import counted
 from edgedistill.errors import ConfigError
 from edgedistill.losses.answers import answer_loss
 from edgedistill.losses.labels import label_loss, next_sentence_loss
@@ -34,7 +35,7 @@ from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.models.tinybert import refuse_other_shape
-from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, Count, OptimConfig, Stage, Step, labelled_tokens, valid_tokens
 from edgedistill.training.teachers import TeacherProvider
@@ -67,7 +68,7 @@ class Weights(Settings):
     """Whether of two raw texts the second follows the first, nats per pair (the paper's 1, in the distillation)."""
 
 
-class Config(RecipeConfig):
+class Config(CutsVocabulary):
     """Settings of MobileBERT."""
 
     num_layers: int | None = Field(default=None, gt=0)
@@ -83,6 +84,9 @@ class Config(RecipeConfig):
     embedding_size: int | None = Field(default=None, gt=0)
     """Width of the word embeddings; none: the paper's 128, the teacher's width where that is less, or a MobileBERT
     teacher's own."""
+    embedding_fit: Literal["tokens", "entries"] = "entries"
+    """Whose error is least when the teacher's word embeddings are factorised: that of the training text's tokens, each
+    word as often as it occurs there and once more, or that of the vocabulary's entries, each once."""
     norm: Literal["no_norm", "layer_norm"] = "no_norm"
     """no_norm is a multiplication and an addition: fast on phones (section 3.3)."""
     activation: Literal["relu", "gelu"] = "relu"
@@ -145,9 +149,12 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     if cfg.reads_pairs and kind != "mlm":
         raise ConfigError("next_sentence: pairs are made of raw text. Leave --task out, or set the weight to 0.")
     heads: HeadKind = "pretraining" if cfg.reads_pairs else kind
-    begins = load(given.start or teacher.source, kind=heads, labels=given.data.labels).model
     if given.start is None:
-        return mobilebert_for(begins, heads, shape)
+        like, counts = given.load_teacher(heads), None
+        if cfg.embedding_fit == "tokens":
+            counts = 1 + counted([given.data.train], like.config.vocab_size)
+        return mobilebert_for(like, heads, shape, counts)
+    begins = load(given.start, kind=heads, labels=given.data.labels).model
     _refuse_other_form(cfg, begins, given)
     return as_begun_here(begins)
 
@@ -160,16 +167,8 @@ def shape_of(cfg: Config, teacher_layers: int) -> Shape:
     """
     depth = len(cfg.layer_map) or cfg.num_layers or teacher_layers
     layer_map(teacher_layers, cfg.num_layers or depth, cfg.layer_map)
-    return Shape(
-        layers=depth,
-        intra=cfg.intra_size,
-        ffn=cfg.ffn_size,
-        num_ffn=cfg.num_ffn,
-        embedding=cfg.embedding_size,
-        norm=cfg.norm,
-        activation=cfg.activation,
-        attention=cfg.attention,
-    )
+    forms = cfg.norm, cfg.activation, cfg.attention
+    return Shape(depth, cfg.intra_size, cfg.ffn_size, cfg.num_ffn, cfg.embedding_size, *forms)
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:

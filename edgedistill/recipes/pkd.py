@@ -30,7 +30,7 @@ from edgedistill.models.layers import patient_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.models.shortened import shorten
-from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, Step
 from edgedistill.training.teachers import TeacherFacts, TeacherProvider
@@ -42,7 +42,7 @@ KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression"})
 NEEDS_TEACHER = True
 
 
-class Config(RecipeConfig):
+class Config(CutsVocabulary):
     """Settings of Patient KD."""
 
     num_layers: int | None = Field(default=None, gt=0)
@@ -94,7 +94,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     teacher, data = given.needed_teacher.facts, given.data
     depth = _depth(cfg, teacher)
     follows = _followed(cfg, teacher)
-    model = load(given.start or teacher.source, kind=data.task.kind, labels=data.labels).model
+    start = given.start
+    model = given.load_teacher() if start is None else load(start, kind=data.task.kind, labels=data.labels).model
     if cfg.beta:
         _refuse_nothing_to_follow(follows, given)
         _refuse_other_width(model, given)

@@ -37,8 +37,9 @@ from edgedistill.models.layers import layer_map, strategy_map
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.models.tinybert import Projections, Shape, Sharing, refuse_other_shape, tinybert_for
+from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
-from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, OptimConfig, Stage, Step, valid_pairs, valid_tokens
 from edgedistill.training.teachers import CachedTeacher, OnlineTeacher, TeacherFacts, TeacherProvider
@@ -64,7 +65,7 @@ class Weights(Settings):
     """Hidden states, squared difference per feature after the projection, sum over layers (equation 8)."""
 
 
-class Config(RecipeConfig):
+class Config(CutsVocabulary):
     """Settings of TinyBERT."""
 
     num_layers: int | None = Field(default=None, gt=0)
@@ -148,8 +149,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         student = load(given.start, kind=data.task.kind, labels=data.labels).model
         refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))
     else:
-        like = load(teacher.facts.source, kind=data.task.kind, labels=data.labels).model
-        student = tinybert_for(like, data.task.kind, _shape(cfg, teacher.facts))
+        student = tinybert_for(given.load_teacher(), data.task.kind, _shape(cfg, teacher.facts))
     if data.corpus is not None or cfg.intermediate_optim is not None:
         cfg.follows(teacher.facts.num_layers, student.config.num_hidden_layers)
         one, want = data.train.batch(np.array([0])), Want(scores=True)
@@ -267,7 +267,7 @@ def _general_teacher(cfg: Config, given: Ingredients) -> TeacherProvider:
     task = given.needed_teacher
     if cfg.general_teacher is None or given.data.corpus is None:
         return task
-    found = load(resources.checkpoint(cfg.general_teacher))
+    found = read_by(load(resources.checkpoint(cfg.general_teacher)), given.data.tokenizer)
     general = OnlineTeacher(found)
     shapes = [(facts.num_layers, facts.hidden_size) for facts in (general.facts, task.facts)]
     if shapes[0] != shapes[1] or not same_tokens(found.tokenizer, given.data.tokenizer):

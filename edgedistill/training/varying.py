@@ -8,6 +8,7 @@ from edgedistill import resources
 from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
 from edgedistill.data.variants import How, Variants
 from edgedistill.models.loading import load
+from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
 from edgedistill.training.loop import accelerator
 
@@ -31,7 +32,8 @@ def with_variants(data: TaskData, how: How, source: str, count: int, *, has_gues
     def find() -> Candidates:
         path = resources.checkpoint(source)
         with accelerator().main_process_first():
-            model = (masked_lm(path, data.tokenizer) if has_guesses else load(path)).model.to(accelerator().device)
+            asked = masked_lm(path, data.tokenizer) if has_guesses else read_by(load(path), data.tokenizer)
+            model = asked.model.to(accelerator().device)
             found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses)
         rows, words = len(found.row_ids), len(found.places)
         say(f"words that variants may replace: {words} in {rows} rows" + ("" if words else "; variants are copies"))
