@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, reports
-from edgedistill.artifacts import REFERENCE, ReferenceRow, Source, TaskCard, environment, now, reference_of
+from edgedistill.artifacts import REFERENCE, Source, TaskCard, environment, now, reference_of
 from edgedistill.errors import ConfigError
+from edgedistill.pipeline.judged_rows import judge, write_reference, write_texts
 from edgedistill.progress import say
 from edgedistill.reports import STUDENT_CARD, StudentCard
 from edgedistill.words import EmbeddingReport, VocabularyReport
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgedistill.pipeline.vocabulary import Uncut
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
     from edgedistill.training.exits import ExitReport
-    from edgedistill.training.judging import Ask, RowLogits
+    from edgedistill.training.judging import Ask
 
 
 _EXITS = "exits.json"
@@ -119,8 +119,7 @@ def write_student(
     given = plan.given
     teachers: dict[str, Ask] = {**(taught_by or {}), **given.teachers}
     found = {
-        name: _judged(one_task(student, name), data, teachers.get(name), plan.uncut)
-        for name, data in given.tasks.items()
+        name: judge(one_task(student, name), data, teachers.get(name), plan.uncut) for name, data in given.tasks.items()
     }
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
     student.requires_grad_(True).cpu()
@@ -128,14 +127,14 @@ def write_student(
         with without_token_types(plan.data.tokenizer, student):
             save(part, student, plan.data.tokenizer)
         if judged.own is not None:
-            _write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
+            write_reference(part / REFERENCE, plan.data, judged.own, judged.theirs)
         if judged.texts is not None:
-            _write_texts(part / _WRITTEN, plan.data, judged.texts)
+            write_texts(part / _WRITTEN, plan.data, judged.texts)
         if exits is not None:
             reports.save(exits, part / _EXITS)
         for name, other in found.items():
             assert other.own is not None
-            _write_reference(part / reference_of(name), given.others[name], other.own, other.theirs)
+            write_reference(part / reference_of(name), given.others[name], other.own, other.theirs)
         source = Source(
             path=str(folder),
             sha256=files.sha256_of(part / "model.safetensors"),
@@ -149,96 +148,6 @@ def write_student(
         updates |= {"vocabulary": plan.vocabulary, "embedding": plan.embedding}
         card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """What the judged rows say.
-
-    Attributes:
-        scores: for the card.
-        own: the student's logits; none for masked words, whose answers are as wide as the vocabulary, and for text.
-        theirs: the teacher's, where there is one.
-        texts: what the student wrote, where it writes.
-    """
-
-    scores: dict[str, float]
-    own: RowLogits | None = None
-    theirs: RowLogits | None = None
-    texts: list[str] | None = None
-
-
-def _judged(student: PreTrainedModel, data: TaskData, provider: Ask | None, uncut: Uncut | None) -> _Judged:
-    """Ask the student and the teacher; one that reads fewer words now as it was, where its answers are no tokens'."""
-    from edgedistill.training.judging import asking, collect, masked_scores, scored
-
-    if data.task.kind == "generation":
-        return _judged_texts(student, data)
-    device = student.device
-    ask_teacher = None if provider is None else lambda batch, want: provider(batch.to(device), want)
-    if data.task.kind == "mlm":
-        asked = {"student": asking(student)} | ({} if ask_teacher is None else {"teacher": ask_teacher})
-        found = {who: masked_scores(ask, data.judged, data) for who, ask in asked.items()}
-        scores = {who: numbers["accuracy"] for who, numbers in found.items()}
-        losses = {f"{who}_loss": numbers["loss"] for who, numbers in found.items()}
-        losses |= {f"{who}_next_sentence": n["next_sentence"] for who, n in found.items() if "next_sentence" in n}
-        hidden = {"hidden_tokens": found["student"]["tokens"], "rows": float(len(data.judged))}
-        return _Judged(scores | losses | hidden)
-    own = collect(asking(student), data.judged, data.task.kind)
-    theirs = None if ask_teacher is None else collect(ask_teacher, data.judged, data.task.kind)
-    if uncut is None or theirs is None or data.task.kind in {"span", "tokens"}:
-        return _Judged(_scores(data, own, theirs), own, theirs)
-    on_cut = {"teacher_on_cut_vocabulary": scored(theirs, data.judged, data)}
-    whole = collect(lambda batch, want: uncut.teacher(batch.to(device), want), uncut.data.judged, data.task.kind)
-    return _Judged(_scores(data, own, whole) | on_cut, own, whole)
-
-
-def _judged_texts(student: PreTrainedModel, data: TaskData) -> _Judged:
-    """Of a student that writes; its teacher guesses words and writes nothing, so that there is none beside it."""
-    from edgedistill.evaluate import headline
-    from edgedistill.training.writing import next_word_scores, text_scores, written_texts
-
-    texts = written_texts(student, data)
-    found, greedy = text_scores(texts, data), text_scores(written_texts(student, data, beams=1), data)
-    metric = data.task.metric
-    scores = {"student": headline(metric, found), "student_greedy": headline(metric, greedy)}
-    words = next_word_scores(student, data.judged)
-    more = {"next_word_accuracy": words["accuracy"], "next_word_loss": words["loss"]}
-    return _Judged(scores | found | more | {"rows": float(len(data.judged))}, texts=texts)
-
-
-def _write_texts(path: Path, data: TaskData, texts: list[str]) -> None:
-    rows = data.judged
-    with path.open("w", encoding="utf-8") as file:
-        for row, text, pair, right, written in zip(
-            rows.row_ids, rows.texts, rows.pairs, rows.labels or [], texts, strict=True
-        ):
-            line = {"row_id": row, "text": text, "text_pair": pair, "references": right, "written": written}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _write_reference(path: Path, data: TaskData, own: RowLogits, theirs: RowLogits | None) -> None:
-    rows = data.judged
-    labels = rows.labels or [None] * len(rows)
-    names = data.labels if data.task.kind in {"single", "pair"} else ()
-    with path.open("w", encoding="utf-8") as file:
-        for place, (row, text, pair, label) in enumerate(
-            zip(rows.row_ids, rows.texts, rows.pairs, labels, strict=True)
-        ):
-            reference = ReferenceRow(
-                row_id=row,
-                text=text,
-                text_pair=pair,
-                label=label,
-                answer=names[label] if names and label is not None else None,
-                student=_numbers(own[place]),
-                teacher=None if theirs is None else _numbers(theirs[place]),
-            )
-            file.write(reference.model_dump_json() + "\n")
-
-
-def _numbers(values: Any) -> list[float]:
-    return [float(f"{value:.8g}") for value in values.tolist()]  # all a float32 holds, in half the bytes
 
 
 def _card(plan: Plan, student: Source) -> StudentCard:
@@ -261,21 +170,6 @@ def _card(plan: Plan, student: Source) -> StudentCard:
         data_sha256=data.sha256,
         licence=source.licence,
     )
-
-
-def _scores(data: TaskData, own: RowLogits, theirs: RowLogits | None) -> dict[str, float]:
-    from edgedistill.training.judging import agreement, all_scores, scored
-
-    found = {"student": scored(own, data.judged, data)}
-    if theirs is not None:
-        found["teacher"] = scored(theirs, data.judged, data)
-        found["agreement"] = agreement(own, theirs, data.judged, data)
-    if data.task.kind == "ranking":  # its numbers are not of one size: there is no sense in their mean
-        asked = {"student": own} | ({} if theirs is None else {"teacher": theirs})
-        for who, logits in asked.items():
-            numbers = all_scores(logits, data.judged, data)
-            found |= {f"{who}_{name}": numbers[name] for name in ("mrr", "pair_accuracy")}
-    return found | {"rows": float(len(data.judged))}
 
 
 def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]]:
