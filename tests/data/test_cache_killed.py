@@ -34,7 +34,7 @@ def killed(folder: Path, rows: int, pause: float, wait: float, shards: int) -> i
 
 def test_killed_once(tmp_path):
     filled(tmp_path / "straight", 5000)
-    assert killed(tmp_path / "killed", 5000, 0.05, wait=0.1, shards=2) == -signal.SIGKILL
+    assert killed(tmp_path / "killed", 5000, 0.1, wait=0.1, shards=2) == -signal.SIGKILL
     left = contents(tmp_path / "killed")
     assert 2 <= sum(name.startswith("answers-") for name in left) < 5
     assert "index.safetensors" not in left
