@@ -17,6 +17,7 @@ from edgedistill.evaluate import batches_of, score
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
 from edgedistill.models.seq2seq import next_words, write
+from edgedistill.progress import progress
 
 if TYPE_CHECKING:
     from edgedistill.data.rows import Rows
@@ -78,9 +79,11 @@ def written_texts(model: nn.Module, data: TaskData, beams: int | None = None) ->
     device = next(model.parameters()).device
     model.eval()
     found: dict[int, str] = {}
-    for places in batches_of(data.judged.lengths.tolist(), _BATCH, is_mixed=True):
-        rows = write(model, data.judged.batch(np.array(places)).student.to(device), beams)
-        found |= dict(zip(places, data.tokenizer.batch_decode(rows, skip_special_tokens=True), strict=True))
+    with progress("writing", len(data.judged)) as bar:
+        for places in batches_of(data.judged.lengths.tolist(), _BATCH, is_mixed=True):
+            rows = write(model, data.judged.batch(np.array(places)).student.to(device), beams)
+            found |= dict(zip(places, data.tokenizer.batch_decode(rows, skip_special_tokens=True), strict=True))
+            bar.advance(len(places))
     return [found[place] for place in range(len(data.judged))]
 
 
