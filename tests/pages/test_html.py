@@ -224,3 +224,12 @@ def test_markdown_says_the_same(run: Path) -> None:
     for line in text.splitlines():
         if line.startswith("|"):
             assert line.endswith("|")
+
+
+def test_what_was_kept_of_the_teachers_words_is_said(tmp_path):
+    content = gather(write_run(tmp_path / "run"))
+    for page in (html(content), markdown(content).replace("\\", "")):
+        assert "13,483 of the teacher" in page
+        assert "97.71% keep theirs" in page
+        assert "128 numbers a word" in page
+        assert "0.452 over the training tokens" in page

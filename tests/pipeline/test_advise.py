@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ MADE: list[str] = []
 
 def milliseconds_of(name: str) -> float:
     """Of the fakes: 1 ms, and more with wider and with more networks."""
-    intra, ffn, _ = (int("".join(filter(str.isdigit, part))) for part in name.split("-"))
+    intra, ffn, *_ = (int("".join(filter(str.isdigit, part))) for part in name.split("-"))
     return 1.0 + intra * (1 + 0.5 * ffn)
 
 
@@ -149,6 +150,41 @@ def test_the_command_is_taken_by_the_recipe(tiny_bert: Path, tiny_task_dir: Path
     words = train.replace("TASK", "sst2").replace("RUN", str(tmp_path / "run")).split()[1:]
     done = CliRunner().invoke(edgedistill, [*words, "--data", str(tiny_task_dir), "--dry-run"])
     assert done.exit_code == 0, done.output
+
+
+def test_vocabularies_cut_to_a_text_are_listed(
+    tiny_bert: Path, tiny_task_dir: Path, fakes: None, tmp_path: Path
+) -> None:
+    whole = plan(tiny_bert, target="onnx", shapes=1)
+    made = plan(tiny_bert, target="onnx", shapes=2, task="sst2", data=tiny_task_dir)
+    sizes = sorted({row.settings.get("vocabulary.size", 0) for row in made.rows})
+    assert len(sizes) == 3
+    assert len(made.rows) == 3 * len(whole.rows)
+    assert {row.name for row in whole.rows} < {row.name for row in made.rows}
+    by_size = {row.settings.get("vocabulary.size", 0): row for row in made.rows if row.name.startswith("intra4-ffn1")}
+    assert by_size[sizes[1]].parameters < by_size[sizes[2]].parameters < by_size[0].parameters
+    assert by_size[sizes[1]].block_parameters == by_size[0].block_parameters
+    # A budget that the whole vocabulary does not meet is met by a cut one of the same blocks.
+    least = min(row.computed_bytes["int8_weight"] for row in whole.rows)
+    small = plan(tiny_bert, target="onnx", size=least - 1, shapes=1, task="sst2", data=tiny_task_dir)
+    best = small.row(str(small.best))
+    assert best.settings["vocabulary.size"] in sizes
+    command = small.next_commands[0]
+    assert f"--task sst2 --data {tiny_task_dir}" in command
+    assert f"--set vocabulary.size={best.settings['vocabulary.size']}" in command
+    told = shlex.split(command.replace("RUN", str(tmp_path / "run")))
+    result = CliRunner().invoke(edgedistill, [*told[1:], "--dry-run"])
+    assert result.exit_code == 0, result.stderr
+    assert f"student: mobilebert, {best.parameters:,} parameters" in result.stderr
+
+
+def test_one_way_to_cut_is_taken_as_said(tiny_bert: Path, fakes: None, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the film was great\n" * 5, encoding="utf-8")
+    made = plan(tiny_bert, target="onnx", shapes=1, corpus=text, settings=["vocabulary.characters=seen"])
+    assert len({row.settings["vocabulary.size"] for row in made.rows}) == 1
+    with pytest.raises(ConfigError, match="no text to cut it to"):
+        plan(tiny_bert, target="onnx", settings=["vocabulary.coverage=0.9"])
 
 
 @pytest.mark.parametrize("kind", ["mlm", "bare"])
