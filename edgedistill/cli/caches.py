@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgedistill.cli.group import GATE_FAILED
 from edgedistill.cli.options import as_json
-
-_DIFFERS = 3
 
 
 @click.group(invoke_without_command=False)
@@ -50,7 +49,7 @@ def verify(
 ) -> None:
     """Ask the teacher about random rows of CACHE again.
 
-    Every byte of it is compared with what was written, too. Exits with 3 when the answers differ, and with 2 when the
+    Every byte of it is compared with what was written, too. Exits with 1 when the answers differ, and with 2 when the
     teacher or the rows are no longer those that the cache is about.
     """
     from edgedistill.cli import show_caches
@@ -59,7 +58,7 @@ def verify(
     found = run_verify(cache, teacher=teacher, data=data, rows=rows, seed=seed)
     show_caches.check(found, as_json)
     if not found.is_same:
-        ctx.exit(_DIFFERS)
+        ctx.exit(GATE_FAILED)
 
 
 @cache.command()
