@@ -23,7 +23,7 @@ MODULES = {name: plugins.load("recipes", name) for name in RECIPES}
 ON_TASKS = [name for name in RECIPES if "single" in MODULES[name].KINDS]
 TAUGHT = [name for name in ON_TASKS if MODULES[name].NEEDS_TEACHER]
 """Recipes that must have a teacher; mtdnn_kd can have several."""
-HEADS = {"span": "span", "tokens": "tokens", "mlm": "mlm"}
+HEADS = {"span": "span", "tokens": "tokens", "mlm": "mlm", "generation": "mlm"}
 LABELS = {"regression": ("score",), "ranking": ("score",), "tokens": ("DET", "OTHER")}
 ALONE: dict[str, dict[str, Any]] = {
     "distilbert": {"answers": {"labels": 0}},
@@ -117,7 +117,7 @@ def test_does_the_tasks_it_names_and_refuses_others(name: str, kind: Kind, folde
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_needs_a_teacher_or_a_start(name: str, folder: Path, tmp_path: Path) -> None:
-    kind = "single" if name in ON_TASKS else "mlm"
+    kind = next(kind for kind in ("single", "generation", "mlm") if kind in MODULES[name].KINDS)
     given = ["--corpus", folder / "text.txt"] if kind == "mlm" else ["--data", folder / kind]
     words = ["distill", name, "--out", tmp_path / "run", *given]
     words += [] if kind == "mlm" else ["--task", folder / kind / "task.yaml"]

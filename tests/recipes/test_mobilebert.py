@@ -169,6 +169,7 @@ TASKS = {
     "regression": Task(name="r", kind="regression", text=("a", "b"), metric="pearson_spearman"),
     "span": Task(name="s", kind="span", text=("question", "context"), label="answers", metric="squad_f1"),
     "tokens": Task(name="t", kind="tokens", text=("words",), label="tags", labels=("DET", "OTHER"), metric="accuracy"),
+    "generation": Task(name="g", kind="generation", text=("a",), label="b", metric="bleu"),
 }
 
 
@@ -188,6 +189,7 @@ def write_kind(folder, kind):
                     "answers": {"text": [second], "answer_start": [len(first) + 1]},
                 },
                 "tokens": {"words": f"{first} {second}".split(), "tags": ["DET", "OTHER", "OTHER", "OTHER"]},
+                "generation": {"a": first, "b": second},
             }[kind]
         )
     for split in ("train", "validation"):
