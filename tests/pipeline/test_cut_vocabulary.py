@@ -166,7 +166,7 @@ def test_exported_and_checked(run):
     assert compared.pop("student_spread").is_within is False  # two steps of training teach nothing
     assert all(each.is_within for each in compared.values())
     assert compared["reproduces_goldens"].value == 1
-    assert {rung.name for rung in rungs.values() if rung.status == "passed"} >= {"files", "tokenizer", "invariance"}
+    assert {rung.name for rung in rungs.values() if rung.status == "passed"} >= {"files", "tokenizer"}
 
 
 def test_a_tokenizer_that_is_no_wordpiece_is_refused(tiny_task_dir, tmp_path):
