@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -182,8 +183,10 @@ def _compared(
     """
     from edgedistill.data.task_data import load_task_data
     from edgedistill.data.tasks import Task
+    from edgedistill.data.vocabulary import VocabularyConfig
     from edgedistill.models.loading import load
     from edgedistill.pipeline.teaching import Storage, probe, provider_of
+    from edgedistill.pipeline.vocabulary import cut_tokenizer, teachers_read
     from edgedistill.training.teachers import CachedTeacher
 
     origin = card.origin
@@ -194,15 +197,22 @@ def _compared(
     task = Task.model_validate(origin["task"])
     asked = [load(resources.checkpoint(path), task=task.name) for path in teachers or origin["teachers"]]
     place, corpus = data or origin["data"], origin["corpus"]
-    found = load_task_data(
+    rows_in = partial(
+        load_task_data,
         task,
         None if place is None else Path(place),
-        asked[0].tokenizer,
         max_length=card.fingerprint.max_length,
         seed=origin["seed"],
         limit=origin["limit"],
         corpus=None if corpus is None else Path(corpus),
+        needs_labels=origin["needs_labels"],
     )
+    student = origin["student"]
+    tokenizer = asked[0].tokenizer if student is None else load(student).tokenizer
+    if origin["vocabulary"] is not None:
+        tokenizer = cut_tokenizer(rows_in(tokenizer), VocabularyConfig.model_validate(origin["vocabulary"]))
+    asked = teachers_read(asked, tokenizer)
+    found = rows_in(tokenizer, teacher_tokenizer=asked[0].tokenizer)
     kept = card.fingerprint.kept
     cached = provider_of(asked, found, Storage(folder, kept.logits_dtype), lambda facts: kept)
     assert isinstance(cached, CachedTeacher)

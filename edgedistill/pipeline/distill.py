@@ -179,7 +179,7 @@ def _planned(
         for checkpoint in learnt_from:
             refuse_unfit_teacher(checkpoint, task, data.labels)
         if storage is not None:
-            storage = replace(storage, origin=origin_of(learnt_from, data, data_dir, corpus, limit, cfg.seed))
+            storage = replace(storage, origin=origin_of(learnt_from, data, data_dir, corpus, limit, start, cfg))
         provider = provider_of(readers, data, storage, cfg.kept)
     if readers and readers[0] is not learnt_from[0]:
         uncut = uncut_of(learnt_from, rows(learnt_from[0].tokenizer), tokenizer)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgedistill.data.rows import Rows
     from edgedistill.data.task_data import TaskData
     from edgedistill.models.loading import Checkpoint
+    from edgedistill.recipes import RecipeConfig
     from edgedistill.training.cache_check import Compared
     from edgedistill.training.teachers import CachedTeacher, TeacherFacts, TeacherProvider
 
@@ -99,16 +100,21 @@ def origin_of(
     data_dir: Path | str | None,
     corpus: Path | str | None,
     limit: int | None,
-    seed: int,
+    start: Checkpoint | None,
+    cfg: RecipeConfig,
 ) -> dict[str, Any]:
-    """What it takes to ask the same teachers about the same rows again."""
+    """What it takes to ask the same teachers about the same rows in the same tokens again."""
+    vocabulary = getattr(cfg, "vocabulary", None)
     return {
         "teachers": [_whole(teacher.path) for teacher in teachers],
+        "student": start and _whole(start.path),
+        "vocabulary": vocabulary and vocabulary.model_dump(mode="json"),
         "task": data.task.model_dump(mode="json"),
         "data": data_dir and _whole(data_dir),
         "corpus": corpus and _whole(corpus),
         "limit": limit,
-        "seed": seed,
+        "needs_labels": cfg.needs_labels,
+        "seed": cfg.seed,
     }
 
 

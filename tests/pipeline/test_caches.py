@@ -62,6 +62,14 @@ def test_listed_verified_removed(run, tmp_path):
     assert "no caches" in call("ls", tmp_path)[1]
 
 
+def test_a_cut_vocabulary_is_cut_again_to_verify(run, tmp_path):
+    run(config={**PKD, "vocabulary": {"coverage": 1.0, "characters": "seen"}})
+    code, said, errors = call("verify", tmp_path / "cache")
+    assert code == 0, errors
+    assert "8 random rows" in said
+    assert json.loads((tmp_path / "run/student/edgedistill.json").read_text())["vocabulary"]["entries"] > 5
+
+
 def test_answers_that_are_not_the_teachers_exit_with_one_and_are_not_used(run, tmp_path):
     run()
     cache = tmp_path / "cache"
