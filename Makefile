@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM = false
 WORKERS := --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-long check format docs clean
+.PHONY: help setup demo test test-slow test-all test-long check format docs clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -38,9 +38,11 @@ test: setup  ## the fast tests
 	@echo "== fast tests =="
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not long and not gpu and not network and not device"
 
-test-all: setup  ## every test that needs no phone, GPU or network: what CI runs
-	@echo "== all tests but the long ones =="
-	@$(BIN)/python -m pytest $(WORKERS) -m "not long and not gpu and not network and not device"
+test-slow: setup  ## the tests that take more than a few seconds each
+	@echo "== slower tests =="
+	@$(BIN)/python -m pytest $(WORKERS) -m "slow and not long and not gpu and not network and not device"
+
+test-all: test test-slow  ## every test that needs no phone, GPU or network: what CI runs
 
 test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
 	@echo "== long tests =="

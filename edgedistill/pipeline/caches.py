@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,9 @@ from edgedistill.errors import StorageError, TrainingError
 
 if TYPE_CHECKING:
     from edgedistill.training.cache_check import Compared
+
+_ORIGIN = ("task", "teachers", "student", "vocabulary", "data", "corpus", "limit", "needs_labels", "seed")
+"""What `origin_of` writes down."""
 
 
 class CacheFacts(Settings):
@@ -189,28 +193,27 @@ def _compared(
     from edgedistill.pipeline.vocabulary import cut_tokenizer, teachers_read
     from edgedistill.training.teachers import CachedTeacher
 
-    origin = card.origin
-    if not origin:
+    try:
+        named, were, student, vocabulary, place, corpus, limit, needs_labels, seed = itemgetter(*_ORIGIN)(card.origin)
+    except KeyError as error:
         raise TrainingError(
-            f"'{folder / CARD}' does not say where its teacher and rows are: it was filled by a program."
-        )
-    task = Task.model_validate(origin["task"])
-    asked = [load(resources.checkpoint(path), task=task.name) for path in teachers or origin["teachers"]]
-    place, corpus = data or origin["data"], origin["corpus"]
+            f"'{folder / CARD}' does not say where its teacher and rows are: it has no {error}. A program filled it."
+        ) from error
+    task, place = Task.model_validate(named), data or place
+    asked = [load(resources.checkpoint(path), task=task.name) for path in teachers or were]
     rows_in = partial(
         load_task_data,
         task,
         None if place is None else Path(place),
         max_length=card.fingerprint.max_length,
-        seed=origin["seed"],
-        limit=origin["limit"],
+        seed=seed,
+        limit=limit,
         corpus=None if corpus is None else Path(corpus),
-        needs_labels=origin["needs_labels"],
+        needs_labels=needs_labels,
     )
-    student = origin["student"]
     tokenizer = asked[0].tokenizer if student is None else load(student).tokenizer
-    if origin["vocabulary"] is not None:
-        tokenizer = cut_tokenizer(rows_in(tokenizer), VocabularyConfig.model_validate(origin["vocabulary"]))
+    if vocabulary is not None:
+        tokenizer = cut_tokenizer(rows_in(tokenizer), VocabularyConfig.model_validate(vocabulary))
     asked = teachers_read(asked, tokenizer)
     found = rows_in(tokenizer, teacher_tokenizer=asked[0].tokenizer)
     kept = card.fingerprint.kept

@@ -70,6 +70,16 @@ def test_a_cut_vocabulary_is_cut_again_to_verify(run, tmp_path):
     assert json.loads((tmp_path / "run/student/edgedistill.json").read_text())["vocabulary"]["entries"] > 5
 
 
+def test_a_cache_that_does_not_say_what_it_is_of_cannot_be_verified(run, tmp_path):
+    run()
+    card = tmp_path / "cache" / "cache.json"
+    told = json.loads(card.read_text())
+    del told["origin"]["teachers"]
+    card.write_text(json.dumps(told))
+    code, _, errors = call("verify", tmp_path / "cache")
+    assert (code, "it has no 'teachers'" in " ".join(errors.split())) == (2, True)
+
+
 def test_answers_that_are_not_the_teachers_exit_with_one_and_are_not_used(run, tmp_path):
     run()
     cache = tmp_path / "cache"
