@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgedistill
-from edgedistill import parity
+from edgedistill import files, parity
 from edgedistill.artifacts import MANIFEST, REFERENCE
 from edgedistill.reports import STUDENT_CARD
 
@@ -62,6 +62,15 @@ def gain(first: Floats, second: Floats) -> dict[str, float]:
 def told(points: dict[str, float] | None) -> str:
     """`gain` as a table's cell."""
     return "" if points is None else f"{points['points']:+.2f} [{points['low']:+.2f}, {points['high']:+.2f}]"
+
+
+def kept(name: str, task: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Put a task's results beside those of the others in docs/results/NAME.json, and give all of them."""
+    path = RESULTS / f"{name}.json"
+    tasks: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tasks[task] = found
+    files.write_json(path, tasks)
+    return tasks
 
 
 def command() -> str:

@@ -142,10 +142,7 @@ def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> 
 
 
 def _keep(task: str, found: dict[str, Any]) -> None:
-    results = compare.RESULTS / "mobilebert.json"
-    tasks = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
-    tasks[task] = found
-    files.write_json(results, tasks)
+    tasks = compare.kept("mobilebert", task, found)
     lines = [
         "# MobileBERT's recipe, part by part",
         "",

@@ -97,9 +97,7 @@ def _keep(task: str, found: dict[str, Any]) -> None:
     for row in rows:
         first = next(other for other in rows if other["recipe"] == row["recipe"])
         row["gain"] = None if first is row else compare.gain(first["right"], row["right"])
-    results = compare.RESULTS / "recipes.json"
-    tasks = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
-    tasks[task] = {
+    results = {
         "created": now(),
         "command": compare.command(),
         "environment": environment().model_dump(mode="json"),
@@ -109,9 +107,8 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "costs": found["costs"],
         "rows": [{key: value for key, value in row.items() if key != "right"} for row in rows],
     }
-    files.write_json(results, tasks)
-    files.write_text(compare.RESULTS / "recipes.md", _markdown(tasks))
-    _plot(task, tasks[task])
+    files.write_text(compare.RESULTS / "recipes.md", _markdown(compare.kept("recipes", task, results)))
+    _plot(task, results)
 
 
 def _markdown(tasks: dict[str, Any]) -> str:
