@@ -1,7 +1,7 @@
 """Which words may stand for which in a text.
 
 For a word of one piece these are what a masked-LM guesses in its place; for a word of several pieces its neighbours
-among the word vectors, which are the pieces' embeddings, averaged.
+among word vectors: those of a file such as GloVe's where it has the word, else the pieces' embeddings, averaged.
 Candidates depend on the text, the masked-LM and nothing random: they are looked for once and kept where the tokenised
 rows are (`HF_DATASETS_CACHE`), for other runs as well.
 
@@ -11,12 +11,10 @@ Reference: Jiao et al., 2020 (TinyBERT), section 3.2 and algorithm 1, which take
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -24,11 +22,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from edgedistill import files
-from edgedistill.data.augment import is_piece_of_word
-from edgedistill.data.batches import Batch
-from edgedistill.data.ragged import Indices
+from edgedistill.data.replaceable import Replaceable, Texts, Words, replaceable_words, words_of
 from edgedistill.data.tokenise import same_tokens
-from edgedistill.errors import ConfigError
+from edgedistill.data.vectors import WordTable
+from edgedistill.errors import ConfigError, DataError
 from edgedistill.progress import progress
 
 if TYPE_CHECKING:
@@ -36,37 +33,6 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _BATCH = 128
-_MARKS = "\u0120\u2581"
-
-_FUNCTION_WORDS = """
-a about above across after again against all almost along also although always am among an and another any anyone
-anything are around as at away back be because been before behind being below beneath beside besides between beyond
-both but by can cannot could despite did do does doing done down during each either else enough even ever every
-everyone everything except few for from further had has have having he her here hers herself him himself his how
-however i if in inside instead into is it its itself just least less like many may me might mine more most much
-must my myself near neither never no nobody none nor not nothing now of off often on once one only onto or other
-others otherwise our ours ourselves out outside over own per perhaps quite rather same several shall she should
-since so some someone something still such than that the their theirs them themselves then there therefore these
-they thing this those though through throughout thus to together too toward towards under unless until up upon us
-very was we were what whatever when whenever where wherever whether which while who whoever whole whom whose why
-will with within without would yes yet you your yours yourself yourselves
-"""
-STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Words without a meaning of their own, in English; they are never replaced."""
-
-
-class Texts(Protocol):
-    """Rows whose words are looked at (`data.rows.Rows`)."""
-
-    def __len__(self) -> int: ...
-
-    def all(self, batch_size: int) -> Iterator[Batch]:
-        """Every row once."""
-        ...
-
-    def batch(self, rows: Indices) -> Batch:
-        """The batch of those rows."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -84,40 +50,6 @@ class Candidates:
     offsets: Tensor
     places: Tensor
     table: Tensor
-
-
-@dataclass(frozen=True)
-class _Words:
-    """What a vocabulary's tokens are.
-
-    Attributes:
-        surfaces: their text, lower case, without marks.
-        is_continuing: V times whether a token goes on with the word before.
-        is_special: V times.
-        is_candidate: (V,) bool, whole words that may be put in.
-        separator: id of the token between two texts.
-    """
-
-    surfaces: list[str]
-    is_continuing: list[bool]
-    is_special: list[bool]
-    is_candidate: Tensor
-    separator: int | None
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The replaceable words of N rows: the rows' ids and sizes in tokens, how many words each has, where they are."""
-
-    row_ids: list[str]
-    sizes: list[int]
-    counts: list[int]
-    places: Tensor
-    tokens: list[tuple[int, ...]]
-
-    @property
-    def offsets(self) -> Tensor:
-        return torch.tensor([0, *np.cumsum(self.counts)], dtype=torch.int64)
 
 
 def masked_lm(path: str | Path, tokenizer: Any) -> Checkpoint:
@@ -143,31 +75,37 @@ def masked_lm(path: str | Path, tokenizer: Any) -> Checkpoint:
     return found
 
 
-def find_candidates(rows: Texts, tokenizer: Any, model: nn.Module, count: int, *, has_guesses: bool) -> Candidates:
+def find_candidates(
+    rows: Texts, tokenizer: Any, model: nn.Module, count: int, *, has_guesses: bool, vectors: WordTable | None = None
+) -> Candidates:
     """Look for candidates, or read those of an earlier run.
 
     Args:
         rows: whose words are to be replaced.
         tokenizer: theirs and the model's.
-        model: its embeddings are the word vectors.
+        model: its embeddings are the word vectors of words that `vectors` does not have.
         count: K, candidates for each word; fewer where the vocabulary has not so many words.
         has_guesses: whether the model is a masked-LM, to be asked about words of one piece; otherwise they have
             neighbours too.
+        vectors: of a file.
 
     Raises:
+        DataError: too few of the vocabulary's words have a vector.
         StorageError: the cache folder cannot be written.
     """
     import datasets
 
-    words = _words_of(tokenizer)
-    found = _replaceable(rows, words)
+    words = words_of(tokenizer)
+    found = replaceable_words(rows, words)
     count = max(1, min(count, int(words.is_candidate.sum()) - 1))
     embeddings = model.get_input_embeddings().weight  # type: ignore[operator]
-    key = _key(rows, embeddings, model if has_guesses else None, count)
+    key = _key(rows, embeddings, model if has_guesses else None, vectors, count)
     path = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill" / f"candidates-{key}.safetensors"
     table = _read(path, len(found.places), count)
     if table is None:
-        table = _neighbours(found.tokens, embeddings, words, count)
+        spaces = [_by_pieces(found.tokens, embeddings, words)]
+        spaces += [_by_table(found.tokens, vectors, words, count)] if vectors is not None else []
+        table = _neighbours(found.tokens, spaces, count)
         if has_guesses:
             _guess(table, rows, found, model, int(tokenizer.mask_token_id), words)
         with files.atomic_file(path) as part:
@@ -175,72 +113,63 @@ def find_candidates(rows: Texts, tokenizer: Any, model: nn.Module, count: int, *
     return Candidates(tuple(found.row_ids), found.offsets, found.places, table)
 
 
-def _words_of(tokenizer: Any) -> _Words:
-    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    surfaces = [name.lstrip(_MARKS).removeprefix("##").lower() for name in names]
-    is_special = torch.zeros(len(names), dtype=torch.bool)
-    is_special[sorted(set(tokenizer.all_special_ids))] = True
-    is_continuing = is_piece_of_word(names) & ~is_special
-    is_word = torch.tensor([_is_replaceable(surface) for surface in surfaces])
-    is_candidate = is_word & ~is_continuing & ~is_special
-    return _Words(surfaces, is_continuing.tolist(), is_special.tolist(), is_candidate, tokenizer.sep_token_id)
+@dataclass(frozen=True)
+class _Space:
+    """Word vectors.
+
+    Attributes:
+        candidates: (C,) int64, tokens that may be put in.
+        directions: (C, E) float32, theirs, of length 1.
+        vectors: (E,) float32 of each word, given by its tokens, that it knows.
+    """
+
+    candidates: Tensor
+    directions: Tensor
+    vectors: dict[tuple[int, ...], Tensor]
 
 
-def _is_replaceable(word: str) -> bool:
-    return len(word) > 1 and word.isalpha() and word not in STOP_WORDS
+def _by_pieces(tokens: list[tuple[int, ...]], embeddings: Tensor, words: Words) -> _Space:
+    table = embeddings.detach().float().cpu()
+    known = words.is_candidate.nonzero().squeeze(1)
+    return _Space(
+        known, F.normalize(table[known], dim=1), {word: table[list(word)].mean(dim=0) for word in set(tokens)}
+    )
 
 
-def _replaceable(rows: Texts, words: _Words) -> _Found:
-    row_ids: list[str] = []
-    sizes: list[int] = []
-    each: list[list[tuple[int, int, int]]] = []
-    tokens: list[tuple[int, ...]] = []
-    has_candidates = bool(words.is_candidate.any())
-    for batch in rows.all(_BATCH):
-        row_ids += batch.row_ids
-        sizes += batch.student.attention_mask.sum(dim=1).tolist()
-        for ids, size in zip(batch.student.input_ids.tolist(), sizes[-len(batch) :], strict=True):
-            each.append(list(_words_in(ids[:size], words)) if has_candidates else [])
-            tokens += [tuple(ids[first:end]) for first, end, _ in each[-1]]
-    places = torch.tensor([place for found in each for place in found], dtype=torch.int32).reshape(-1, 3)
-    return _Found(row_ids, sizes, [len(found) for found in each], places, tokens)
+def _by_table(tokens: list[tuple[int, ...]], vectors: WordTable, words: Words, count: int) -> _Space:
+    number = {word.lower(): place for place, word in reversed(list(enumerate(vectors.words)))}  # the frequent one wins
+    table = torch.from_numpy(vectors.vectors)
+    known = [token for token in words.is_candidate.nonzero().squeeze(1).tolist() if words.surfaces[token] in number]
+    if len(known) <= count:
+        raise DataError(
+            f"augment_vectors: {len(known)} of the vocabulary's words have a vector in the file, {count} candidates "
+            "for each word are wanted. Give vectors of the texts' language, of more words, or fewer augment_candidates."
+        )
+    directions = F.normalize(table[[number[words.surfaces[token]] for token in known]], dim=1)
+    surfaces = {word: "".join(words.surfaces[token] for token in word) for word in set(tokens)}
+    own = {word: table[number[surface]] for word, surface in surfaces.items() if surface in number}
+    return _Space(torch.tensor(known), directions, own)
 
 
-def _words_in(ids: list[int], words: _Words) -> Iterator[tuple[int, int, int]]:
-    side, first = 0, 0
-    while first < len(ids):
-        end = first + 1
-        if words.is_special[ids[first]]:
-            side = 1 if ids[first] == words.separator else side
-            first = end
-            continue
-        while end < len(ids) and words.is_continuing[ids[end]]:
-            end += 1
-        if _is_replaceable("".join(words.surfaces[token] for token in ids[first:end])):
-            yield first, end, side
-        first = end
-
-
-def _neighbours(tokens: list[tuple[int, ...]], embeddings: Tensor, words: _Words, count: int) -> Tensor:
-    """(W, K) int32, by the cosine; a word is no neighbour of its own."""
+def _neighbours(tokens: list[tuple[int, ...]], spaces: list[_Space], count: int) -> Tensor:
+    """(W, K) int32, by the cosine in the last space that knows a word; a word is no neighbour of its own."""
     different = sorted(set(tokens))
     number = {word: place for place, word in enumerate(different)}
-    known = words.is_candidate.nonzero().squeeze(1)
-    table = embeddings.detach().float().cpu()
-    directions = F.normalize(table[known], dim=1)
-    found = [torch.zeros(0, count, dtype=torch.int32)]
-    for start in range(0, len(different), _BATCH):
-        part = different[start : start + _BATCH]
-        vectors = torch.stack([table[list(word)].mean(dim=0) for word in part])
-        likeness = F.normalize(vectors, dim=1) @ directions.T
-        own = torch.tensor([word[0] if len(word) == 1 else -1 for word in part])
-        likeness[own[:, None] == known] = -2.0
-        found.append(known[likeness.topk(count, dim=1).indices].to(torch.int32))
-    return torch.cat(found)[[number[word] for word in tokens]]
+    found = torch.zeros(len(different), count, dtype=torch.int32)
+    for space in spaces:
+        known = [word for word in different if word in space.vectors]
+        for start in range(0, len(known), _BATCH):
+            part = known[start : start + _BATCH]
+            likeness = F.normalize(torch.stack([space.vectors[word] for word in part]), dim=1) @ space.directions.T
+            own = torch.tensor([word[0] if len(word) == 1 else -1 for word in part])
+            likeness[own[:, None] == space.candidates] = -2.0
+            nearest = space.candidates[likeness.topk(count, dim=1).indices]
+            found[[number[word] for word in part]] = nearest.to(torch.int32)
+    return found[[number[word] for word in tokens]]
 
 
 @torch.no_grad()
-def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id: int, words: _Words) -> None:
+def _guess(table: Tensor, rows: Texts, found: Replaceable, model: nn.Module, mask_id: int, words: Words) -> None:
     """Put a masked-LM's guesses into the table for every word of one piece, each hidden alone in its whole text."""
     from edgedistill.models.answers import answer
     from edgedistill.models.outputs import Want
@@ -267,7 +196,7 @@ def _guess(table: Tensor, rows: Texts, found: _Found, model: nn.Module, mask_id:
             bar.advance(len(which))
 
 
-def _key(rows: Texts, embeddings: Tensor, model: nn.Module | None, count: int) -> str:
+def _key(rows: Texts, embeddings: Tensor, model: nn.Module | None, vectors: WordTable | None, count: int) -> str:
     """Hex hash of all that candidates depend on: tokens, word vectors and the masked-LM's weights."""
     digest = hashlib.sha256(f"{_FORMAT} {count} {model is not None}".encode())
     for batch in rows.all(1024):
@@ -276,6 +205,9 @@ def _key(rows: Texts, embeddings: Tensor, model: nn.Module | None, count: int) -
     parts = [embeddings] if model is None else list(model.parameters())
     for part in parts:
         digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+    if vectors is not None:
+        digest.update("\n".join(vectors.words).encode())
+        digest.update(vectors.vectors.tobytes())
     return digest.hexdigest()
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, FilePath
 from torch import Tensor
 
 from edgedistill import resources
@@ -99,7 +99,9 @@ class Config(CutsVocabulary):
     """Variants of each row of the task (N, in the paper 20). Training sees N + 1 texts a row; 0: the rows alone."""
     augment_with: str | None = None
     """Masked-LM (Hub id or folder) whose guesses replace words of one piece, as in the paper; none: neighbours among
-    the teacher's word embeddings, as for words of several pieces."""
+    the word vectors, as for words of several pieces."""
+    augment_vectors: FilePath | None = None
+    """File of word vectors such as GloVe's, as in the paper; none, and for words it lacks: the teacher's embeddings."""
     augment_share: float = Field(default=0.4, ge=0, le=1)
     """How likely a word is replaced (p)."""
     augment_candidates: int = Field(default=15, gt=0)
@@ -252,7 +254,8 @@ def _texts(cfg: Config, given: Ingredients) -> Batches:
     keeps_labels = cfg.regression_target == "gold" and given.data.task.kind == "regression"
     how = How(cfg.augment_copies, cfg.augment_share, cfg.seed, keeps_labels)
     source = cfg.augment_with or given.needed_teacher.facts.source
-    return with_variants(given.data, how, source, cfg.augment_candidates, has_guesses=cfg.augment_with is not None)
+    has_guesses, vectors = cfg.augment_with is not None, cfg.augment_vectors
+    return with_variants(given.data, how, source, cfg.augment_candidates, has_guesses=has_guesses, vectors=vectors)
 
 
 def _shape(cfg: Config, teacher: TeacherFacts) -> Shape:

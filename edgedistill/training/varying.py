@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 from edgedistill import resources
 from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
 from edgedistill.data.variants import How, Variants
+from edgedistill.data.vectors import read_vectors
 from edgedistill.models.loading import load
 from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
 from edgedistill.training.loop import accelerator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgedistill.data.task_data import TaskData
 
+_MOST_WORDS = 400_000
+"""As many as GloVe's own files have; the most frequent ones come first."""
 
-def with_variants(data: TaskData, how: How, source: str, count: int, *, has_guesses: bool) -> Variants:
+
+def with_variants(
+    data: TaskData, how: How, source: str, count: int, *, has_guesses: bool, vectors: Path | None = None
+) -> Variants:
     """The training rows and variants of each.
 
     Words to put in are looked for by `prepare`, in one process first: the others read what it stored.
@@ -27,14 +35,16 @@ def with_variants(data: TaskData, how: How, source: str, count: int, *, has_gues
         source: checkpoint whose embeddings are the word vectors.
         count: candidates for each word.
         has_guesses: whether the checkpoint is a masked-LM, to be asked for words.
+        vectors: file of word vectors, for the words that it has.
     """
 
     def find() -> Candidates:
         path = resources.checkpoint(source)
+        table = None if vectors is None else read_vectors(vectors, _MOST_WORDS)
         with accelerator().main_process_first():
             asked = masked_lm(path, data.tokenizer) if has_guesses else read_by(load(path), data.tokenizer)
             model = asked.model.to(accelerator().device)
-            found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses)
+            found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses, vectors=table)
         rows, words = len(found.row_ids), len(found.places)
         say(f"words that variants may replace: {words} in {rows} rows" + ("" if words else "; variants are copies"))
         return found

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgedistill.data.candidates import STOP_WORDS, find_candidates, masked_lm
+from edgedistill.data.candidates import find_candidates, masked_lm
+from edgedistill.data.replaceable import STOP_WORDS
 from edgedistill.data.variants import How, Variants, vary
-from edgedistill.errors import ConfigError
+from edgedistill.data.vectors import WordTable
+from edgedistill.errors import ConfigError, DataError
 from tests.support import FILLERS, TinyRows, save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
 WORDS = vocabulary()
@@ -71,6 +73,29 @@ def test_a_single_piece_gets_the_masked_lms_guesses_and_others_their_neighbours(
     vector = (table[WORDS.index("film")] + table[WORDS.index("##s")]) / 2
     likeness = torch.cosine_similarity(vector[None], table[allowed], dim=1)
     assert near.table[1].tolist() == [allowed[place] for place in likeness.topk(5).indices]
+
+
+def test_vectors_of_a_file_come_before_the_embeddings():
+    rows = Texts("the great films was dull .")
+    random = np.random.default_rng(0)
+    known = ("films", "great", "plot", "dull", "cast", "warm", "grim")
+    vectors = random.normal(size=(7, 3)).astype(np.float32)
+    vectors[known.index("films")] = 2 * vectors[known.index("grim")] + 0.01
+    with_file = find_candidates(
+        rows, tiny_tokenizer(), MLM, 3, has_guesses=True, vectors=WordTable(known, vectors, is_lowercase=True)
+    )
+    assert WORDS[with_file.table[1, 0]] == "grim"  # "film ##s" has a vector of its own
+    assert {WORDS[token] for token in with_file.table[1].tolist()} <= set(known) - {"films"}
+    assert torch.equal(with_file.table[[0, 2]], found(rows, count=3).table[[0, 2]])  # single pieces: the masked-LM's
+    without = WordTable(known[1:], vectors[1:], is_lowercase=True)
+    other = find_candidates(rows, tiny_tokenizer(), MLM, 3, has_guesses=True, vectors=without)
+    assert torch.equal(other.table, found(rows, count=3).table)  # a word the file lacks: its pieces' embeddings
+
+
+def test_a_file_of_too_few_words_is_refused():
+    vectors = WordTable(("great", "film"), np.eye(2, dtype=np.float32), is_lowercase=True)
+    with pytest.raises(DataError, match="2 of the vocabulary's words have a vector in the file, 5 candidates"):
+        find_candidates(Texts("great film"), tiny_tokenizer(), MLM, 5, has_guesses=False, vectors=vectors)
 
 
 def test_candidates_are_looked_for_once(monkeypatch):
