@@ -6,19 +6,22 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 import edgedistill
 from edgedistill import files, parity
-from edgedistill.artifacts import MANIFEST, REFERENCE
-from edgedistill.reports import STUDENT_CARD
+from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, reference_of
+from edgedistill.data.tasks import find_task
+from edgedistill.evaluate import answer_texts, decide, rankings
+from edgedistill.gate.resampled import WeightedScore, weighted_score
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
-Floats = NDArray[np.float64]
 
 
 def trained(recipe: str, out: Path, settings: dict[str, Any], **given: Any) -> Path:
@@ -37,25 +40,56 @@ def exported(source: str | Path, out: Path, target: str, scheme: str, length: in
     return out
 
 
-def right(students: Sequence[Path]) -> Floats:
-    """(rows,): share of the students that answer each judged row as labelled, from their saved answers."""
-    return np.mean([_right(student) for student in students], axis=0, dtype=np.float64)
+@dataclass(frozen=True)
+class Answers:
+    """What students answered to the judged rows of a task.
+
+    Attributes:
+        rows: N judged rows.
+        score: (R, N) weights of rows -> (R,) the task's headline metric, mean over the students.
+    """
+
+    rows: int
+    score: WeightedScore
 
 
-def _right(student: Path) -> list[bool]:
-    rows = [json.loads(line) for line in (student / REFERENCE).read_text(encoding="utf-8").splitlines()]
-    return [int(np.argmax(row["student"])) == row["label"] for row in rows]
+def answers(students: Sequence[Path], task: str | None = None) -> Answers:
+    """Of students with different seeds.
+
+    Args:
+        students: their folders.
+        task: which one, of several that they learnt; their main one when not given.
+    """
+    found = [_answers(student, task) for student in students]
+    return Answers(found[0].rows, lambda w: np.mean([one.score(w) for one in found], axis=0))
 
 
-def interval(answers: Floats) -> tuple[float, float]:
-    """95 % over resampled rows of the share of right answers."""
-    found = parity.paired_bootstrap(lambda w: w @ answers / w.sum(1), lambda w: 0 * w.sum(1), len(answers))
-    return found.low, found.high
+def _answers(student: Path, name: str | None) -> Answers:
+    task = find_task(name or str(read(StudentCard, student / STUDENT_CARD).task.name))
+    stored = (student / (REFERENCE if name is None else reference_of(name))).read_text(encoding="utf-8")
+    rows = [ReferenceRow.model_validate_json(line) for line in stored.splitlines()]
+    logits = [np.array(row.student) for row in rows]
+    right: list[Any] = [row.label for row in rows]
+    given: list[Any] = decide(task.kind, logits)
+    if task.kind == "span":
+        tokenizer = Tokenizer.from_file(str(student / "tokenizer.json"))
+        contexts = [row.text_pair or "" for row in rows]
+        length = read(StudentCard, student / STUDENT_CARD).task.max_length
+        given = answer_texts(tokenizer, [row.text for row in rows], contexts, logits, length)
+    elif task.kind == "ranking":
+        given, right = rankings(given, right)
+    return Answers(len(given), weighted_score(task.metric, given, right))
 
 
-def gain(first: Floats, second: Floats) -> dict[str, float]:
+def interval(found: Answers) -> tuple[float, float]:
+    """95 % of the score over resampled rows."""
+    spread = parity.paired_bootstrap(found.score, lambda w: np.zeros(len(w)), found.rows)
+    return spread.low, spread.high
+
+
+def gain(first: Answers, second: Answers) -> dict[str, float]:
     """Points that the second gains, with the 95 % interval over rows, both scored on the same ones."""
-    found = parity.paired_bootstrap(lambda w: w @ second / w.sum(1), lambda w: w @ first / w.sum(1), len(first))
+    found = parity.paired_bootstrap(second.score, first.score, first.rows)
     return {"points": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
 
 

@@ -45,18 +45,18 @@ def main() -> None:
     measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
     for row in rows:
-        row["gain"] = None if row is first else compare.gain(first["right"], row["right"])
+        row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
         row["is_shape"] = row["name"] in plan["shapes"]
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
     _keep(options.task, {
         "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
-        "length": length, "judged_rows": len(rows[0]["right"]), "teacher": measured["teacher"],
+        "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
     })  # fmt: skip
 
 
 def _written(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in {"right", "student"}}
+    return {key: value for key, value in row.items() if key not in {"answers", "student"}}
 
 
 def _options() -> argparse.Namespace:
@@ -89,7 +89,7 @@ def _trained(
         for seed in range(options.seeds)
     ]  # fmt: skip
     cards = [read(StudentCard, student / STUDENT_CARD) for student in students]
-    right = compare.right(students)
+    answers = compare.answers(students)
     return {
         "name": name,
         "student": students[0],
@@ -98,8 +98,8 @@ def _trained(
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
         "teacher_score": cards[0].scores["teacher"],
-        "interval": compare.interval(right),
-        "right": right,
+        "interval": compare.interval(answers),
+        "answers": answers,
     }
 
 

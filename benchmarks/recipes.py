@@ -69,7 +69,7 @@ def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], 
 
 def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]:
     cards = [read(StudentCard, folder / STUDENT_CARD) for folder in students]
-    right = compare.right(students)
+    answers = compare.answers(students)
     return {
         "recipe": recipe,
         "variant": variant,
@@ -78,8 +78,8 @@ def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]
         "teacher": cards[0].scores.get("teacher"),
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
-        "interval": compare.interval(right),
-        "right": right,
+        "interval": compare.interval(answers),
+        "answers": answers,
     }
 
 
@@ -96,16 +96,16 @@ def _keep(task: str, found: dict[str, Any]) -> None:
     rows = found["rows"]
     for row in rows:
         first = next(other for other in rows if other["recipe"] == row["recipe"])
-        row["gain"] = None if first is row else compare.gain(first["right"], row["right"])
+        row["gain"] = None if first is row else compare.gain(first["answers"], row["answers"])
     results = {
         "created": now(),
         "command": compare.command(),
         "environment": environment().model_dump(mode="json"),
         "teacher": next(row["teacher"] for row in rows if row["teacher"] is not None),
-        "judged_rows": len(rows[0]["right"]),
+        "judged_rows": rows[0]["answers"].rows,
         "length": found["length"],
         "costs": found["costs"],
-        "rows": [{key: value for key, value in row.items() if key != "right"} for row in rows],
+        "rows": [{key: value for key, value in row.items() if key != "answers"} for row in rows],
     }
     files.write_text(compare.RESULTS / "recipes.md", _markdown(compare.kept("recipes", task, results)))
     _plot(task, results)
@@ -116,11 +116,11 @@ def _markdown(tasks: dict[str, Any]) -> str:
         "# Recipes",
         "",
         "Every recipe's student from labels alone, from the teacher's answers alone and as the recipe has it, with the "
-        "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. Accuracy with its 95 % "
-        "interval over rows; the gain is over the first row of the same recipe, in points, with its paired interval. "
-        "MACs are of one text of the length given; p90 is the 90th percentile of the onnx fp32 export on one thread, "
-        "all measured in turns, as a share of the teacher's. How long each training took is in recipes.json, on a "
-        "machine that did other work too.",
+        "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. The task's metric with "
+        "its 95 % interval over rows; the gain is over the first row of the same recipe, in points, with its paired "
+        "interval. MACs are of one text of the length given; p90 is the 90th percentile of the onnx fp32 export on one "
+        "thread, all measured in turns, as a share of the teacher's. How long each training took is in recipes.json, "
+        "on a machine that did other work too.",
     ]
     for task, results in tasks.items():
         lines += ["", f"## {task}", "", *_table(results), "", f"![{task}](recipes-{task}.svg)"]

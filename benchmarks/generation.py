@@ -1,0 +1,133 @@
+"""bert2seq beside the same encoder-decoder without a teacher, by BLEU and ROUGE.
+
+    python benchmarks/generation.py --task benchmarks/e2e.yaml --data DIR --teacher MASKED_LM --out runs/generation
+
+Both students have the same size, text, order and steps; only the teacher's words are added (weight alpha). Puts the
+task into `docs/results/generation.json` and its table into `generation.md`. The p-value of a difference of BLEU is
+sacrebleu's paired bootstrap over the same rows.
+
+Reference: Chen et al., 2020 (arXiv:1911.03829), tables 2 to 4; Koehn, 2004, for the bootstrap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import compare
+import numpy as np
+from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest
+
+from edgedistill import files
+from edgedistill.artifacts import environment, now
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
+
+VARIANTS: dict[str, dict[str, Any]] = {"no teacher": {"alpha": 0.0}, "bert2seq": {"alpha": 0.5}}
+NUMBERS = ("bleu", "rouge_1", "rouge_2", "rouge_l", "student_greedy", "next_word_accuracy")
+
+
+def main() -> None:
+    """Train both, for every seed, and write the table."""
+    options = _options()
+    rows = [_row(options, name, settings) for name, settings in VARIANTS.items()]
+    for row in rows[1:]:
+        row["p_value"] = [_p_value(rows[0]["students"][n], row["students"][n]) for n in range(options.seeds)]
+    _keep(options.task.removesuffix(".yaml").rpartition("/")[2], {
+        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        "settings": _settings(options), "judged_rows": len(_written(rows[0]["students"][0])),
+        "rows": [{key: value for key, value in row.items() if key != "students"} for row in rows],
+    })  # fmt: skip
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", required=True, help="name or file of a task of the kind generation")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--teacher", required=True, help="masked-LM, fine-tuned on the task by the recipe")
+    parser.add_argument("--out", type=Path, default=Path("runs/generation"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--length", type=int, default=80, help="longest source and longest target, in tokens")
+    parser.add_argument("--hidden", type=int, default=192)
+    parser.add_argument("--epochs", type=float, default=12)
+    parser.add_argument("--teacher-epochs", type=float, default=4)
+    return parser.parse_args()
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "max_length": options.length,
+        "shape": {"layers": 3, "hidden_size": options.hidden, "ffn_size": 4 * options.hidden, "heads": 4,
+                  "dropout": 0.1},
+        "optim": {"lr": 1e-3, "epochs": options.epochs, "batch_size": 32},
+        "teacher_optim": {"lr": 1e-4, "epochs": options.teacher_epochs, "batch_size": 32},
+    }  # fmt: skip
+
+
+def _row(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    out = options.out / Path(options.task).stem
+    students = [
+        compare.trained(
+            "bert2seq", out / f"{name.replace(' ', '-')}-{seed}", {**_settings(options), **settings, "seed": seed},
+            task=options.task, data=options.data, teacher=options.teacher, limit=options.limit,
+        )
+        for seed in range(options.seeds)
+    ]  # fmt: skip
+    cards = [read(StudentCard, student / STUDENT_CARD) for student in students]
+    return {
+        "name": name,
+        "students": students,
+        "parameters": cards[0].student.parameters,
+        "scores": [{number: card.scores[number] for number in NUMBERS} for card in cards],
+        "seconds": [sum(card.seconds.values()) for card in cards],
+    }
+
+
+def _written(student: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (student / "written.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _p_value(first: Path, second: Path) -> float:
+    """How often resampled rows take the difference of BLEU away."""
+    rows = _written(first)
+    systems = [(who, [row["written"] for row in _written(folder)]) for who, folder in (("1", first), ("2", second))]
+    most = max(len(row["references"]) for row in rows)
+    columns = [[row["references"][n] if n < len(row["references"]) else None for row in rows] for n in range(most)]
+    _, found = PairedTest(systems, {"BLEU": BLEU()}, references=columns, test_type="bs", n_samples=1000)()
+    return float(found["BLEU"][1].p_value)
+
+
+def _keep(task: str, found: dict[str, Any]) -> None:
+    lines = [
+        "# Encoder-decoders",
+        "",
+        "The same student from the right words alone, and with the words of a masked-LM that knows the task "
+        "(bert2seq); scores are fractions, mean over seeds, each seed's BLEU beside it. p: sacrebleu's paired "
+        "bootstrap of the difference of BLEU over the same rows.",
+    ]
+    for name, results in compare.kept("generation", task, found).items():
+        lines += ["", f"## {name}", "", *_table(results), "", f"Environment: `{json.dumps(results['environment'])}`"]
+    files.write_text(compare.RESULTS / "generation.md", "\n".join([*lines, ""]))
+
+
+def _table(results: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows, beams of 5.",
+        "",
+        "| student | BLEU | each seed | p | ROUGE-1 | ROUGE-2 | ROUGE-L | greedy BLEU | next word | parameters |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        mean = {number: float(np.mean([scores[number] for scores in row["scores"]])) for number in NUMBERS}
+        each = ", ".join(f"{scores['bleu']:.4f}" for scores in row["scores"])
+        odds = ", ".join(f"{value:.3f}" for value in row.get("p_value", []))
+        cells = [row["name"], f"{mean['bleu']:.4f}", each, odds, *(f"{mean[number]:.4f}" for number in NUMBERS[1:])]
+        lines.append(f"| {' | '.join(cells)} | {row['parameters']:,} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
