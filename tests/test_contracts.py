@@ -67,6 +67,7 @@ def test_recipe_trains_the_student_and_nothing_else(name: str, given: Ingredient
     assert len(lines) % STEPS == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_accumulates_to_the_same_steps(name: str, given: Ingredients, tmp_path: Path) -> None:
     _, whole = cook(name, smoke_config(name), given, tmp_path / "8")
@@ -76,6 +77,7 @@ def test_recipe_accumulates_to_the_same_steps(name: str, given: Ingredients, tmp
             assert two["terms"][term] == pytest.approx(value, rel=CLOSE), f"term {term}, step {one['step']}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_resumes_bit_equal(name: str, given: Ingredients, tmp_path: Path) -> None:
     straight, lines = cook(name, smoke_config(name), given, tmp_path / "straight")

@@ -152,6 +152,7 @@ def test_the_command_is_taken_by_the_recipe(tiny_bert: Path, tiny_task_dir: Path
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 def test_vocabularies_cut_to_a_text_are_listed(
     tiny_bert: Path, tiny_task_dir: Path, fakes: None, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_student_tokenizer_and_card_follow(run, capsys):
     assert torch.allclose(logits, torch.tensor(text["student"]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_teacher_is_judged_on_its_own_tokens(run, tiny_bert, tmp_path):
     cut = run(settings=["vocabulary.coverage=0.3"])
     whole = run(out=tmp_path / "whole")
@@ -77,6 +78,7 @@ def test_without_loss_the_training_text_is_read_as_before(run):
     assert train.unknown == train.teacher_unknown
 
 
+@pytest.mark.slow
 def test_further_text_is_counted(run, tmp_path):
     (tmp_path / "more.txt").write_text("what is it in\nwho was where\n")
     few = card_of(run(settings=["vocabulary.coverage=1"])).vocabulary.entries
@@ -85,6 +87,7 @@ def test_further_text_is_counted(run, tmp_path):
     assert more > few
 
 
+@pytest.mark.slow
 def test_a_cut_student_is_gone_on_with_and_its_teacher_reads_it(run, tmp_path, capsys):
     first = run(settings=["vocabulary.coverage=0.5"])
     second = run(out=tmp_path / "second", student=first)
@@ -96,6 +99,7 @@ def test_a_cut_student_is_gone_on_with_and_its_teacher_reads_it(run, tmp_path, c
         run(out=tmp_path / "third", student=first, settings=["vocabulary.coverage=0.5"])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_same_words_only(run, tmp_path):
     run(settings=["vocabulary.coverage=0.5"])
     again = run(settings=["vocabulary.coverage=0.5"], resume=True)
@@ -150,6 +154,7 @@ def _spans(folder: Path):
     return "span", "squad", folder
 
 
+@pytest.mark.slow
 def test_exported_and_checked(run):
     """Goldens, vocab.txt, special ids and the gate follow the cut vocabulary."""
     student = run(settings=["vocabulary.coverage=0.5"])

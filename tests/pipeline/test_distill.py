@@ -199,6 +199,7 @@ def counted(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_a_cached_teacher_gives_the_same_student_and_is_asked_once(run, tmp_path, monkeypatch):
     straight = run(out=tmp_path / "straight", settings=ANSWERS_ONLY)
     cache = tmp_path / "cache"

@@ -163,6 +163,7 @@ def test_bytes_are_the_same_when_exported_again(made, tmp_path):
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_checkpoint_from_elsewhere_needs_no_task(tmp_path):
     """Spans, no card, no data: the outputs keep their names and the goldens are pairs."""
     student = save_checkpoint(tmp_path / "found", tiny_model("distilbert", "span", layers=1))

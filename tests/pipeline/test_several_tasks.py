@@ -92,6 +92,7 @@ def test_transformers_reads_the_student(student: Path) -> None:
     assert [head.name for head in model.task_heads] == list(TASKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_each_head_exports_and_holds_at_the_gate(student: Path, tmp_path: Path, task: str) -> None:
     chosen: dict[str, Any] = {} if task == "sst2" else {"task": task}

@@ -48,6 +48,7 @@ def terms_of(given, batch, **settings):
     return terms, {name: weight.grad for name, weight in student.named_parameters() if weight.grad is not None}
 
 
+@pytest.mark.slow
 def test_the_teacher_learns_to_guess_and_the_student_to_write(given, tmp_path):
     shape = {"layers": 1, "hidden_size": 16, "ffn_size": 32, "heads": 2, "dropout": 0.0}
     cfg = smoke_config(NAME, {"shape": shape, "temperature": 1.0, "alpha": 0.3}, max_steps=120, lr=1e-2)

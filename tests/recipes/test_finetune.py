@@ -30,6 +30,7 @@ def test_every_kind_of_task_with_a_new_head(tmp_path, kind):
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
 
 
+@pytest.mark.slow
 def test_learns_to_rank_whatever_parts_a_step_is_cut_into(tmp_path):
     write_kind(tmp_path / "data", "ranking")
     made = ingredients(tmp_path, TASKS["ranking"], tmp_path / "data", head="bare")

@@ -21,6 +21,7 @@ def given(tmp_path):
     return ingredients_of(NAME, tmp_path)
 
 
+@pytest.mark.slow
 def test_learns_to_guess_what_can_be_guessed(given, tmp_path):
     before = masked_scores(asking(load(given.start, kind="mlm").model), given.data.judged, given.data)
     student, _ = cook(NAME, smoke_config(NAME, max_steps=150, lr=3e-3), given, tmp_path / "run")

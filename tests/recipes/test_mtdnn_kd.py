@@ -83,6 +83,7 @@ def test_candidates_of_a_question_are_the_classes_of_a_ranking():
     assert even.item() == pytest.approx(3 * (1 / 6) ** 2 / 5)  # probabilities of 1/3 and 1/2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("soft_loss", ["kl", "mse"])
 def test_ranking_learns_beside_other_tasks_in_any_parts(tmp_path, soft_loss):
     given = several(tmp_path, "ranking")
@@ -182,6 +183,7 @@ def cook_several(cfg, given, folder):
     return student, lines
 
 
+@pytest.mark.slow
 def test_learns_what_can_be_learnt(tmp_path):
     from edgedistill.training.judging import model_logits, scored
 

@@ -43,6 +43,7 @@ class Cut(Exception):
     """A power cut."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_term_of_its_own_that_parts_of_a_step_and_interruptions_do_not_change(name, given, tmp_path):
     few = config(name, max_steps=3)
@@ -164,6 +165,7 @@ def files(tmp_path):
     return start, write_documents(tmp_path / "documents.txt")
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_a_teacher_and_a_mobilebert(files, tmp_path):
     start, corpus = files
     few = ("--set", "max_length=32", "--corpus", corpus)
