@@ -1,0 +1,123 @@
+"""mtdnn_kd beside one model for each task, and beside the same model of all tasks without an ensemble.
+
+    python benchmarks/several_tasks.py --data DIR --start CHECKPOINT --out runs/several_tasks
+
+DIR holds a folder for each task. All students start from the same checkpoint and see every row as often. Writes
+`docs/results/several_tasks.json` and `several_tasks.md`; differences are paired, on the same resampled rows.
+
+Reference: Liu et al., 2019 (arXiv:1904.09482), table 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import compare
+import numpy as np
+from compare import Answers
+
+from edgedistill import files
+from edgedistill.artifacts import environment, now
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
+
+ALONE = "each task alone"
+TOGETHER: dict[str, dict[str, Any]] = {"all tasks, labels alone": {"members": 0}, "mtdnn_kd": {"members": 2}}
+
+
+def main() -> None:
+    """Train, compare and write the table."""
+    options = _options()
+    alone = {task: _trained(options, "finetune", f"{task}-alone", {}, [task]) for task in options.tasks}
+    found = {ALONE: {task: compare.answers(students) for task, students in alone.items()}}
+    parameters = {ALONE: sum(_parameters(students) for students in alone.values())}
+    for name, settings in TOGETHER.items():
+        students = _trained(options, "mtdnn_kd", name.replace(" ", "-").replace(",", ""), settings, options.tasks)
+        others = options.tasks[1:]
+        found[name] = {task: compare.answers(students, task if task in others else None) for task in options.tasks}
+        parameters[name] = _parameters(students)
+    results = {
+        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        "start": Path(options.start).name, "epochs": options.epochs, "seeds": options.seeds, "parameters": parameters,
+        "rows": [_row(task, found) for task in options.tasks],
+    }  # fmt: skip
+    files.write_json(compare.RESULTS / "several_tasks.json", results)
+    files.write_text(compare.RESULTS / "several_tasks.md", _markdown(results))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--start", required=True, help="checkpoint that every student starts from")
+    parser.add_argument("--tasks", nargs="+", default=["rte", "mrpc", "stsb", "cola"])
+    parser.add_argument("--out", type=Path, default=Path("runs/several_tasks"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="rows of each split of each task")
+    parser.add_argument("--length", type=int, default=96)
+    parser.add_argument("--epochs", type=float, default=3)
+    return parser.parse_args()
+
+
+def _trained(
+    options: argparse.Namespace, recipe: str, name: str, settings: dict[str, Any], tasks: list[str]
+) -> list[Path]:
+    optim = {"lr": 5e-5, "epochs": options.epochs, "batch_size": 32}
+    optims = {"optim": optim} | ({"member_optim": optim} if recipe == "mtdnn_kd" else {})
+    data = options.data / tasks[0] if len(tasks) == 1 else options.data
+    return [
+        compare.trained(
+            recipe, options.out / f"{name}-{seed}", {**optims, **settings, "max_length": options.length, "seed": seed},
+            task=tasks, data=data, student=options.start, limit=options.limit,
+        )
+        for seed in range(options.seeds)
+    ]  # fmt: skip
+
+
+def _parameters(students: list[Path]) -> int:
+    return read(StudentCard, students[0] / STUDENT_CARD).student.parameters
+
+
+def _row(task: str, found: Mapping[str, Mapping[str, Answers]]) -> dict[str, Any]:
+    first = found[ALONE][task]
+    return {
+        "task": task,
+        "judged_rows": first.rows,
+        "students": {
+            name: {
+                "score": float(answers[task].score(np.ones((1, first.rows)))[0]),
+                "interval": compare.interval(answers[task]),
+                "gain": None if name == ALONE else compare.gain(first, answers[task]),
+            }
+            for name, answers in found.items()
+        },
+    }
+
+
+def _markdown(results: dict[str, Any]) -> str:
+    names, parameters = list(results["parameters"]), results["parameters"]
+    lines = [
+        "# Several tasks at once",
+        "",
+        f"Measured {results['created']} by `{results['command']}`, {results['seeds']} seed(s), "
+        f"{results['epochs']:g} epochs. Each task's headline metric with its 95 % interval over rows, and the gain "
+        "over a model of its own in points with its paired interval. Parameters of all that answers every task: "
+        f"{', '.join(f'{name} {parameters[name]:,}' for name in names)}.",
+        "",
+        f"| task | rows | {' | '.join(names)} |",
+        "|---" * (2 + len(names)) + "|",
+    ]
+    for row in results["rows"]:
+        cells = [row["task"], str(row["judged_rows"])]
+        for name in names:
+            low, high = row["students"][name]["interval"]
+            gain = compare.told(row["students"][name]["gain"])
+            cells.append(f"{row['students'][name]['score']:.4f} ({low:.3f} to {high:.3f}) {gain}".strip())
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+
+
+if __name__ == "__main__":
+    main()
