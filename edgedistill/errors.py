@@ -8,6 +8,8 @@
     |-- ArtifactError                2   an artifact folder, its manifest or its files
     |   `-- UnprovenError              1   an artifact that has not passed its gate, where a proof is needed
     |-- TrainingError                2   training cannot go on (NaN loss, changed config on resume)
+    |   `-- LostProcessError           2   another process of the same training has ended
+    |-- LaunchError                  2   a launched process ended; its own exit code where it has one
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
     |   |-- TakenError               2   something else is already where something shall be written
@@ -67,6 +69,18 @@ class UnprovenError(ArtifactError):
 
 class TrainingError(EdgeDistillError):
     """Training cannot go on, or must not be resumed."""
+
+
+class LostProcessError(TrainingError):
+    """Another process that trains together with this one has ended or cannot be reached."""
+
+
+class LaunchError(EdgeDistillError):
+    """A process that was launched has ended and told why, or was ended."""
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ExportError(EdgeDistillError):

@@ -24,7 +24,7 @@ MOST_LINES = 300
 # (except where a floor is one house: models, losses and data share the shapes of a batch).
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"files", "progress", "runner", "resources", "plugins", "config", "environment"}),
+    frozenset({"files", "progress", "runner", "resources", "plugins", "config", "environment", "memory"}),
     frozenset({"data.tasks"}),
     frozenset({"artifacts", "graphs", "reports", "words"}),
     frozenset({"models", "losses", "data"}),

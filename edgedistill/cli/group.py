@@ -22,7 +22,8 @@ OWN_FAULT = 70  # EX_SOFTWARE: Python's own 1 would read as a failed gate
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # 128 + SIGPIPE, as a shell reports it
 
-_ARGS = "edgedistill.args"
+ARGUMENTS = "edgedistill.arguments"
+"""Where a verb finds what was typed."""
 
 
 class Verbs(click.Group):
@@ -34,7 +35,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments, so that Ctrl-C can say what to type to go on."""
-        ctx.meta[_ARGS] = list(args)
+        ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -75,12 +76,15 @@ def _as_interrupt(number: int, frame: object) -> None:
 @contextmanager
 def _ended_politely(ctx: click.Context) -> Iterator[None]:
     """Turn what a verb raises into one message on stderr and an exit code."""
+    from edgedistill.pipeline.launch import is_launched, tell_launcher
+
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except KeyboardInterrupt:
-        _say(_how_to_go_on(ctx.meta[_ARGS]))
+        if not is_launched():  # else whoever launched this process says it
+            _say(_how_to_go_on(ctx.meta[ARGUMENTS]))
         ctx.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
@@ -93,7 +97,8 @@ def _ended_politely(ctx: click.Context) -> Iterator[None]:
             _say("This is a fault of edgedistill, not of what you typed. Please report it with these lines:")
             sys.excepthook(type(error), error, error.__traceback__)
             ctx.exit(OWN_FAULT)
-        _say(f"Error: {told}")
+        if not tell_launcher(told):
+            _say(f"Error: {told}")
         ctx.exit(told.exit_code)
 
 

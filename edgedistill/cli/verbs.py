@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edgedistill.cli import caches, look
+from edgedistill.cli.distill import distill
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
     as_json,
@@ -20,96 +20,9 @@ from edgedistill.cli.options import (
     whole_numbers,
 )
 
-if TYPE_CHECKING:
-    from edgedistill.data.cache_card import Precision
-
 edgedistill = new_group()
 edgedistill.add_command(look.plan)
-
-
-@edgedistill.command()
-@click.argument("recipe")
-@click.option("--teacher", metavar="ID|DIR", multiple=True, help="Checkpoint to learn from; repeated: an ensemble.")
-@click.option(
-    "--teacher-cache",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Ask the teacher once; keep its answers here, or in a folder of their own: auto.",
-)
-@click.option(
-    "--cache-dtype",
-    type=click.Choice(["float32", "float16", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="How precisely its logits are kept.",
-)
-@click.option("--student", metavar="ID|DIR", help="Checkpoint to start from, instead of the recipe's own start.")
-@click.option(
-    "--task",
-    metavar="NAME|FILE",
-    multiple=True,
-    help="A known task, or the YAML of your own; none: raw text alone; repeated: several, each with its own DIR/NAME.",
-)
-@data_option
-@click.option(
-    "--corpus",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Unlabelled text, .txt[.gz], a paragraph per line.",
-)
-@out_option("Run folder to make.", required=True)
-@click.option("--limit", type=click.IntRange(min=1), help="Use only so many rows of each split.")
-@config_option
-@set_option("optim.lr=2e-5")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same settings stopped.")
-@overwrite
-@dry_run
-@as_json
-def distill(
-    recipe: str,
-    teacher: tuple[str, ...],
-    teacher_cache: Path | None,
-    cache_dtype: Precision,
-    student: str | None,
-    task: tuple[str, ...],
-    data: Path | None,
-    corpus: Path | None,
-    out: Path,
-    limit: int | None,
-    config: Path | None,
-    settings: tuple[str, ...],
-    resume: bool,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Train a small student by RECIPE.
-
-    RECIPE is a name of `edgedistill ls recipes`; its settings are listed by `edgedistill config RECIPE`.
-    """
-    from edgedistill.cli import show
-    from edgedistill.pipeline.distill import distill as run_distill
-    from edgedistill.progress import is_main_process
-
-    made = run_distill(
-        recipe,
-        task=task,
-        out=out,
-        teacher=teacher,
-        teacher_cache=teacher_cache,
-        cache_dtype=cache_dtype,
-        student=student,
-        data=data,
-        corpus=corpus,
-        config=config,
-        settings=settings,
-        limit=limit,
-        overwrite=overwrite,
-        resume=resume,
-        dry_run=dry_run,
-    )
-    if is_main_process():
-        show.student(made, as_json, is_made=not dry_run)
+edgedistill.add_command(distill)
 
 
 @edgedistill.command()

@@ -1,9 +1,8 @@
-"""What this machine lets a process do and know: cores, affinity, peak memory, heat and clock."""
+"""What this machine lets a process do and know: cores, affinity, heat and clock."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,19 +29,6 @@ def affinity() -> str:
         else:
             spans.append([core, core])
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
-
-
-def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
-    """Most memory this process ever held; none where the system does not say.
-
-    VmHWM starts anew with every program. `getrusage` would not do: its maximum is inherited from the process
-    that started this one.
-    """
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
 
 
 def heat(thermal: Path = _THERMAL, cpus: Path = _CPUS) -> Heat | None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import ArtifactError
-from edgedistill.measure.machine import peak_rss_bytes
+from edgedistill.memory import peak_rss_bytes
 from edgedistill.runner import Runner
 
 Opener = Callable[[Path, int], Callable[[], Runner]]

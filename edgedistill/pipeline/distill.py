@@ -1,8 +1,9 @@
 """`edgedistill distill`: a teacher, a task and a recipe in; a student's folder out.
 
 The run folder holds config.yaml and run.json (what decides the result), stages/NN-name/ (checkpoint, log.jsonl),
-tensorboard/, and at the end student/: a Hugging Face folder with edgedistill.json (the card) and reference.jsonl (the
-judged rows with the student's and the teacher's logits, so that the gate can run anywhere).
+tensorboard/, profile/ where it was asked for, and at the end student/: a Hugging Face folder with edgedistill.json (the
+card) and reference.jsonl (the judged rows with the student's and the teacher's logits, so that the gate can run
+anywhere).
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.cache_card import Precision
 from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
-from edgedistill.pipeline.refusals import learns_several, refuse_too_long, refuse_unfit_recipe, refuse_unfit_teacher
-from edgedistill.pipeline.run_folder import STUDENT, open_run, refuse_taken
+from edgedistill.pipeline.refusals import (
+    learns_several,
+    refuse_small_batches,
+    refuse_too_long,
+    refuse_unfit_recipe,
+    refuse_unfit_teacher,
+)
+from edgedistill.pipeline.run_folder import PROFILE, STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.several_tasks import load_others, named_tasks, place_of, teachers_by_task
 from edgedistill.pipeline.student_folder import Plan, command, write_student
 from edgedistill.pipeline.teaching import Storage, cache_size, fill, origin_of, provider_of
@@ -61,6 +68,7 @@ def distill(
     overwrite: bool = False,
     resume: bool = False,
     dry_run: bool = False,
+    profile: bool = False,
 ) -> Path:
     """Train a student.
 
@@ -86,6 +94,7 @@ def distill(
         overwrite: start anew where there is a run already.
         resume: go on with an interrupted run of the same settings.
         dry_run: check everything, say what would be done, and write nothing.
+        profile: trace a few steps of every stage into `out/profile`, by the profiler of torch.
 
     Returns:
         The student's folder, `out/student`.
@@ -102,6 +111,7 @@ def distill(
         refuse_taken(out, overwrite, resume)
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
+    refuse_small_batches(cfg)
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
@@ -115,7 +125,7 @@ def distill(
     with files.exclusive(out) if is_main_process() else nullcontext():
         if is_main_process():
             open_run(out, plan.identity(), _facts(), cfg, overwrite)
-        return _run(plan, begun, out)
+        return _run(plan, begun, out, out / PROFILE if profile else None)
 
 
 def _config(
@@ -248,11 +258,12 @@ def _described(stage: Stage) -> str:
     )
 
 
-def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
-    from edgedistill.training.loop import accelerator, fit
+def _run(plan: Plan, student: PreTrainedModel, out: Path, profiles: Path | None) -> Path:
+    from edgedistill.training.loop import fit
+    from edgedistill.training.processes import accelerator, wait_for_all
     from edgedistill.training.teachers import CachedTeacher
 
-    accelerator().wait_for_everyone()  # the run folder is the main process's to open, or to refuse
+    wait_for_all()  # the run folder is the main process's to open, or to refuse
     if isinstance(plan.given.teacher, CachedTeacher):
         fill(plan.given.teacher, plan.data)
     seconds = {}
@@ -260,7 +271,8 @@ def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
         for number, stage in enumerate(plan.module.stages(plan.cfg, plan.given, student), start=1):
             say(f"stage {number}: {_described(stage)}")
             slot = out / "stages" / f"{number:02d}-{stage.name}"
-            done = fit(stage, slot, plan.cfg.seed, tensorboard=out / "tensorboard")
+            profile = None if profiles is None else profiles / f"{slot.name}.json"
+            done = fit(stage, slot, plan.cfg.seed, tensorboard=out / "tensorboard", profile=profile)
             seconds[stage.name] = round(done.seconds, 1)
     except KeyboardInterrupt:
         say(f"'{out}' can be gone on with: the same command and --resume")
@@ -268,5 +280,5 @@ def _run(plan: Plan, student: PreTrainedModel, out: Path) -> Path:
     if accelerator().is_main_process:
         say(f"judging on {sum(len(data.judged) for data in plan.given.tasks.values())} rows")
         write_student(plan, student, seconds, out / STUDENT, stage.taught_by)
-    accelerator().wait_for_everyone()
+    wait_for_all()
     return out / STUDENT

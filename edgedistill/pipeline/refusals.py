@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from edgedistill.data.tasks import Task, same_head
 from edgedistill.errors import CheckpointError, ConfigError
@@ -36,6 +39,30 @@ def refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> Non
                 f"max_length is {cfg.max_length}, but '{checkpoint.path}' has positions for {longest} tokens. "
                 f"Set it lower: --set max_length={longest}."
             )
+
+
+def refuse_small_batches(cfg: BaseModel) -> None:
+    """Make sure that every process has a row of every step.
+
+    Raises:
+        ConfigError: a stage's batches have fewer rows than there are processes.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    for key, size in _batch_sizes(cfg):
+        if size < processes:
+            raise ConfigError(
+                f"{key} is {size}, fewer rows than the {processes} processes that share each step: some would have "
+                f"nothing to do. Launch {size} at most, or set it higher: --set {key}={processes}."
+            )
+
+
+def _batch_sizes(cfg: BaseModel, prefix: str = "") -> Iterator[tuple[str, int]]:
+    for name in type(cfg).model_fields:
+        value = getattr(cfg, name)
+        if name == "batch_size":
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from _batch_sizes(value, f"{prefix}{name}.")
 
 
 def refuse_unfit_recipe(

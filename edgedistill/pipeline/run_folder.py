@@ -16,7 +16,8 @@ from edgedistill.errors import TakenError, TrainingError
 RUN = "run.json"
 CONFIG = "config.yaml"
 STUDENT = "student"
-_OWN = (RUN, CONFIG, STUDENT, "stages", "tensorboard")
+PROFILE = "profile"
+_OWN = (RUN, CONFIG, STUDENT, "stages", "tensorboard", PROFILE)
 """What distill writes, and all that --overwrite removes; artifacts stay."""
 
 

@@ -143,10 +143,10 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
         TrainingError: what shall be kept cannot be, as float16 say, or the stored answers are not the teacher's.
     """
     from edgedistill.training.cache_check import refuse_other_answers
-    from edgedistill.training.loop import accelerator
+    from edgedistill.training.processes import accelerator, wait_for_all
 
     say(f"the teacher's cache: {cache_size(teacher, data)}")
-    absent, wait = _missing(teacher, data), accelerator().wait_for_everyone
+    absent = _missing(teacher, data)
     if absent or not teacher.cache.is_sealed:
         files.refuse_full(teacher.cache.folder, absent * _row_bytes(teacher, data))
         with progress("asking the teacher", sum(map(len, _splits(data)))) as bar:
@@ -156,7 +156,7 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
                     yield batch.to(accelerator().device)
                     bar.advance(len(batch))
 
-            teacher.fill(batches(), accelerator().process_index, accelerator().num_processes, wait)
+            teacher.fill(batches(), accelerator().process_index, accelerator().num_processes, wait_for_all)
     if accelerator().is_main_process:
         found = probe(teacher, data, PROBED, random.Random())
         refuse_other_answers(found, teacher.cache.folder)
@@ -164,7 +164,7 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
             f"the teacher's cache: {found.rows} random rows asked about again; the largest difference is "
             f"{found.difference:.1g} of an answer's size, {found.allowed:.1g} is allowed"
         )
-    wait()
+    wait_for_all()
 
 
 def probe(teacher: CachedTeacher, data: TaskData, count: int, dice: random.Random) -> Compared:
@@ -176,7 +176,7 @@ def probe(teacher: CachedTeacher, data: TaskData, count: int, dice: random.Rando
     import numpy as np
 
     from edgedistill.training.cache_check import compare
-    from edgedistill.training.loop import accelerator
+    from edgedistill.training.processes import accelerator
 
     splits = _splits(data)
     ends = list(accumulate(map(len, splits)))

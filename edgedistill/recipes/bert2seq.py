@@ -29,7 +29,7 @@ from edgedistill.models.outputs import Want
 from edgedistill.models.seq2seq import Decoding, Shape, next_words, set_decoding, transformer
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
-from edgedistill.training.loop import accelerator
+from edgedistill.training.processes import main_first
 from edgedistill.training.stage import OptimConfig, Stage, Step, labelled_tokens
 from edgedistill.training.writing import conditional_accuracy, guesses
 
@@ -127,7 +127,7 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     def prepare() -> None:
         if teacher is None:
             return
-        with accelerator().main_process_first():  # the others find what it stored
+        with main_first():  # the others find what it stored
             how = Asking(guesses(teacher), Blanks.of(tokenizer), cfg.top_words, cfg.temperature)
             table.append(ask_all(rows, teacher, how))
         teacher.cpu()  # it has said all it will be asked

@@ -30,6 +30,9 @@ class Line:
         grad_norm: global gradient norm before clipping.
         rows: rows of the step.
         tokens: real tokens of the step, the student's.
+        places: what they and their padding take up in the step's batch.
+        phases: seconds by what they went into: waiting for `data`, computing `losses`, `gradients` and the `update`.
+        memory_bytes: most that was ever held: on the GPU where there is one, else by this process; none: nobody says.
     """
 
     stage: str
@@ -42,6 +45,9 @@ class Line:
     grad_norm: float
     rows: int
     tokens: int
+    places: int
+    phases: dict[str, float]
+    memory_bytes: int | None
 
 
 class Journal:

@@ -1,22 +1,18 @@
 """The one training loop: `fit` trains a stage, and can be stopped at any moment and go on later.
 
-One process or many (`accelerate launch`), CPU or GPU: every optimiser step's rows are cut into parts, each
+One process or many (`--launch`, torchrun), CPU or GPU: every optimiser step's rows are cut into parts, each
 process takes its share, each part's loss term counts by what it is a mean over (rows or tokens), and gradients are
 summed. So the numbers do not depend on how many parts or processes there are.
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +23,14 @@ from edgedistill.progress import progress, say
 from edgedistill.training import checkpoint
 from edgedistill.training.alarms import Watch, refuse_not_finite
 from edgedistill.training.checkpoint import Position
+from edgedistill.training.interrupts import interrupts
 from edgedistill.training.journal import Journal, Line, journal
+from edgedistill.training.meter import Meter, peak_memory_bytes
 from edgedistill.training.optimizer import autocast, learning_rate, optimizer_of, set_learning_rate, trained_parameters
 from edgedistill.training.parts import split
+from edgedistill.training.processes import accelerator, main_first, summed, wait_for_all
+from edgedistill.training.profiling import profiled
 from edgedistill.training.stage import Stage
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,15 @@ class Fitted:
     score: float | None
 
 
-@cache
-def accelerator() -> Accelerator:
-    """This process's place among all, and its device; built once, as accelerate wants it."""
-    from accelerate import Accelerator
-
-    return Accelerator()
-
-
-def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None, save_every_s: float = 60.0) -> Fitted:
+def fit(
+    stage: Stage,
+    slot: Path,
+    seed: int,
+    *,
+    tensorboard: Path | None = None,
+    profile: Path | None = None,
+    save_every_s: float = 60.0,
+) -> Fitted:
     """Train a stage, or finish one that was interrupted; a finished one is only loaded.
 
     Args:
@@ -69,6 +66,7 @@ def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None,
         slot: the stage's folder: checkpoint, log.jsonl, and the best epoch's weights.
         seed: of data order and everything random in a step.
         tensorboard: folder for TensorBoard; none to leave it out.
+        profile: file for a profiler's trace of a few steps; none to leave it out.
         save_every_s: seconds between checkpoints within an epoch.
 
     Raises:
@@ -85,20 +83,28 @@ def fit(stage: Stage, slot: Path, seed: int, *, tensorboard: Path | None = None,
         board = tensorboard if training.is_main else None
         with (
             journal(slot if training.is_main else slot / f"process{training.process}", board, position.step) as trace,
-            _interrupts() as interrupts,
+            interrupts() as asked,
             progress(stage.name, training.total_rows - position.rows) as bar,
+            profiled(profile if training.is_main else None, stage.steps - position.step) as note_step,
         ):
+            training.asked_to_stop = asked
             watch = Watch()
             if position.rows:
                 say(f"{stage.name}: going on after step {position.step}")
             for line in training.steps(trace, save_every_s):
                 watch(line)
-                bar.advance(line.rows, f"loss {line.loss:.4g}")
-                if interrupts.is_set():
+                bar.advance(
+                    line.rows,
+                    f"loss {line.loss:.4g}, {line.tokens / max(sum(line.phases.values()), 1e-9):,.0f} tokens/s",
+                )
+                note_step()
+                if training.is_stopping:
                     training.save(trace)
                     say(f"{stage.name}: stopped and saved after step {position.step}")
                     raise KeyboardInterrupt
         training.finish()
+        if asked.is_set():  # while the last epoch was scored
+            raise KeyboardInterrupt
     return Fitted(position.step, position.rows, position.seconds, position.best_score)
 
 
@@ -117,12 +123,14 @@ class _Training:
         self.device: torch.device = accelerator().device
         self.process, self.processes = accelerator().process_index, accelerator().num_processes
         self.is_main = accelerator().is_main_process
+        self.asked_to_stop, self.is_stopping = threading.Event(), False
+        self.meter = Meter()
         self.stage.model.to(self.device)
         if self.stage.scaffold is not None:
             self.stage.scaffold.to(self.device)
         self.parameters = trained_parameters(self.stage)
         self.optimizer = optimizer_of(self.stage, self.parameters)
-        with accelerator().main_process_first():  # it tidies up after a killed run
+        with main_first():  # it tidies up after a killed run
             self.position = checkpoint.restore(self.slot, self.stage, self.optimizer, self.parameters)
 
     @property
@@ -149,7 +157,7 @@ class _Training:
         while not self.is_over:
             self._set_mode()
             batches = self.stage.batches.epoch(order, position.epoch, self.stage.optim.batch_size)
-            for batch in islice(batches, position.batch, None):
+            for batch in self._timed(islice(batches, position.batch, None)):
                 line = self._step(batch)
                 trace.step(line)
                 yield line
@@ -170,14 +178,14 @@ class _Training:
 
     def finish(self) -> None:
         """Take the best weights, and leave a checkpoint that says the stage is done."""
-        accelerator().wait_for_everyone()
+        wait_for_all()
         if self.position.best_score is not None:
             checkpoint.restore_best(self.slot, self.stage)
         self.stage.model.eval()
         self.position.is_finished = True
         if self.is_main:
             checkpoint.save(self.slot, self.stage, self.position)
-        accelerator().wait_for_everyone()
+        wait_for_all()
 
     def _set_mode(self) -> None:
         self.stage.model.train()
@@ -196,22 +204,32 @@ class _Training:
             if self.is_main:
                 checkpoint.save_best(self.slot, self.stage)
 
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            with self.meter("data"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
     def _step(self, batch: Batch) -> Line:
-        started, position, optim = time.monotonic(), self.position, self.stage.optim
+        position, optim = self.position, self.stage.optim
         checkpoint.seed_step(self.seed, self.stage.name, position.step, self.process)
         terms = self._backward(batch)
         loss = sum(terms.values())
         self._refuse_not_finite(batch, terms, loss)
-        if self.processes > 1:
-            self._sum_gradients()
-        norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
-        self._refuse_not_finite(batch, terms, norm)
-        lr = learning_rate(optim, self.share(position.rows, position.step), self.share(len(batch), 1))
-        set_learning_rate(self.optimizer, lr)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        with self.meter("update"):
+            if self.processes > 1:
+                self._sum_gradients()
+            norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
+            self._refuse_not_finite(batch, terms, norm)
+            lr = learning_rate(optim, self.share(position.rows, position.step), self.share(len(batch), 1))
+            set_learning_rate(self.optimizer, lr)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
         position.step, position.batch, position.rows = position.step + 1, position.batch + 1, position.rows + len(batch)
-        position.seconds += time.monotonic() - started
+        phases = self.meter.taken()
+        position.seconds += sum(phases.values())
         return Line(
             stage=self.stage.name,
             step=position.step,
@@ -223,6 +241,9 @@ class _Training:
             grad_norm=norm,
             rows=len(batch),
             tokens=int(batch.student.attention_mask.sum()),
+            places=batch.student.input_ids.numel(),
+            phases={name: round(seconds, 6) for name, seconds in phases.items()},
+            memory_bytes=peak_memory_bytes(self.device),
         )
 
     def _backward(self, batch: Batch) -> dict[str, float]:
@@ -232,19 +253,22 @@ class _Training:
         mine, is_idle = parts[self.process :: self.processes] or parts[:1], self.process >= len(parts)
         sums: dict[str, Tensor] = {}
         for part in mine:
-            with autocast(self.device, self.stage.optim):
+            with self.meter("losses"), autocast(self.device, self.stage.optim):
                 terms = self.stage.step(part.to(self.device))
             if not terms:
                 raise TrainingError(f"stage '{self.stage.name}' has no loss: every weight is 0.")
             shares = {name: 0.0 if is_idle else self._share(name, part, batch) for name in terms}
             weighted = {name: shares[name] * term.float() for name, term in terms.items()}
-            torch.stack(list(weighted.values())).sum().backward()  # type: ignore[no-untyped-call]
+            with self.meter("gradients"):
+                torch.stack(list(weighted.values())).sum().backward()  # type: ignore[no-untyped-call]
             for name, term in weighted.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + term.detach()
-        values = torch.stack(list(sums.values()))
-        if self.processes > 1:
-            values = accelerator().reduce(values, "sum")
-        return dict(zip(sums, values.tolist(), strict=True))
+        # All stop after the same step, though Ctrl-C reaches them at different moments: it is summed with the losses.
+        is_asked = torch.tensor(float(self.asked_to_stop.is_set()), device=self.device)
+        with self.meter("losses"):
+            *values, asked = summed(torch.stack([*sums.values(), is_asked])).tolist()
+        self.is_stopping = asked > 0
+        return dict(zip(sums, values, strict=True))
 
     def _share(self, term: str, part: Batch, whole: Batch) -> float:
         """How much a part's mean counts in the mean over the whole step."""
@@ -253,31 +277,11 @@ class _Training:
 
     def _sum_gradients(self) -> None:
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
-        flat = accelerator().reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
-        for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        sizes = [gradient.numel() for gradient in gradients]
+        flat = summed(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, total in zip(gradients, torch.split(flat, sizes), strict=True):
             gradient.copy_(total.view_as(gradient))
 
     def _refuse_not_finite(self, batch: Batch, terms: dict[str, float], value: float) -> None:
         slot = self.slot if self.is_main else None
         refuse_not_finite(slot, self.stage, self.position.step + 1, batch, terms, value)
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, so that no step is left half done; a second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    former = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, former)
-        say("stopping after this step (Ctrl-C again to stop at once)")
-        asked.set()
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, former)

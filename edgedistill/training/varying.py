@@ -11,7 +11,7 @@ from edgedistill.data.vectors import read_vectors
 from edgedistill.models.loading import load
 from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
-from edgedistill.training.loop import accelerator
+from edgedistill.training.processes import accelerator, main_first
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def with_variants(
     def find() -> Candidates:
         path = resources.checkpoint(source)
         table = None if vectors is None else read_vectors(vectors, _MOST_WORDS)
-        with accelerator().main_process_first():
+        with main_first():
             asked = masked_lm(path, data.tokenizer) if has_guesses else read_by(load(path), data.tokenizer)
             model = asked.model.to(accelerator().device)
             found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses, vectors=table)

@@ -19,15 +19,6 @@ def test_all_cores_count_where_the_system_has_no_affinity(monkeypatch: pytest.Mo
     assert machine.affinity() == "0-3"
 
 
-def test_peak_memory_is_read_from_the_system(tmp_path: Path) -> None:
-    status = tmp_path / "status"
-    status.write_text("Name:\tx\nVmPeak:\t  999 kB\nVmHWM:\t  1624 kB\nVmRSS:\t 3 kB\n")
-    assert machine.peak_rss_bytes(status) == 1624 * 1024
-    status.write_text("Name:\tx\n")
-    assert machine.peak_rss_bytes(status) is None
-    assert machine.peak_rss_bytes(tmp_path / "absent") is None
-
-
 def test_heat_and_clock_are_read_where_the_system_has_them(tmp_path: Path) -> None:
     assert machine.heat(tmp_path, tmp_path) is None
     for zone, text in (("thermal_zone0", "41000\n"), ("thermal_zone1", "52340\n"), ("thermal_zone2", "")):

@@ -7,7 +7,7 @@ from edgedistill.training.journal import Line
 
 
 def line(step, loss=0.5, norm=1.0):
-    return Line("distill", step, 0.0, 0.0, 1e-3, loss, {}, norm, 8, 80)
+    return Line("distill", step, 0.0, 0.0, 1e-3, loss, {}, norm, 8, 80, 96, {}, None)
 
 
 @pytest.fixture

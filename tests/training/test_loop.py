@@ -60,11 +60,16 @@ def test_loss_falls_and_every_step_is_written(tmp_path):
     assert done.steps == len(found) == 24
     assert done.rows == 6 * 32
     assert set(found[0]) == {
-        "stage", "step", "epoch", "seconds", "lr", "loss", "terms", "grad_norm", "rows", "tokens"
+        "stage", "step", "epoch", "seconds", "lr", "loss", "terms", "grad_norm", "rows", "tokens", "places", "phases",
+        "memory_bytes",
     }  # fmt: skip
     assert found[-1]["epoch"] == 6.0
     assert found[0]["loss"] == pytest.approx(sum(found[0]["terms"].values()))
     assert found[-1]["loss"] < 0.7 * found[0]["loss"]
+    assert set(found[0]["phases"]) == {"data", "losses", "gradients", "update"}
+    assert sum(sum(line["phases"].values()) for line in found) == pytest.approx(done.seconds, rel=1e-3)
+    assert found[0]["places"] >= found[0]["tokens"] > 0
+    assert found[-1]["memory_bytes"] > 1e7
 
 
 def test_same_seed_same_numbers_other_seed_others(tmp_path):
@@ -228,7 +233,8 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch):
     assert 0 < done.seconds < 600
     for one, two in zip(lines(tmp_path / "steady"), lines(tmp_path / "jumping"), strict=True):
         assert 0 <= two["seconds"] < 600
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+        costs = {"seconds": 0, "phases": {}, "memory_bytes": 0}
+        assert {**one, **costs} == {**two, **costs}
     saved = [tmp_path / name / "checkpoint" / "model.safetensors" for name in ("steady", "jumping")]
     assert saved[0].read_bytes() == saved[1].read_bytes()
 

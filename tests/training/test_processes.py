@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from edgedistill.training.loop import accelerator, fit
+from edgedistill.training.loop import fit
+from edgedistill.training.processes import accelerator
 from tests.training.test_loop import stage
 fit(stage(dropout=0.0), Path(sys.argv[1]), seed=0)
 assert accelerator().num_processes == 2
