@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +32,8 @@ class Line:
         rows: rows of the step.
         tokens: real tokens of the step, the student's.
         places: what they and their padding take up in the step's batch.
-        phases: seconds by what they went into: waiting for `data`, computing `losses`, `gradients` and the `update`.
+        phases: seconds by what they went into: waiting for `data`, computing `losses` and
+            `gradients`, their `exchange` among several processes, the `update`.
         memory_bytes: most that was ever held: on the GPU where there is one, else by this process; none: nobody says.
     """
 
@@ -77,14 +79,18 @@ class Journal:
 
 
 @contextmanager
-def journal(slot: Path, board: Path | None, step: int) -> Iterator[Journal]:
+def journal(slot: Path | None, board: Path | None, step: int) -> Iterator[Journal]:
     """Open the trace of a stage to write on after `step`; later lines, of work that was lost, are dropped.
 
     Args:
-        slot: the stage's folder.
+        slot: the stage's folder; none for a process that writes nothing.
         board: TensorBoard's folder; none to leave it out.
         step: the last step that counts.
     """
+    if slot is None:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            yield Journal(nowhere, nowhere, None)
+        return
     with files.storage_errors(slot):
         slot.mkdir(parents=True, exist_ok=True)
         for name in (LOG, SCORES):

@@ -82,7 +82,7 @@ def fit(
             stage.prepare()  # before the bar of the stage: it may show one of its own
         board = tensorboard if training.is_main else None
         with (
-            journal(slot if training.is_main else slot / f"process{training.process}", board, position.step) as trace,
+            journal(slot if training.is_main else None, board, position.step) as trace,
             interrupts() as asked,
             progress(stage.name, training.total_rows - position.rows) as bar,
             profiled(profile if training.is_main else None, stage.steps - position.step) as note_step,
@@ -218,9 +218,10 @@ class _Training:
         terms = self._backward(batch)
         loss = sum(terms.values())
         self._refuse_not_finite(batch, terms, loss)
-        with self.meter("update"):
-            if self.processes > 1:
+        if self.processes > 1:
+            with self.meter("exchange"):
                 self._sum_gradients()
+        with self.meter("update"):
             norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
             self._refuse_not_finite(batch, terms, norm)
             lr = learning_rate(optim, self.share(position.rows, position.step), self.share(len(batch), 1))
