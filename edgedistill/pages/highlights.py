@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgedistill.pages import numbers
-from edgedistill.pages.content import ArtifactContent, Content, TimingContent
+from edgedistill.pages.content import ArtifactContent, Content, Cost, TimingContent
 from edgedistill.reports import Measure, Rung
 
 _HEADLINE_LENGTH = 128
@@ -44,6 +44,13 @@ def reason_of(rung: Rung) -> str:
     for finding in rung.findings:
         reason = reason.replace(finding.message, "")
     return reason.strip("; ")
+
+
+def shares(cost: Cost) -> str:
+    """Phases of a stage as shares of its time, the largest first."""
+    whole = sum(cost.phases.values())
+    falling = sorted(cost.phases.items(), key=lambda phase: -phase[1])
+    return ", ".join(f"{name} {numbers.percent(seconds / whole, 0)}" for name, seconds in falling)
 
 
 def tiles(content: Content) -> list[tuple[str, str, str]]:

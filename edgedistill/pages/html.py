@@ -10,10 +10,10 @@ from markupsafe import Markup
 from edgedistill import __version__
 from edgedistill.pages import charts, numbers
 from edgedistill.pages.content import MARKS, WORDS, Content
-from edgedistill.pages.highlights import per_label, reason_of, rung_rows, tiles, timing_of
+from edgedistill.pages.highlights import per_label, reason_of, rung_rows, shares, tiles, timing_of
 from edgedistill.pages.timings import short_names
 
-_FILTERS = ("size", "milliseconds", "times", "number", "count", "parameters", "seconds")
+_FILTERS = ("size", "milliseconds", "times", "number", "count", "parameters", "percent", "seconds")
 
 
 def html(content: Content) -> str:
@@ -40,6 +40,7 @@ def _environment() -> Environment:
         per_label=per_label,
         reason_of=reason_of,
         rung_rows=rung_rows,
+        shares=shares,
         short_names=short_names,
     )
     return environment

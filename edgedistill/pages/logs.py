@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from edgedistill.pages.content import StageContent, Trace
+from edgedistill.pages.content import Cost, StageContent, Trace
 
 POINTS = 160
 """Points a curve keeps: about one for every three pixels of the widest drawing."""
@@ -37,6 +37,7 @@ def _stage(path: Path, seconds: Mapping[str, float], missing: list[str]) -> Stag
         steps = max((int(line["step"]) for line in lines), default=0)
         rows = sum(int(line.get("rows") or 0) for line in lines)
         last = float(lines[-1].get("seconds") or 0.0) if lines else 0.0
+        cost = _cost([line for line in lines if "phases" in line])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         missing.append(f"The training log '{name}/{LOG}' cannot be read: {error}.")
         return None
@@ -44,7 +45,23 @@ def _stage(path: Path, seconds: Mapping[str, float], missing: list[str]) -> Stag
         missing.append(f"The training log '{name}/{LOG}' is empty: the stage has not begun.")
         return None
     known = seconds.get(name, seconds.get(name.partition("-")[2], last))
-    return StageContent(name=name, steps=steps, seconds=known or None, rows=rows or None, traces=traces)
+    return StageContent(name=name, steps=steps, seconds=known or None, rows=rows or None, traces=traces, cost=cost)
+
+
+def _cost(lines: Sequence[Mapping[str, Any]]) -> Cost | None:
+    names = dict.fromkeys(name for line in lines for name in line["phases"])
+    phases = {name: math.fsum(line["phases"].get(name, 0.0) for line in lines) for name in names}
+    seconds, places = math.fsum(phases.values()), sum(line["places"] for line in lines)
+    if not seconds or not places:
+        return None
+    tokens = sum(line["tokens"] for line in lines)
+    return Cost(
+        rows_per_s=sum(line["rows"] for line in lines) / seconds,
+        tokens_per_s=tokens / seconds,
+        padding=1.0 - tokens / places,
+        memory_bytes=max((line["memory_bytes"] or 0 for line in lines), default=0) or None,
+        phases=phases,
+    )
 
 
 def _trace(term: str, lines: Sequence[Mapping[str, Any]]) -> Trace:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from edgedistill.pages import charts, numbers
 from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, StageContent, Training
-from edgedistill.pages.highlights import reason_of, tiles, timing_of
+from edgedistill.pages.highlights import reason_of, shares, tiles, timing_of
 from edgedistill.reports import Measure, Rung
 
 
@@ -158,7 +158,25 @@ def _training(training: Training | None, stages: Sequence[StageContent]) -> list
         for stage in stages
         for trace in stage.traces
     ]
-    return lines + (_table(("Stage", "Steps", "Time", "Term", "first", "last"), rows, right=4) if rows else [])
+    lines += _table(("Stage", "Steps", "Time", "Term", "first", "last"), rows, right=4) if rows else []
+    return lines + _costs(stages)
+
+
+def _costs(stages: Sequence[StageContent]) -> list[str]:
+    rows = [
+        (
+            stage.name,
+            numbers.number(round(cost.rows_per_s, 1)),
+            numbers.count(round(cost.tokens_per_s)),
+            numbers.percent(cost.padding, 1),
+            numbers.size(cost.memory_bytes),
+            shares(cost),
+        )
+        for stage in stages
+        if (cost := stage.cost)
+    ]
+    header = ("Stage", "Rows/s", "Tokens/s", "Padding", "Memory", "Time went into")
+    return ["", *_table(header, rows, right=1)] if rows else []
 
 
 def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:

@@ -133,6 +133,16 @@ def test_curves_bars_and_points_are_drawn(page: str) -> None:
     assert page.count('<g class="mark ') == 4
 
 
+def test_what_stages_took_is_said(page: str) -> None:
+    for words in (
+        "2,667 tokens/s",
+        "4.8 % of the places padding",
+        "2.00 GB memory at most",
+        "losses 53 %, gradients 37",
+    ):
+        assert words in page
+
+
 def test_commands_hashes_and_seeds_are_shown(page: str) -> None:
     for words in (
         "edgedistill distill mobilebert",
@@ -218,6 +228,7 @@ def test_markdown_says_the_same(run: Path) -> None:
         "agreement 0.931, at least 0.98: **beyond its limit**",
         "**layer\\_dropped**: answers are those",
         "| 01-transfer | 1875 |",
+        "| 01-transfer | 106.7 | 2,667 | 4.8 % | 2.00 GB | losses 53 %, gradients 37 %, update 7 %, data 3 % |",
         "    edgedistill distill mobilebert",
     ):
         assert words in text

@@ -63,3 +63,27 @@ def test_bad_logs_are_said(tmp_path: Path, text: str, words: str) -> None:
     assert logs.stages(tmp_path, {}, missing) == ()
     assert words in missing[0]
     assert "01-a/log.jsonl" in missing[0]
+
+
+def test_what_a_stage_took(tmp_path: Path) -> None:
+    costs = {"tokens": 30, "places": 40, "memory_bytes": 7}
+    lines = [
+        line(1, ce=1.0),  # of an older version: it says no phases, and does not count
+        line(2, ce=1.0) | costs | {"phases": {"data": 0.5, "losses": 1.0}},
+        line(3, ce=1.0) | costs | {"phases": {"losses": 1.0, "exchange": 0.5}, "memory_bytes": 9},
+    ]
+    write(tmp_path, "01-a", lines)
+    (stage,) = logs.stages(tmp_path, {}, [])
+    assert stage.cost is not None
+    assert stage.cost.phases == {"data": 0.5, "losses": 2.0, "exchange": 0.5}
+    assert (stage.cost.rows_per_s, stage.cost.tokens_per_s) == pytest.approx((8 / 3, 20.0))
+    assert stage.cost.padding == pytest.approx(0.25)
+    assert stage.cost.memory_bytes == 9
+
+
+@pytest.mark.parametrize("change", [{"places": 0}, {"phases": {}}, {"memory_bytes": None}])
+def test_costs_that_nobody_knows(tmp_path: Path, change: dict[str, object]) -> None:
+    cost = {"tokens": 30, "places": 40, "memory_bytes": 7, "phases": {"data": 0.5}}
+    write(tmp_path, "01-a", [line(1, ce=1.0) | cost | change])
+    (stage,) = logs.stages(tmp_path, {}, [])
+    assert stage.cost is None or stage.cost.memory_bytes is None
