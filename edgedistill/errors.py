@@ -108,11 +108,10 @@ class MissingExtraError(EdgeDistillError):
 
     exit_code = 3
 
-    def __init__(self, wanted_by: str, package: str, extra: str) -> None:
-        super().__init__(
-            f"{wanted_by} needs the package '{package}', which is not installed. "
-            f'Run: pip install "edgedistill[{extra}]"'
-        )
+    def __init__(self, wanted_by: str, package: str, extra: str | None) -> None:
+        """Name a package, and the extra of edgedistill that brings it; none: it comes by itself."""
+        run = f'pip install "edgedistill[{extra}]"' if extra else f"pip install {package}"
+        super().__init__(f"{wanted_by} needs the package '{package}', which is not installed. Run: {run}")
 
 
 class DeviceError(EdgeDistillError):

@@ -61,9 +61,8 @@ def launch_options(function: F) -> F:
 @data_option
 @click.option(
     "--corpus",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Unlabelled text, .txt[.gz], a paragraph per line.",
+    metavar="FILE|URL",
+    help="Unlabelled text, .txt[.gz], a paragraph per line; here, or streamed from s3://, gs://, hf:// ...",
 )
 @out_option("Run folder to make.", required=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Use only so many rows of each split.")

@@ -6,7 +6,6 @@ to the one after it and by more where a document ends.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from edgedistill.data.corpus import held_out_count, refuse_no_text_file, unlabelled
 from edgedistill.data.ragged import Indices
 from edgedistill.data.readers import text_lines
+from edgedistill.data.streams import Place, files_of
 from edgedistill.data.table import values
 from edgedistill.errors import ConfigError, DataError
 
@@ -26,7 +26,7 @@ _LEAST = 2
 """Documents that every part needs: a text that does not follow comes from another one."""
 
 
-def load_documents(path: Path, limit: int | None = None) -> Dataset:
+def load_documents(path: Place, limit: int | None = None) -> Dataset:
     """Read a corpus and which document each paragraph is of.
 
     Args:
@@ -44,7 +44,7 @@ def load_documents(path: Path, limit: int | None = None) -> Dataset:
     texts: list[str] = []
     documents: list[int] = []
     ends_document = False
-    for _, line in text_lines(path):
+    for _, line in (numbered for file in files_of(path) for numbered in text_lines(file)):
         text = line.strip()
         if text:
             documents.append((documents[-1] if documents else 0) + ends_document)

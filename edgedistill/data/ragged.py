@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgedistill import files
 
 Indices = NDArray[np.int64]
 
@@ -31,10 +35,30 @@ class Ragged:
         values = array.values.to_numpy(zero_copy_only=False)
         return cls(values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
+    @classmethod
+    def on_disk(cls, column: Any, path: Path) -> Ragged:
+        """The same, with the values in a file that is mapped into memory; it is written if it is not there.
+
+        Args:
+            column: chunked array of lists.
+            path: one value after the other, as they are in memory.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        lengths = [np.diff(chunk.offsets.to_numpy(zero_copy_only=False)) for chunk in column.chunks]
+        offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum(dtype=np.int64)
+        if not path.is_file():
+            with files.atomic_file(path) as part, part.open("wb") as file:
+                for chunk in column.chunks:
+                    file.write(chunk.flatten().to_numpy(zero_copy_only=False).tobytes())
+        values = np.memmap(path, column.type.value_type.to_pandas_dtype(), mode="r", shape=(int(offsets[-1]),))
+        return cls(values, offsets)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> Indices:
         """(N,) length of each sequence."""
         return np.diff(self.offsets)

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from edgedistill.data.streams import Place, opened
 from edgedistill.data.table import Row, Table
 from edgedistill.errors import DataError
 
@@ -44,15 +45,18 @@ def read_table(path: Path, keep: Collection[str]) -> Table:
     return Table(str(path), "line", columns, rows)
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: Place) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text of each line of a UTF-8 file, gzipped or not, without its line end.
+
+    Args:
+        path: on this machine, or a URL that fsspec reads (`data.streams`).
 
     Raises:
         DataError: the file cannot be opened, is no gzip file although it ends in .gz, or is not UTF-8.
     """
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 yield number, text.rstrip("\r\n")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.ragged import Indices, Ragged
 from edgedistill.data.ranking import QUESTION, bounds_of, rows_of
-from edgedistill.data.table import values
+from edgedistill.data.spool import IN_MEMORY_BYTES
+from edgedistill.data.table import Column, column, values
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.data.tokenise import CUT, rows_sha256, tokenised
 from edgedistill.errors import DataError
@@ -115,9 +117,9 @@ class Rows:
 
     def batch(self, rows: Indices) -> Batch:
         """The batch of those rows, padded to the longest of them."""
-        student = self._student.encoded(rows)
+        student, ids = self._student.encoded(rows), self.row_ids
         return Batch(
-            row_ids=tuple(self.row_ids[row] for row in rows),
+            row_ids=tuple(ids.take(rows.tolist()) if isinstance(ids, Column) else (ids[row] for row in rows)),
             student=student,
             teacher=student if self.shares_tokens else self._teacher.encoded(rows),
             labels=self._batch_labels(rows, student.input_ids.shape[1]),
@@ -130,9 +132,10 @@ class Rows:
         return self._teacher is self._student
 
     @cached_property
-    def row_ids(self) -> list[str]:
+    def row_ids(self) -> Sequence[str]:
         """Stable id of each row, `<split>-<n>`."""
-        return values(self._dataset, "row_id")
+        found: Sequence[str] = column(self._dataset, "row_id")
+        return found
 
     @property
     def texts(self) -> list[str]:
@@ -224,8 +227,16 @@ def in_random_order(
 
 
 def _view(tokens: Dataset, tokenizer: Any) -> _View:
-    ids, types = (Ragged.from_arrow(tokens.data.column(name)) for name in ("input_ids", "token_type_ids"))
+    ids, types = (_ragged(tokens, name) for name in ("input_ids", "token_type_ids"))
     return _View(ids, types, tokenizer.pad_token_id or 0)
+
+
+def _ragged(tokens: Dataset, name: str) -> Ragged:
+    """The lists of a column: in memory, or mapped where that would take much of it."""
+    lists = tokens.data.column(name)
+    if not tokens.cache_files or lists.nbytes <= IN_MEMORY_BYTES:
+        return Ragged.from_arrow(lists)
+    return Ragged.on_disk(lists, Path(tokens.cache_files[0]["filename"]).with_suffix(f".{name}.bin"))
 
 
 def _targets(dataset: Dataset, tokens: Dataset, kind: Kind | None) -> Ragged | np.ndarray[Any, Any] | None:

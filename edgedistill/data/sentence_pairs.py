@@ -6,7 +6,7 @@ in every epoch. Text is cut so that both fit into `max_length`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class SentencePairs(Rows):
         return self._pairs(np.asarray(rows), self._fixed)
 
     @cached_property
-    def row_ids(self) -> list[str]:
+    def row_ids(self) -> Sequence[str]:
         """Stable id of each pair as it is judged: those of its texts."""
         return [self._pair_id(first, second) for first, second in zip(self._followed, self._fixed, strict=True)]
 

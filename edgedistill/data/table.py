@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -93,6 +93,28 @@ def column_of(task: Task, table: Table, column: str, aliases: Collection[str]) -
 def wanted_columns(task: Task) -> frozenset[str]:
     """Every column that could be read for a task."""
     return frozenset({*task.text, task.label, *TEXT_ALIASES, *LABEL_ALIASES})
+
+
+class Column(Sequence[Any]):
+    """A column of a `datasets.Dataset` that stays on the disk until it is looked at."""
+
+    def __init__(self, dataset: Dataset, name: str) -> None:
+        self._rows, self._name = dataset.select_columns(name), name
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._rows[place][self._name]
+
+    def take(self, places: Sequence[int]) -> list[Any]:
+        """The values of those rows."""
+        return list(self._rows[list(places)][self._name])
+
+
+def column(dataset: Dataset, name: str) -> Sequence[Any]:
+    """A column: a list where the rows are in memory, looked up where they are on the disk."""
+    return Column(dataset, name) if dataset.cache_files else values(dataset, name)
 
 
 def values(dataset: Dataset, column: str) -> list[Any]:

@@ -13,6 +13,7 @@ from edgedistill.data.rows import Rows
 from edgedistill.data.sentence_pairs import SentencePairs
 from edgedistill.data.sources import dataset_of, open_source
 from edgedistill.data.splits import carved, halved, judged_split_of, refuse_one_class
+from edgedistill.data.streams import Place
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import same_tokens
 from edgedistill.errors import ConfigError, DataError
@@ -60,7 +61,7 @@ def load_task_data(
     max_length: int,
     seed: int,
     limit: int | None = None,
-    corpus: Path | None = None,
+    corpus: Place | None = None,
     in_pairs: bool = False,
     needs_labels: bool = True,
 ) -> TaskData:
@@ -74,7 +75,7 @@ def load_task_data(
         max_length: longest row in tokens.
         seed: decides which rows of train become `dev`, where the data has no split for it.
         limit: most rows to take of each split and of the corpus, for a quick try.
-        corpus: unlabelled text file.
+        corpus: unlabelled text file, or the URL of some.
         needs_labels: whether something is learnt from the labels of train, so that it must have some.
         in_pairs: whether raw text is read two texts at a time (`data.sentence_pairs`).
 
@@ -139,7 +140,7 @@ def _load_text(
     max_length: int,
     seed: int,
     limit: int | None,
-    corpus: Path | None,
+    corpus: Place | None,
     in_pairs: bool,
 ) -> TaskData:
     """Raw text as a task: what is learnt from is the corpus, what is judged by is held out of it."""

@@ -74,7 +74,6 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
     Raises:
         StorageError: the cache folder cannot be written.
     """
-    import datasets
     from datasets import Features, List, Value
 
     has_target = kind in {"span", "tokens", "generation"}
@@ -84,8 +83,8 @@ def tokenised(dataset: Dataset, kind: Kind | None, tokenizer: Any, max_length: i
             [_FORMAT, rows_sha256(dataset), behaviour(tokenizer), kind if has_target else "", max_length]
         ).encode()
     ).hexdigest()
-    cache = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill"
-    with _cache_errors(cache), _quiet():
+    cache = cache_folder()
+    with cache_errors(cache), _quiet():
         cache.mkdir(parents=True, exist_ok=True)
         return dataset.map(
             _Tokenise(tokenizer, kind, max_length),
@@ -164,13 +163,22 @@ class _Tokenise:
         return result
 
 
+def cache_folder() -> Path:
+    """Where tokenised rows, and rows too many for memory, are kept."""
+    import datasets
+
+    return Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill"
+
+
 @contextmanager
-def _cache_errors(cache: Path) -> Iterator[None]:
+def cache_errors(cache: Path) -> Iterator[None]:
+    """Say of what cannot be written there which folder it is, and how to choose another."""
     try:
         with storage_errors(cache):
             yield
     except StorageError as error:
-        raise StorageError(f"{error} Tokenised rows are kept where HF_DATASETS_CACHE or HF_HOME says.") from error
+        kept = "Tokenised rows and large texts are kept where HF_DATASETS_CACHE or HF_HOME says."
+        raise StorageError(f"{error} {kept}") from error
 
 
 @contextmanager

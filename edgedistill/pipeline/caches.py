@@ -185,6 +185,7 @@ def _compared(
     Raises:
         TrainingError: the card names nothing, or what it names is another teacher or other rows now.
     """
+    from edgedistill.data.streams import as_place
     from edgedistill.data.task_data import load_task_data
     from edgedistill.data.tasks import Task
     from edgedistill.data.vocabulary import VocabularyConfig
@@ -208,7 +209,7 @@ def _compared(
         max_length=card.fingerprint.max_length,
         seed=seed,
         limit=limit,
-        corpus=None if corpus is None else Path(corpus),
+        corpus=None if corpus is None else as_place(corpus),
         needs_labels=needs_labels,
     )
     tokenizer = asked[0].tokenizer if student is None else load(student).tokenizer

@@ -87,7 +87,7 @@ def distill(
         cache_dtype: in which precision its logits are stored.
         student: folder or Hub id of a checkpoint to start from, instead of the recipe's own start.
         data: folder of the task's files (for several tasks: of a folder for each, of its name); none: from the Hub.
-        corpus: unlabelled text, .txt or .txt.gz, a paragraph per line.
+        corpus: unlabelled text, .txt or .txt.gz, a paragraph per line; a URL of some (s3://, gs://, hf://) is streamed.
         config: settings of the recipe, a YAML file or a mapping.
         settings: `key=value` texts over them.
         limit: most rows of each split, for a quick try.
@@ -148,6 +148,7 @@ def _planned(
     corpus: Path | str | None,
     limit: int | None,
 ) -> Plan:
+    from edgedistill.data.streams import as_place
     from edgedistill.data.task_data import load_task_data
     from edgedistill.models.loading import load
     from edgedistill.recipes import Ingredients
@@ -175,7 +176,7 @@ def _planned(
         max_length=cfg.max_length,
         seed=cfg.seed,
         limit=limit,
-        corpus=None if corpus is None else Path(corpus),
+        corpus=None if corpus is None else as_place(corpus),
         in_pairs=cfg.reads_pairs,
         needs_labels=cfg.needs_labels,
     )

@@ -32,6 +32,8 @@ AUTO = "auto"
 PROBED = 8
 """Rows that are asked about again before a cache is used."""
 _BATCH = 64
+_SORTED = 65536
+"""Rows that are put into batches of one length together."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,10 @@ def _batches(data: TaskData) -> Iterator[Batch]:
     from edgedistill.training.judging import token_counts
 
     for rows in _splits(data):
-        for places in batches_of(token_counts(rows), _BATCH):
-            yield rows.batch(np.array(places))
+        for start in range(0, len(rows), _SORTED):  # some at a time: of a large corpus not all are held
+            some = range(start, min(start + _SORTED, len(rows)))
+            for places in batches_of(token_counts(rows, some), _BATCH):
+                yield rows.batch(start + np.array(places))
 
 
 def _unit_of_answers(data: TaskData) -> Any:

@@ -67,10 +67,12 @@ def collect(ask: Ask, rows: Rows, kind: Kind) -> RowLogits:
     return [found[place] for place in range(len(rows))]
 
 
-def token_counts(rows: Rows) -> list[tuple[int, int]]:
-    """How many tokens each row has as the student and as the teacher reads it."""
+def token_counts(rows: Rows, among: range | None = None) -> list[tuple[int, int]]:
+    """How many tokens each row, or each of some, has as the student and as the teacher reads it."""
     found: list[tuple[int, int]] = []
-    for batch in rows.all(_MASKS):
+    among = among or range(len(rows))
+    for start in range(among.start, among.stop, _MASKS):
+        batch = rows.batch(np.arange(start, min(start + _MASKS, among.stop)))
         sizes = (encoded.attention_mask.sum(dim=1).tolist() for encoded in (batch.student, batch.teacher))
         found += zip(*sizes, strict=True)
     return found
