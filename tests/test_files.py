@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -222,22 +223,29 @@ def test_every_name_the_system_takes_is_taken(tmp_path: Path, name: str) -> None
     assert sorted(os.listdir(tmp_path)) == sorted([name, "in"])
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
-def test_an_export_after_a_killed_one_leaves_only_the_artifact(tmp_path: Path, tiny_bert: Path, seconds: float) -> None:
-    command = [sys.executable, "-m", "edgedistill", "export", str(tiny_bert), "--set", "max_length=32"]
-    command += ["--out", str(tmp_path / "artifact")]
-    export = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (begun := list(tmp_path.glob(".artifact.*.part"))):
-        assert export.poll() is None
-        time.sleep(0.01)
-    time.sleep(seconds)
-    export.kill()
-    assert export.wait() == -signal.SIGKILL
-    assert begun[0].is_dir(), "killed too late for this test"
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("kills", [pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.long)])
+def test_an_export_after_killed_ones_is_the_artifact_and_nothing_else(
+    tmp_path: Path, tiny_bert: Path, kills: int
+) -> None:
+    command = [sys.executable, "-m", "edgedistill", "export", str(tiny_bert), "--set", "max_length=32", "--out"]
+    artifact, straight, dice = tmp_path / "killed" / "artifact", tmp_path / "straight", random.Random(0)
+    began = time.monotonic()
+    subprocess.run([*command, str(straight)], capture_output=True, check=True)
+    longest = 0.2 * (time.monotonic() - began)  # most of it is over before the artifact's folder is there
+    for kill in range(kills):
+        export = subprocess.Popen([*command, str(artifact)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not list(artifact.parent.glob(".artifact.*.part")):
+            assert export.poll() is None
+            time.sleep(0.01)
+        time.sleep(longest * dice.random() * kill / kills)
+        export.kill()
+        assert export.wait() == -signal.SIGKILL, f"the export ended after {kill} kills"
+    done = subprocess.run([*command, str(artifact)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert os.listdir(tmp_path) == ["artifact"]
+    assert os.listdir(artifact.parent) == ["artifact"]
+    made = [{path.name: path.read_bytes() for path in folder.glob("model*")} for folder in (artifact, straight)]
+    assert made[0]
+    assert made[0] == made[1]
 
 
 def test_a_folder_hash_knows_names_and_bytes_but_not_hidden_files(tmp_path: Path) -> None:
