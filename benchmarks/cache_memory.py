@@ -71,13 +71,13 @@ def _measured(rows: int) -> dict[str, Any]:
     ask(next(_stream(BATCH)))  # libraries take their own room first
     with tempfile.TemporaryDirectory() as folder:
         cache = LogitCache(Path(folder), Fingerprint("teacher", "tokenizer", TOKENS, f"{rows} rows", KEPT))
-        begun = _memory("RssAnon")
+        begun = memory("RssAnon")
         started = time.monotonic()
-        with _peak() as filling:
+        with peak() as filling:
             cache.fill(_stream(rows), ask)
         filled = time.monotonic()
         cache = LogitCache(Path(folder), Fingerprint("teacher", "tokenizer", TOKENS, f"{rows} rows", KEPT))
-        with _peak() as reading:
+        with peak() as reading:
             for start in range(0, rows, BATCH):
                 ids = [_row_id(place * STRIDE % rows) for place in range(start, min(start + BATCH, rows))]
                 cache.logits(ids)
@@ -90,7 +90,7 @@ def _measured(rows: int) -> dict[str, Any]:
             "own_bytes_before": begun,
             "own_bytes_filling": filling["peak"],
             "own_bytes_reading": reading["peak"],
-            "peak_rss_bytes": _memory("VmHWM"),
+            "peak_rss_bytes": memory("VmHWM"),
             "fill_seconds": round(filled - started, 1),
             "read_rows_per_second": round(rows / (read - filled)),
         }
@@ -121,13 +121,13 @@ def _stream(rows: int) -> Iterator[Batch]:
 
 
 @contextmanager
-def _peak() -> Iterator[dict[str, int]]:
+def peak() -> Iterator[dict[str, int]]:
     """The most memory of its own that this process has within the block, looked at every 10 ms."""
-    found, is_over = {"peak": _memory("RssAnon")}, threading.Event()
+    found, is_over = {"peak": memory("RssAnon")}, threading.Event()
 
     def watch() -> None:
         while not is_over.wait(0.01):
-            found["peak"] = max(found["peak"], _memory("RssAnon"))
+            found["peak"] = max(found["peak"], memory("RssAnon"))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -138,7 +138,7 @@ def _peak() -> Iterator[dict[str, int]]:
         watcher.join()
 
 
-def _memory(name: str) -> int:
+def memory(name: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
