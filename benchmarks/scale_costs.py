@@ -28,22 +28,22 @@ from edgedistill.losses.soft_targets import soft_targets
 from edgedistill.training.optimizer import computes_bf16
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
-LENGTH, LEAST_STEPS, BILLION = 128, 3, 1_000_000_000
+LENGTH, LEAST_STEPS, BILLION = 128, 2, 1_000_000_000
 SHAPES: dict[str, tuple[str, dict[str, int]]] = {
-    "bert-large": (
+    "tinybert-4": (
         "bert",
-        {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+        {"hidden_size": 312, "num_hidden_layers": 4, "num_attention_heads": 12, "intermediate_size": 1200},
     ),
-    "bert-base": ("bert", {}),
+    "mobilebert": ("mobilebert", {}),
+    "distilbert": ("distilbert", {}),
     "minilm-l6": (
         "bert",
         {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
     ),
-    "distilbert": ("distilbert", {}),
-    "mobilebert": ("mobilebert", {}),
-    "tinybert-4": (
+    "bert-base": ("bert", {}),
+    "bert-large": (
         "bert",
-        {"hidden_size": 312, "num_hidden_layers": 4, "num_attention_heads": 12, "intermediate_size": 1200},
+        {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
     ),
 }
 
@@ -60,9 +60,6 @@ def main() -> None:
     torch.set_num_threads(1)
     device = torch.device(given.device)
     batch, found = given.batch or (256 if device.type == "cuda" else 8), {}
-    for name in given.model or SHAPES:
-        found[name] = _measured(name, device, batch, given.seconds)
-        print(name, found[name], file=sys.stderr)
     about = {
         "command": shlex.join(["python", "benchmarks/scale_costs.py", *sys.argv[1:]]),
         "created": now(),
@@ -74,8 +71,11 @@ def main() -> None:
         "price_per_hour": given.price_per_hour,
         "models": found,
     }
-    files.write_json(RESULTS / "scale.json", about)
-    files.write_text(RESULTS / "scale.md", _page(about))
+    for name in given.model or SHAPES:
+        found[name] = _measured(name, device, batch, given.seconds)
+        print(name, found[name], file=sys.stderr)
+        files.write_json(RESULTS / "scale.json", about)
+        files.write_text(RESULTS / "scale.md", _page(about))
 
 
 def _measured(name: str, device: torch.device, batch: int, seconds: float) -> dict[str, Any]:
