@@ -9,7 +9,8 @@ from itertools import groupby
 from markupsafe import Markup
 
 from edgedistill.pages import numbers, svg
-from edgedistill.pages.content import WORDS, Plot, Point, StageContent, Trace
+from edgedistill.pages.content import WORDS, Plot, Point
+from edgedistill.pages.stages import StageContent, Trace
 from edgedistill.pages.svg import Box, Scale, tag
 
 _COLOURS = 6

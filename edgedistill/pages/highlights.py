@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgedistill.pages import numbers
-from edgedistill.pages.content import ArtifactContent, Content, Cost, TimingContent
+from edgedistill.pages.content import ArtifactContent, Content, TimingContent
+from edgedistill.pages.stages import Cost
 from edgedistill.reports import Measure, Rung
 
 _HEADLINE_LENGTH = 128

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from edgedistill.pages.content import Cost, StageContent, Trace
+from edgedistill.pages.stages import Cost, StageContent, Trace
 
 POINTS = 160
 """Points a curve keeps: about one for every three pixels of the widest drawing."""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from edgedistill.pages import charts, numbers
-from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, StageContent, Training
+from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, Training
 from edgedistill.pages.highlights import reason_of, shares, tiles, timing_of
+from edgedistill.pages.stages import StageContent
 from edgedistill.reports import Measure, Rung
 
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 import pytest
 
 from edgedistill.pages import charts, svg
-from edgedistill.pages.content import Plot, Point, StageContent, Trace
+from edgedistill.pages.content import Plot, Point
+from edgedistill.pages.stages import StageContent, Trace
 
 
 def point(name: str, p90: float, score: float, size: int = 1000) -> Point:
