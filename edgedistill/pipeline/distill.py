@@ -106,8 +106,10 @@ def distill(
         TrainingError: training cannot go on, or must not be resumed.
         StorageError: `out` is taken, in use, or cannot be written.
     """
+    from edgedistill.training.processes import main_first
+
     out = Path(out)
-    if not dry_run and is_main_process():
+    if not dry_run:  # in every process: none of them makes the folder before all have looked
         refuse_taken(out, overwrite, resume)
     module = cast("Recipe", plugins.load("recipes", recipe))
     cfg = _config(module, recipe, config, settings)
@@ -116,7 +118,8 @@ def distill(
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
     storage = None if teacher_cache is None else Storage(Path(teacher_cache), cache_dtype)
-    plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit)
+    with main_first(on_each_machine=True):  # text is read and tokenised once, and found by the others
+        plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     plan = _with_words(plan, begun)
     if dry_run:

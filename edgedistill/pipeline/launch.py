@@ -22,8 +22,8 @@ from edgedistill.errors import ConfigError, EdgeDistillError, LaunchError, LostP
 from edgedistill.progress import say
 
 _MARK = "EDGEDISTILL_LAUNCHED"
-_SHUTDOWN_S = 600
-"""Given to processes that were told to stop, to end their step and save it."""
+_SHUTDOWN_S = 60
+"""Given to processes that were told to stop, to end their step and save it; then they are killed."""
 _MEETING_S = 900
 """Given to all machines to arrive."""
 _SECOND_S = 10

@@ -60,12 +60,23 @@ def wait_for_all() -> None:
 
 
 @contextmanager
-def main_first() -> Iterator[None]:
-    """Run a block in the main process before the others run it."""
-    if not accelerator().is_main_process:
+def main_first(*, on_each_machine: bool = False) -> Iterator[None]:
+    """Run a block in the main process before the others run it; they find what it stored.
+
+    Args:
+        on_each_machine: in the first process of every machine, for what is stored on each.
+
+    Raises:
+        LostProcessError: another process has ended.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # nobody to wait for, and accelerate need not be imported
+        yield
+        return
+    is_first = accelerator().is_local_main_process if on_each_machine else accelerator().is_main_process
+    if not is_first:
         wait_for_all()
     yield
-    if accelerator().is_main_process:
+    if is_first:
         wait_for_all()
 
 
