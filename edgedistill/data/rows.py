@@ -81,7 +81,7 @@ class Rows:
             self._teacher = _view(tokenised(dataset, None, teacher_tokenizer, max_length), teacher_tokenizer)
         self._dataset, self._kind = dataset, kind
         self._targets = _targets(dataset, tokens, kind)
-        self._bounds = bounds_of(dataset)
+        self._bounds = _bounds(dataset)
         self._questions = np.asarray(values(dataset, QUESTION)) if kind == "ranking" else None
         self.dropped = 0
         """Rows left out because their answer was cut away."""
@@ -192,7 +192,7 @@ class Rows:
         self._student, self._teacher, student = self._student.take(rows), self._teacher, self._student
         self._teacher = self._student if self._teacher is student else self._teacher.take(rows)
         self._dataset = self._dataset.select(rows)
-        self._bounds = bounds_of(self._dataset)
+        self._bounds = _bounds(self._dataset)
         assert self._targets is not None
         self._targets = self._targets.take(rows) if isinstance(self._targets, Ragged) else self._targets[rows]
 
@@ -211,7 +211,9 @@ def in_random_order(
     """
     if not len(lengths):
         return
-    bounds = np.arange(len(lengths) + 1) if bounds is None else bounds
+    if bounds is None:
+        yield from _alone_in_random_order(lengths, seed, epoch, batch_size)
+        return
     generator = np.random.default_rng([seed, epoch])
     order, size = generator.permutation(len(bounds) - 1), _POOL * batch_size
     longest = np.maximum.reduceat(lengths, bounds[:-1])
@@ -226,9 +228,28 @@ def in_random_order(
         yield rows_of(bounds, batches[number])
 
 
+def _alone_in_random_order(lengths: Indices, seed: int, epoch: int, batch_size: int) -> Iterator[Indices]:
+    """The same where each row is alone, and there may be very many: eight bytes of each are held."""
+    generator = np.random.default_rng([seed, epoch])
+    order, size = generator.permutation(len(lengths)), _POOL * batch_size
+    for start in range(0, len(order), size):
+        pool = order[start : start + size]
+        order[start : start + size] = pool[np.argsort(lengths[pool], kind="stable")]
+    full = len(lengths) // batch_size
+    for number in generator.permutation(full):
+        yield order[number * batch_size : (number + 1) * batch_size]
+    if len(lengths) % batch_size:
+        yield order[full * batch_size :]
+
+
 def _view(tokens: Dataset, tokenizer: Any) -> _View:
     ids, types = (_ragged(tokens, name) for name in ("input_ids", "token_type_ids"))
     return _View(ids, types, tokenizer.pad_token_id or 0)
+
+
+def _bounds(dataset: Dataset) -> Indices | None:
+    """Where the rows of each question start; none where each row is alone."""
+    return bounds_of(dataset) if QUESTION in dataset.column_names else None
 
 
 def _ragged(tokens: Dataset, name: str) -> Ragged:

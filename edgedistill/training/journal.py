@@ -51,6 +51,11 @@ class Line:
     phases: dict[str, float]
     memory_bytes: int | None
 
+    @property
+    def tokens_per_s(self) -> float:
+        """Real tokens of a second of this step."""
+        return self.tokens / max(sum(self.phases.values()), 1e-9)
+
 
 class Journal:
     """Where a stage's lines go."""

@@ -93,10 +93,7 @@ def fit(
                 say(f"{stage.name}: going on after step {position.step}")
             for line in training.steps(trace, save_every_s):
                 watch(line)
-                bar.advance(
-                    line.rows,
-                    f"loss {line.loss:.4g}, {line.tokens / max(sum(line.phases.values()), 1e-9):,.0f} tokens/s",
-                )
+                bar.advance(line.rows, f"loss {line.loss:.4g}, {line.tokens_per_s:,.0f} tokens/s")
                 note_step()
                 if training.is_stopping:
                     training.save(trace)

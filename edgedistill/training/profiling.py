@@ -30,7 +30,7 @@ def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
     Raises:
         StorageError: the file cannot be written.
     """
-    if trace is None:
+    if trace is None or steps < 1:
         yield lambda: None
         return
     traced = min(_TRACED, steps)
@@ -42,12 +42,14 @@ def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
         with files.atomic_file(trace) as part:
             found.export_chrome_trace(str(part))
 
-    running = profile(
-        activities=[ProfilerActivity.CPU, *on_gpu],
-        schedule=schedule(wait=skipped, warmup=warm, active=traced, repeat=1),
-        on_trace_ready=save,
-        acc_events=True,
-    )
+    with hushed():  # of a single step it says that nothing warmed it up
+        running = profile(
+            activities=[ProfilerActivity.CPU, *on_gpu],
+            schedule=schedule(wait=skipped, warmup=warm, active=traced, repeat=1),
+            on_trace_ready=save,
+            acc_events=True,
+        )
+        running.start()
     taken = 0
 
     def note_step() -> None:
@@ -60,8 +62,6 @@ def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
         if taken == skipped + warm + traced:
             say(f"profile of {traced} steps: '{trace}'. Open it in ui.perfetto.dev or chrome://tracing")
 
-    with hushed():
-        running.start()
     try:
         yield note_step
     finally:

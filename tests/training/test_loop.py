@@ -401,3 +401,28 @@ def test_a_lost_best_epoch_is_said_and_nothing_is_called_done(tmp_path):
     with pytest.raises(TrainingError, match=r"best epoch's weights from '.*best.model\.safetensors'.*--overwrite"):
         fit(stage(optim, evaluate=lambda: next(scores)()), tmp_path, seed=0)
     assert not json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]
+
+
+@pytest.mark.parametrize(("steps", "traced"), [(1, 1), (4, 3), (20, 3)])
+def test_a_profile_holds_some_steps_after_others(tmp_path, capfd, steps, traced):
+    optim = OPTIM.model_copy(update={"max_steps": steps})
+    trace = tmp_path / "profile" / "train.json"
+    straight, profiled = stage(optim), stage(optim)
+    fit(straight, tmp_path / "straight", seed=0)
+    fit(profiled, tmp_path / "slot", seed=0, profile=trace)
+    assert same(weights(straight.model), weights(profiled.model)), "being watched changes nothing"
+    names = [event.get("name") for event in json.loads(trace.read_text())["traceEvents"]]
+    assert names.count("gradients") == traced
+    assert f"profile of {traced} step" in capfd.readouterr().err
+    assert os.listdir(trace.parent) == ["train.json"]
+
+
+def test_ctrl_c_while_the_last_epoch_is_scored_is_not_forgotten(tmp_path):
+    def press():
+        os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    made = stage(OPTIM.model_copy(update={"max_steps": None, "epochs": 1.0}), evaluate=press)
+    with pytest.raises(KeyboardInterrupt):
+        fit(made, tmp_path, seed=0)
+    assert json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]
