@@ -22,6 +22,7 @@ from edgedistill.errors import ConfigError, EdgeDistillError, LaunchError, LostP
 from edgedistill.progress import say
 
 _MARK = "EDGEDISTILL_LAUNCHED"
+_INTERRUPTED = 130
 _SHUTDOWN_S = 60
 """Given to processes that were told to stop, to end their step and save it; then they are killed."""
 _MEETING_S = 900
@@ -196,4 +197,6 @@ def _told(failures: Mapping[int, Any], how: Launch) -> LaunchError:
     if found.exitcode < 0:
         hint = " (the system does that where memory runs out)" if found.exitcode == -9 else ""
         return LaunchError(f"{who} was killed by {found.signal_name()}{hint}. {kept}")
+    if found.exitcode == _INTERRUPTED:
+        return LaunchError(f"{who} was told to stop, by something else than this launcher. {kept}", _INTERRUPTED)
     return LaunchError(f"{who} ended with {found.exitcode}; what it said is above. {kept}", found.exitcode)

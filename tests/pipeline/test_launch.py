@@ -20,7 +20,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from edgedistill.cli.verbs import edgedistill
-from edgedistill.errors import ConfigError, LostProcessError, TrainingError
+from edgedistill.errors import ConfigError, LaunchError, LostProcessError, TrainingError
 from edgedistill.pipeline import launch
 from edgedistill.pipeline.launch import Launch, refuse_wrong_launch, tell_launcher
 from edgedistill.pipeline.refusals import refuse_small_batches
@@ -94,6 +94,16 @@ def test_one_machine_needs_no_address() -> None:
     refuse_wrong_launch(Launch(2, 3, 2, "[::1]:29500"), {})
 
 
+def test_a_main_machine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(launch, "_MEETING_S", 1)
+    with pytest.raises(LaunchError, match=r"machine 1 of 2 did not meet the others at '127\.0\.0\.1:9'.*port is open"):
+        launch.launch(Launch(1, 2, 1, "127.0.0.1:9"), ["ls"])
+    assert "EDGEDISTILL_LAUNCHED" not in os.environ
+
+
 def failure(code: int, message: str | None = None, *, is_cause: bool = True) -> SimpleNamespace:
     told = "" if message is None else {"message": message, "is_cause": is_cause}
     return SimpleNamespace(exitcode=code, message=told, signal_name=lambda: signal.Signals(-code).name)
@@ -106,6 +116,7 @@ def failure(code: int, message: str | None = None, *, is_cause: bool = True) -> 
         ({0: failure(2, "lost one", is_cause=False), 1: failure(3, "no GPU")}, "process 1 of 2: no GPU", 3),
         ({0: failure(2, "lost one", is_cause=False), 1: failure(-9)}, "process 1 of 2 was killed by SIGKILL", 2),
         ({0: failure(70)}, "process 0 of 2 ended with 70; what it said is above", 70),
+        ({1: failure(130)}, "process 1 of 2 was told to stop", 130),
         ({1: failure(2, "lost one", is_cause=False)}, "lost one", 2),
     ],
 )
