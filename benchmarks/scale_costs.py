@@ -164,8 +164,9 @@ def _page(about: dict[str, Any]) -> str:
         "- teacher asked once, its answers kept: T x (label + E x learn) / N hours;",
         "- teacher asked in every step: T x E x (label + learn) / N hours.",
         "",
-        "Left out: padding (`report` says its share), reading text, the losses on hidden states and attentions, and "
-        "what processes wait for each other (`report` says what `exchange` took).",
+        f"Learning counts one update of all parameters for every {about['batch'] * about['length']:,} tokens; larger "
+        "batches update less often. Left out: padding (`report` says its share), reading text, the losses on hidden "
+        "states and attentions, and what processes wait for each other (`report` says what `exchange` took).",
         "",
         f"Environment: `{json.dumps(about['environment'])}`",
         "",
