@@ -132,7 +132,8 @@ def tell_launcher(error: EdgeDistillError) -> bool:
     if not is_launched() or not path:
         return False
     is_cause = not isinstance(error, LostProcessError)
-    told = {"message": str(error), "is_cause": is_cause, "extraInfo": {"timestamp": str(int(time.time()))}}
+    told = {"message": str(error), "is_cause": is_cause, "exit_code": error.exit_code}
+    told["extraInfo"] = {"timestamp": str(int(time.time()))}  # the launcher's own
     Path(path).write_text(json.dumps({"message": told}), encoding="utf-8")
     if not is_cause:
         with suppress(KeyboardInterrupt):  # the one that ended first shall be found ended first
@@ -188,11 +189,10 @@ def _told(failures: Mapping[int, Any], how: Launch) -> LaunchError:
 
     rank, found = min(failures.items(), key=order)
     who = f"process {rank} of {how.processes * how.machines}"
-    if isinstance(found.message, dict):
-        is_alone = rank > 0 and found.message["is_cause"]  # the others would have said the same
-        return LaunchError(
-            f"{who}: {found.message['message']}" if is_alone else found.message["message"], found.exitcode
-        )
+    if isinstance(said := found.message, dict):
+        is_alone = rank > 0 and said["is_cause"]  # the others would have said the same
+        # Its own code: it may have been ended on its way out.
+        return LaunchError(f"{who}: {said['message']}" if is_alone else said["message"], said["exit_code"])
     kept = "The others were stopped. The last saved step is kept; pass --resume to go on with it."
     if found.exitcode < 0:
         hint = " (the system does that where memory runs out)" if found.exitcode == -9 else ""

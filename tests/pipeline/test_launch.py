@@ -105,7 +105,7 @@ def test_a_main_machine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 def failure(code: int, message: str | None = None, *, is_cause: bool = True) -> SimpleNamespace:
-    told = "" if message is None else {"message": message, "is_cause": is_cause}
+    told = "" if message is None else {"message": message, "is_cause": is_cause, "exit_code": abs(code) % 13}
     return SimpleNamespace(exitcode=code, message=told, signal_name=lambda: signal.Signals(-code).name)
 
 
@@ -113,6 +113,7 @@ def failure(code: int, message: str | None = None, *, is_cause: bool = True) -> 
     ("failures", "message", "code"),
     [
         ({0: failure(2, "no file"), 1: failure(2, "no file")}, "no file", 2),
+        ({0: failure(-15, "no file"), 1: failure(2, "no file")}, "no file", 2),
         ({0: failure(2, "lost one", is_cause=False), 1: failure(3, "no GPU")}, "process 1 of 2: no GPU", 3),
         ({0: failure(2, "lost one", is_cause=False), 1: failure(-9)}, "process 1 of 2 was killed by SIGKILL", 2),
         ({0: failure(70)}, "process 0 of 2 ended with 70; what it said is above", 70),
