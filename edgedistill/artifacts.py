@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 GOLDENS = "golden.jsonl"
 REFERENCE = "reference.jsonl"
+CALIBRATION = "calibration.jsonl"
 LABELS = "labels.txt"
 
 
@@ -101,6 +102,8 @@ class Quantization(Settings):
     """Operators left in float, each with the reason."""
     calibration_sha256: str | None = None
     """Of the calibration set, where one was used."""
+    calibration: str | None = None
+    """Where its texts come from, and how many there are."""
 
 
 class FileEntry(Settings):
@@ -112,8 +115,8 @@ class FileEntry(Settings):
     """Of its bytes."""
     size_bytes: int
     """Its size."""
-    role: Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
-    """What it is for; `reference` files stay out of app packages."""
+    role: Literal["model", "tokenizer", "labels", "golden", "reference", "calibration", "config"]
+    """What it is for; `reference` and `calibration` files stay out of app packages."""
 
 
 class Manifest(Settings):

@@ -13,9 +13,11 @@ from edgedistill.targets import ExportConfig, Exported
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views import ExportView
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
+CALIBRATED = ("int8_dynamic",)
 
 
 class Config(ExportConfig):
@@ -26,7 +28,7 @@ class Config(ExportConfig):
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write `model.onnx`, or one file per fixed length over one file of shared weights.
 
     Raises:
@@ -37,7 +39,7 @@ def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
         from edgedistill.targets.onnx import convert
     except ModuleNotFoundError as error:
         raise MissingExtraError("target 'onnx'", error.name or "onnx", "onnx") from error
-    return convert.export(view, cfg, folder)
+    return convert.export(view, cfg, folder, calibration)
 
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:

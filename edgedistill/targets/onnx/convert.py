@@ -18,6 +18,7 @@ from edgedistill.quant.onnx_weights import apply_scheme
 from edgedistill.targets import Exported
 
 if TYPE_CHECKING:
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.targets.onnx import Config
 
 _EXAMPLE = (2, 16)
@@ -25,13 +26,13 @@ _EXAMPLE = (2, 16)
 _WEIGHTS = "weights.bin"
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write the model files; see the target's `export`."""
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
     if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
-    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme)
+    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration)
     quantization = None
     if cfg.scheme != "fp32":
         tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
