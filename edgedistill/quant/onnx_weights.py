@@ -1,6 +1,6 @@
-"""Weight schemes of ONNX graphs: float16 storage, int8 storage, and int8 arithmetic per token.
+"""Schemes of ONNX graphs: which weight is stored and multiplied how.
 
-All of them are plain ONNX operators. Tables that are only stored small are widened by `Cast` and `Mul` over
+Tables that are only stored small are widened by `Cast` and `Mul` over
 constants, which a runtime folds when it loads the model: smaller files at the speed of the float model.
 """
 
@@ -14,14 +14,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edgedistill.errors import ExportError
 from edgedistill.quant.calibration import Calibration
+from edgedistill.quant.onnx_blocks import block_matmul
 from edgedistill.quant.onnx_graph import GraphEditor, gemm_as_matmul
 from edgedistill.quant.onnx_integer import floors, integer_matmul, per_channel
 from edgedistill.quant.onnx_smoothing import smoothed
+from edgedistill.quant.onnx_static import Method, with_ranges
+from edgedistill.quant.schemes import SCHEMES
 
 _FEW_NUMBERS = 1024
 _FEW_OUTPUTS = 16
 _ALWAYS_FLOAT = {"norms, softmax, GELU, residuals, attention products": "cheap, and known to break when quantized"}
+_FIXED_RANGES = frozenset({"int8_static", "w8a16"})
 _FLOAT16_MAX = 65504.0
 
 
@@ -38,26 +43,51 @@ class Quantized:
     kept_float: dict[str, str] = field(default_factory=dict)
 
 
-def apply_scheme(model: onnx.ModelProto, scheme: str, calibration: Calibration | None = None) -> Quantized:
-    """Apply fp32, fp16, int8_weight or int8_dynamic to a float32 model, in place.
+def apply_scheme(
+    model: onnx.ModelProto, scheme: str, calibration: Calibration | None = None, method: Method = "minmax"
+) -> Quantized:
+    """Apply a scheme to a float32 model, in place.
 
     Args:
         model: the float model.
         scheme: name of the scheme.
-        calibration: text that int8_dynamic is smoothed on; without any it is not smoothed.
+        calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
+        method: how fixed ranges are made of what was seen.
+
+    Raises:
+        ExportError: a scheme with fixed ranges and nothing to watch, or a graph that does not begin with tokens.
     """
     if scheme == "fp32":
         return Quantized(model)
     model = gemm_as_matmul(model)
-    if scheme == "int8_dynamic" and calibration is not None:
+    if SCHEMES[scheme].is_integer and SCHEMES[scheme].activations <= 16 and calibration is not None:
         model = smoothed(model, calibration)
     editor, positive = GraphEditor(model), floors(model)
     result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
     for node in list(model.graph.node):
         if not _is_rewritten(editor, node, scheme, result.kept_float, positive):
             editor.nodes.append(node)
-    editor.finish()
+    result.model = editor.finish()
+    if scheme in _FIXED_RANGES:
+        result.model = _with_fixed_ranges(result, scheme, calibration, method)
     return result
+
+
+def _with_fixed_ranges(
+    result: Quantized, scheme: str, calibration: Calibration | None, method: Method
+) -> onnx.ModelProto:
+    model = result.model
+    editor = GraphEditor(model)
+    inputs = {value.name for value in model.graph.input}
+    if calibration is None or not inputs <= set(next(iter(calibration.inputs()), {})):
+        raise ExportError(f"scheme '{scheme}' needs text to watch a graph that begins with tokens on.")
+    nodes = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and editor.constant(node.input[1]) is not None
+        if node.input[1] not in result.kept_float
+    ]
+    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method)
 
 
 def _is_rewritten(
@@ -81,6 +111,10 @@ def _is_rewritten(
         _table_rows(editor, node, weight)
     elif scheme == "int8_weight":
         _widened_matmul(editor, node, weight)
+    elif scheme == "int4_weight":
+        block_matmul(editor, node, weight)
+    elif scheme in _FIXED_RANGES:
+        return False
     else:
         integer_matmul(editor, node, weight, positive.get(node.input[0]))
     return True

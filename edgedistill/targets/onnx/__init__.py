@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
-SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
-CALIBRATED = ("int8_dynamic",)
+SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_static", "int8_weight", "int4_weight", "w8a16")
+CALIBRATED = ("int8_dynamic", "int8_static", "w8a16")
 
 
 class Config(ExportConfig):
@@ -26,6 +26,8 @@ class Config(ExportConfig):
     target: str = "onnx"
     opset: int = Field(20, ge=18, le=23)
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
+    calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"
+    """How int8_static and w8a16 make a range of the values they saw."""
 
 
 def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:

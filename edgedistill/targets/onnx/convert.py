@@ -32,7 +32,7 @@ def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
     if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
-    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration)
+    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
     quantization = None
     if cfg.scheme != "fp32":
         tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
