@@ -106,6 +106,25 @@ class Quantization(Settings):
     """Where its texts come from, and how many there are."""
 
 
+class Delegation(Settings):
+    """What an accelerator takes of a graph, told from lists of operators: no accelerator was asked."""
+
+    accelerator: str
+    """Its name."""
+    nodes: int
+    """Of the graph."""
+    delegated: int
+    """Those it takes; the others stay on the processor."""
+    partitions: int
+    """Pieces that the delegated nodes lie in; every border costs a copy."""
+    unsupported: tuple[str, ...] = ()
+    """Operators it does not take."""
+    advice: Literal["yes", "maybe", "no"]
+    """Whether the checker would try it."""
+    source: str
+    """Who says so."""
+
+
 class FileEntry(Settings):
     """One file of the artifact as it was written."""
 
@@ -154,6 +173,8 @@ class Manifest(Settings):
     """How text becomes ids."""
     quantization: Quantization | None = None
     """What was done to the numbers; none for fp32."""
+    delegations: tuple[Delegation, ...] = ()
+    """What accelerators take of it; none where it was not made for them."""
     files: tuple[FileEntry, ...]
     """Every file but this one and the reports."""
     licence: str = "unknown"

@@ -54,7 +54,8 @@ def kept(folder: Path, calibration: Calibration, quantization: Quantization) -> 
 
 
 def _of_task(task: Task, data: Path | None, rows: int) -> list[Text]:
-    from edgedistill.data.sources import dataset_of, label_names, open_source
+    from edgedistill.data.labels import label_names
+    from edgedistill.data.sources import dataset_of, open_source
 
     source = open_source(task, data)
     train = dataset_of(task, source, "train", label_names(task, source), needs_labels=False)

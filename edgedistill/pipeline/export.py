@@ -246,6 +246,7 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
         driver=exported.driver,
         tokenizer=spec,
         quantization=quantization,
+        delegations=exported.delegations,
         files=(),
         licence=checkpoint.licence,
     )

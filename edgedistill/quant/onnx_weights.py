@@ -44,7 +44,11 @@ class Quantized:
 
 
 def apply_scheme(
-    model: onnx.ModelProto, scheme: str, calibration: Calibration | None = None, method: Method = "minmax"
+    model: onnx.ModelProto,
+    scheme: str,
+    calibration: Calibration | None = None,
+    method: Method = "minmax",
+    is_signed: bool = False,
 ) -> Quantized:
     """Apply a scheme to a float32 model, in place.
 
@@ -53,6 +57,7 @@ def apply_scheme(
         scheme: name of the scheme.
         calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
         method: how fixed ranges are made of what was seen.
+        is_signed: whether weights of products with fixed ranges are signed, as accelerators want them.
 
     Raises:
         ExportError: a scheme with fixed ranges and nothing to watch, or a graph that does not begin with tokens.
@@ -69,12 +74,12 @@ def apply_scheme(
             editor.nodes.append(node)
     result.model = editor.finish()
     if scheme in _FIXED_RANGES:
-        result.model = _with_fixed_ranges(result, scheme, calibration, method)
+        result.model = _with_fixed_ranges(result, scheme, calibration, method, is_signed)
     return result
 
 
 def _with_fixed_ranges(
-    result: Quantized, scheme: str, calibration: Calibration | None, method: Method
+    result: Quantized, scheme: str, calibration: Calibration | None, method: Method, is_signed: bool
 ) -> onnx.ModelProto:
     model = result.model
     editor = GraphEditor(model)
@@ -87,7 +92,7 @@ def _with_fixed_ranges(
         if node.op_type == "MatMul" and editor.constant(node.input[1]) is not None
         if node.input[1] not in result.kept_float
     ]
-    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method)
+    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method, is_signed)
 
 
 def _is_rewritten(

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from edgedistill.config import Settings
 
 if TYPE_CHECKING:
-    from edgedistill.artifacts import Driver, Graph, Manifest, Quantization
+    from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
     from edgedistill.models.views import ExportView
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
@@ -49,6 +49,7 @@ class Exported:
         driver: how to run them.
         quantization: what was done to the numbers.
         opset: ONNX operator set, where it has one.
+        delegations: what accelerators take of it, where it was made for them.
     """
 
     model_files: tuple[Path, ...]
@@ -56,6 +57,7 @@ class Exported:
     driver: Driver
     quantization: Quantization | None = None
     opset: int | None = None
+    delegations: tuple[Delegation, ...] = ()
 
 
 class Target(Protocol):

@@ -26,6 +26,8 @@ class Config(ExportConfig):
     target: str = "onnx"
     opset: int = Field(20, ge=18, le=23)
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
+    form: Literal["cpu", "accelerator"] = "cpu"
+    """accelerator: standard operators, one fixed length (max_length unless `lengths` has it), int32 inputs, batch 1."""
     calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"
     """How int8_static and w8a16 make a range of the values they saw."""
 

@@ -14,8 +14,9 @@ from edgedistill.artifacts import Buckets, Graph, Quantization, Single, Tensor
 from edgedistill.errors import ExportError
 from edgedistill.models.views import ExportView
 from edgedistill.progress import hushed
-from edgedistill.quant.onnx_weights import apply_scheme
+from edgedistill.quant.onnx_weights import Quantized, apply_scheme
 from edgedistill.targets import Exported
+from edgedistill.targets.onnx.accelerators import delegations, folded
 
 if TYPE_CHECKING:
     from edgedistill.quant.calibration import Calibration
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _EXAMPLE = (2, 16)
 """Batch and length of the example input. A size of 1 would be taken for a constant by the exporter."""
 _WEIGHTS = "weights.bin"
+_CPU_ONLY = frozenset({"int8_dynamic", "int4_weight"})
 
 
 def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
@@ -32,11 +34,10 @@ def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
     if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
+    if cfg.form == "accelerator":
+        return _for_accelerators(view, cfg, folder, calibration)
     quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
-    quantization = None
-    if cfg.scheme != "fp32":
-        tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
-        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
+    quantization = _quantization(cfg, quantized)
     if cfg.lengths:
         files, graphs = _fixed(quantized.model, cfg.lengths, folder)
         driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
@@ -44,6 +45,39 @@ def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration
         files, graphs = _dynamic(quantized.model, folder)
         driver = Single(graph="model")
     return Exported(files, graphs, driver, quantization, cfg.opset)
+
+
+def _for_accelerators(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
+    """One file of one length, and what the checker says of it.
+
+    Raises:
+        ExportError: a scheme with operators of ONNX Runtime's own, or several lengths.
+    """
+    if cfg.scheme in _CPU_ONLY:
+        raise ExportError(
+            f"scheme '{cfg.scheme}' has operators that only processors run. Accelerators take fp32, fp16, "
+            "int8_weight, int8_static and w8a16."
+        )
+    if len(cfg.lengths) > 1:
+        raise ExportError(f"the accelerator form has one length; lengths are {cfg.lengths}. Export each by itself.")
+    length = cfg.lengths[0] if cfg.lengths else cfg.max_length
+    model = _float_model(view, cfg.opset)
+    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed=True)
+    _fix_axes(quantized.model, {"batch": 1, "length": length})
+    model = folded(quantized.model)
+    _strip(model)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    graph = _graph(model, f"length_{length}", path.name, length)
+    driver, found = Buckets(graphs=(graph.name,)), delegations(model)
+    return Exported((path,), (graph,), driver, _quantization(cfg, quantized), cfg.opset, found)
+
+
+def _quantization(cfg: Config, quantized: Quantized) -> Quantization | None:
+    if cfg.scheme == "fp32":
+        return None
+    tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
+    return Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
 
 
 def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
