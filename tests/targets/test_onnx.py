@@ -12,6 +12,7 @@ from edgedistill.models.answers import torch_runner
 from edgedistill.models.views import view_of
 from edgedistill.runner import is_per_token
 from edgedistill.targets import onnx as target
+from edgedistill.targets.onnx import convert
 from tests.made import write_artifact
 from tests.support import sentences, tiny_model, tiny_tokenizer
 
@@ -208,10 +209,24 @@ def test_checker_tells_what_each_accelerator_takes(for_accelerators):
         assert "usability checker" in each.source
 
 
-@pytest.mark.parametrize("scheme", ["int8_dynamic", "int4_weight"])
-def test_accelerators_get_no_operators_of_onnx_runtimes_own(scheme, tmp_path):
-    with pytest.raises(ExportError, match=f"scheme '{scheme}' has operators that only processors run"):
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [("int8_dynamic", "does not do scheme 'int8_dynamic'"), ("w8a16", "Give --set opset=21")],
+)
+def test_accelerators_get_no_operators_of_onnx_runtimes_own(scheme, reason, tmp_path):
+    with pytest.raises(ExportError, match=reason):
         target.export(view_of(tiny_model(layers=1)), target.Config(scheme=scheme, form="accelerator"), tmp_path)
+
+
+def test_weights_too_large_for_one_message_lie_beside_the_model(exported, tmp_path):
+    model, folder, written = exported
+    paths, graphs = convert._dynamic(onnx.load(folder / "model.onnx"), tmp_path, external_above=1000)
+    assert [path.name for path in paths] == ["weights.bin", "model.onnx"]
+    assert graphs == written.graphs
+    assert (tmp_path / "model.onnx").stat().st_size < 0.5 * (tmp_path / "weights.bin").stat().st_size
+    inputs = batch_for(model)
+    ours = target.runner(tmp_path, manifest_of(written, tmp_path / "manifest"))(inputs)
+    assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < 1e-5
 
 
 def test_accelerator_form_has_one_length(tmp_path):

@@ -28,6 +28,8 @@ class Config(ExportConfig):
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
     form: Literal["cpu", "accelerator"] = "cpu"
     """accelerator: standard operators, one fixed length (max_length unless `lengths` has it), int32 inputs, batch 1."""
+    external_above: int = Field(1_900_000_000, ge=0)
+    """Bytes of weights above which they go into a file of their own: a protobuf message holds 2 GB."""
     calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"
     """How int8_static and w8a16 make a range of the values they saw."""
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _EXAMPLE = (2, 16)
 """Batch and length of the example input. A size of 1 would be taken for a constant by the exporter."""
 _WEIGHTS = "weights.bin"
-_CPU_ONLY = frozenset({"int8_dynamic", "int4_weight"})
+_FOR_ACCELERATORS = ("fp32", "int8_static", "w8a16")
+_OPSET_OF_16_BITS = 21
 
 
 def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
@@ -42,7 +43,7 @@ def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration
         files, graphs = _fixed(quantized.model, cfg.lengths, folder)
         driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
     else:
-        files, graphs = _dynamic(quantized.model, folder)
+        files, graphs = _dynamic(quantized.model, folder, cfg.external_above)
         driver = Single(graph="model")
     return Exported(files, graphs, driver, quantization, cfg.opset)
 
@@ -51,12 +52,16 @@ def _for_accelerators(view: ExportView, cfg: Config, folder: Path, calibration: 
     """One file of one length, and what the checker says of it.
 
     Raises:
-        ExportError: a scheme with operators of ONNX Runtime's own, or several lengths.
+        ExportError: a scheme whose operators accelerators do not have, or several lengths.
     """
-    if cfg.scheme in _CPU_ONLY:
+    if cfg.scheme not in _FOR_ACCELERATORS:
         raise ExportError(
-            f"scheme '{cfg.scheme}' has operators that only processors run. Accelerators take fp32, fp16, "
-            "int8_weight, int8_static and w8a16."
+            f"the accelerator form does not do scheme '{cfg.scheme}', it does: {', '.join(_FOR_ACCELERATORS)}."
+        )
+    if cfg.scheme == "w8a16" and cfg.opset < _OPSET_OF_16_BITS:
+        raise ExportError(
+            f"opset {cfg.opset} has no 16-bit ranges of its own; accelerators read standard operators only. "
+            f"Give --set opset={_OPSET_OF_16_BITS}."
         )
     if len(cfg.lengths) > 1:
         raise ExportError(f"the accelerator form has one length; lengths are {cfg.lengths}. Export each by itself.")
@@ -153,10 +158,15 @@ def _strip(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
 
 
-def _dynamic(model: onnx.ModelProto, folder: Path) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    path = folder / "model.onnx"
+def _dynamic(model: onnx.ModelProto, folder: Path, external_above: int) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
+    """One file; its weights beside it where they are more than `external_above` bytes."""
+    path, paths = folder / "model.onnx", []
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > external_above:
+        convert_model_to_external_data(model, location=_WEIGHTS)
+        model = write_external_data_tensors(model, str(folder))
+        paths.append(folder / _WEIGHTS)
     path.write_bytes(model.SerializeToString())
-    return (path,), (_graph(model, "model", path.name, None),)
+    return (*paths, path), (_graph(model, "model", path.name, None),)
 
 
 def _fixed(
