@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 GOLDENS = "golden.jsonl"
 REFERENCE = "reference.jsonl"
+CALIBRATION = "calibration.jsonl"
 LABELS = "labels.txt"
 
 
@@ -101,6 +102,27 @@ class Quantization(Settings):
     """Operators left in float, each with the reason."""
     calibration_sha256: str | None = None
     """Of the calibration set, where one was used."""
+    calibration: str | None = None
+    """Where its texts come from, and how many there are."""
+
+
+class Delegation(Settings):
+    """What an accelerator takes of a graph, told from lists of operators: no accelerator was asked."""
+
+    accelerator: str
+    """Its name."""
+    nodes: int
+    """Of the graph."""
+    delegated: int
+    """Those it takes; the others stay on the processor."""
+    partitions: int
+    """Pieces that the delegated nodes lie in; every border costs a copy."""
+    unsupported: tuple[str, ...] = ()
+    """Operators it does not take."""
+    advice: Literal["yes", "maybe", "no"]
+    """Whether the checker would try it."""
+    source: str
+    """Who says so."""
 
 
 class FileEntry(Settings):
@@ -112,8 +134,8 @@ class FileEntry(Settings):
     """Of its bytes."""
     size_bytes: int
     """Its size."""
-    role: Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
-    """What it is for; `reference` files stay out of app packages."""
+    role: Literal["model", "tokenizer", "labels", "golden", "reference", "calibration", "config"]
+    """What it is for; `reference` and `calibration` files stay out of app packages."""
 
 
 class Manifest(Settings):
@@ -151,6 +173,8 @@ class Manifest(Settings):
     """How text becomes ids."""
     quantization: Quantization | None = None
     """What was done to the numbers; none for fp32."""
+    delegations: tuple[Delegation, ...] = ()
+    """What accelerators take of it; none where it was not made for them."""
     files: tuple[FileEntry, ...]
     """Every file but this one and the reports."""
     licence: str = "unknown"

@@ -41,7 +41,7 @@ def bundle(artifact: Path, manifest: Manifest, verdict: Verdict, folder: Path) -
         verdict: a passed verdict on that manifest.
         folder: an empty folder.
     """
-    shipping = tuple(entry for entry in manifest.files if entry.role != "reference")
+    shipping = tuple(entry for entry in manifest.files if entry.role not in {"reference", "calibration"})
     for entry in shipping:
         destination = folder / entry.path
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgedistill import files
 from edgedistill.artifacts import (
+    CALIBRATION,
     GOLDENS,
     LABELS,
     REFERENCE,
@@ -155,6 +156,7 @@ def _stored_answer_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]
         return
     yield from _golden_faults(manifest, goldens)
     yield from _reference_faults(manifest, reference)
+    yield from _calibration_faults(folder, manifest, reference)
 
 
 def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[Finding]:
@@ -193,3 +195,24 @@ def _reference_faults(manifest: Manifest, reference: tuple[ReferenceRow, ...]) -
         yield finding("unreadable_goldens", "the stored judged split has the same row twice. Distil and export again.")
     if manifest.task.kind in ("single", "pair") and len({len(row.student) for row in reference}) > 1:
         yield finding("unreadable_goldens", "the stored judged split has rows with other numbers of logits.")
+
+
+def _calibration_faults(folder: Path, manifest: Manifest, reference: tuple[ReferenceRow, ...]) -> Iterator[Finding]:
+    """The texts must be those the scheme was calibrated on, and none of them a judge."""
+    wanted = manifest.quantization.calibration_sha256 if manifest.quantization else None
+    if wanted is None:
+        return
+    entry = next((entry for entry in manifest.files if entry.path == CALIBRATION), None)
+    if entry is None or entry.sha256 != wanted:
+        message = "is not the text that the scheme was calibrated on" if entry else "is missing"
+        yield finding("stale_calibration", f"{CALIBRATION} {message}. Export again.")
+        return
+    lines = [line for line in (folder / CALIBRATION).read_text(encoding="utf-8").split("\n") if line]
+    seen = {(row.get("text"), row.get("text_pair")) for row in map(json.loads, lines) if isinstance(row, dict)}
+    judges = [row for row in reference if (row.text, row.text_pair) in seen]
+    if judges:
+        yield finding(
+            "calibrated_on_judges",
+            f"{len(judges)} of {len(reference)} judged rows are in {CALIBRATION}, first {judges[0].text[:60]!r}. "
+            "Calibrate on other text: --task NAME takes its train split.",
+        )

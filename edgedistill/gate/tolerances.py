@@ -59,6 +59,14 @@ class Tolerances(Settings):
     """The same for int8_weight: float sums in another order."""
     device_int8_dynamic: float = Field(5e-2, ge=0)
     """The same for int8_dynamic: a value on the border of two integers falls to the other side."""
+    device_int8_static: float = Field(5e-2, ge=0)
+    """The same for int8_static, for the same reason."""
+    device_w8a16: float = Field(1e-2, ge=0)
+    """The same for w8a16: its integers are 256 times finer."""
+    device_int4_weight: float = Field(1e-3, ge=0)
+    """The same for int4_weight: float sums in another order."""
+    min_delegated: float = Field(0.0, ge=0, le=1)
+    """Least share of its nodes that each accelerator takes which an artifact was made for (ONNX: form accelerator)."""
     min_spread: float = Field(1e-2, ge=0)
     """Least standard deviation of the student's logits over texts: an untrained head answers all texts alike."""
 

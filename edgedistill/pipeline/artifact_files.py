@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files
-from edgedistill.artifacts import GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec, reference_of
+from edgedistill.artifacts import CALIBRATION, GOLDENS, LABELS, REFERENCE, ReferenceRow, TokenizerSpec, reference_of
 from edgedistill.data.encoding import clean, encode, text_rules
 from edgedistill.data.tasks import Task
 from edgedistill.errors import CheckpointError
@@ -23,14 +23,20 @@ from edgedistill.runner import Arrays, Runner
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
 
-Role = Literal["model", "tokenizer", "labels", "golden", "reference", "config"]
+Role = Literal["model", "tokenizer", "labels", "golden", "reference", "calibration", "config"]
 _KINDS: dict[str, Literal["wordpiece", "wordlist", "bpe", "sentencepiece"]] = {
     "WordPiece": "wordpiece",
     "WordLevel": "wordlist",
     "BPE": "bpe",
     "Unigram": "sentencepiece",
 }
-_ROLES: dict[str, Role] = {LABELS: "labels", GOLDENS: "golden", REFERENCE: "reference", "config.json": "config"}
+_ROLES: dict[str, Role] = {
+    LABELS: "labels",
+    GOLDENS: "golden",
+    REFERENCE: "reference",
+    CALIBRATION: "calibration",
+    "config.json": "config",
+}
 _VOCABULARY = "vocab.txt"
 
 

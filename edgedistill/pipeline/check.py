@@ -23,6 +23,7 @@ from edgedistill.errors import (
     UnwrittenError,
 )
 from edgedistill.gate.case import Case, Student, read_goldens, read_reference
+from edgedistill.gate.delegations import with_delegations
 from edgedistill.gate.files import files_rung, is_usable
 from edgedistill.gate.ladder import climb, not_climbed, overall
 from edgedistill.gate.rungs import finding
@@ -108,7 +109,7 @@ def judge(
         student_finder: finds the student in PyTorch; by the manifest's source unless given.
     """
     opener = opener or _open
-    first = files_rung(folder, manifest)
+    first = with_delegations(files_rung(folder, manifest), manifest, tolerances)
     if not is_usable(first):
         return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
     try:

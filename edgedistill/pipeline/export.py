@@ -212,13 +212,20 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
 
 def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, data: Path | None) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
-    from edgedistill.pipeline import artifact_files, goldens
+    from edgedistill.pipeline import artifact_files, calibration, goldens
     from edgedistill.pipeline.runners import open_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
         say(view.note)
-    exported: Exported = plugins.load("targets", plan.cfg.target).export(view, plan.cfg, folder)
+    target, task, watched = plugins.load("targets", plan.cfg.target), _task_card(plan, checkpoint), None
+    if plan.cfg.scheme in target.CALIBRATED:
+        rows, length = plan.cfg.calibration_rows, plan.cfg.max_length
+        watched = calibration.chosen(checkpoint, plan.task, task.kind, data, rows, length)
+    exported: Exported = target.export(view, plan.cfg, folder, watched)
+    quantization = exported.quantization
+    if watched and quantization:
+        quantization = calibration.kept(folder, watched, quantization)
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
@@ -230,7 +237,7 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
         source=checkpoint.source,
         parents=checkpoint.parents,
         recipe=plan.card.recipe if plan.card else None,
-        task=_task_card(plan, checkpoint),
+        task=task,
         labels=checkpoint.labels,
         target=plan.cfg.target,
         scheme=plan.cfg.scheme,
@@ -238,7 +245,8 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
         graphs=exported.graphs,
         driver=exported.driver,
         tokenizer=spec,
-        quantization=exported.quantization,
+        quantization=quantization,
+        delegations=exported.delegations,
         files=(),
         licence=checkpoint.licence,
     )

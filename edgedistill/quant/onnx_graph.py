@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 Array = NDArray[Any]
+CONTRIB = "com.microsoft"
+"""Domain of the operators that ONNX Runtime has beside the standard's."""
 
 
 class GraphEditor:
@@ -78,6 +80,9 @@ class GraphEditor:
         del graph.initializer[:]
         graph.initializer.extend(tensor for name, tensor in self._initializers.items() if name in used)
         del graph.value_info[:]
+        is_declared = any(opset.domain == CONTRIB for opset in self.model.opset_import)
+        if not is_declared and any(node.domain == CONTRIB for node in self.nodes):
+            self.model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
         return self.model
 
 

@@ -1,6 +1,6 @@
-"""Weight schemes of ONNX graphs: float16 storage, int8 storage, and int8 arithmetic per token.
+"""Schemes of ONNX graphs: which weight is stored and multiplied how.
 
-All of them are plain ONNX operators. Tables that are only stored small are widened by `Cast` and `Mul` over
+Tables that are only stored small are widened by `Cast` and `Mul` over
 constants, which a runtime folds when it loads the model: smaller files at the speed of the float model.
 """
 
@@ -14,14 +14,20 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edgedistill.errors import ExportError
+from edgedistill.quant.calibration import Calibration
+from edgedistill.quant.onnx_blocks import block_matmul
 from edgedistill.quant.onnx_graph import GraphEditor, gemm_as_matmul
+from edgedistill.quant.onnx_integer import floors, integer_matmul, per_channel
+from edgedistill.quant.onnx_smoothing import smoothed
+from edgedistill.quant.onnx_static import Method, with_ranges
+from edgedistill.quant.schemes import SCHEMES
 
 _FEW_NUMBERS = 1024
 _FEW_OUTPUTS = 16
 _ALWAYS_FLOAT = {"norms, softmax, GELU, residuals, attention products": "cheap, and known to break when quantized"}
+_FIXED_RANGES = frozenset({"int8_static", "w8a16"})
 _FLOAT16_MAX = 65504.0
-_TINY = 1e-8
-"""Lower bound of a row's largest value, so that a row of zeros has a scale."""
 
 
 @dataclass
@@ -37,35 +43,61 @@ class Quantized:
     kept_float: dict[str, str] = field(default_factory=dict)
 
 
-def apply_scheme(model: onnx.ModelProto, scheme: str) -> Quantized:
-    """Apply fp32, fp16, int8_weight or int8_dynamic to a float32 model, in place."""
+def apply_scheme(
+    model: onnx.ModelProto,
+    scheme: str,
+    calibration: Calibration | None = None,
+    method: Method = "minmax",
+    is_signed: bool = False,
+) -> Quantized:
+    """Apply a scheme to a float32 model, in place.
+
+    Args:
+        model: the float model.
+        scheme: name of the scheme.
+        calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
+        method: how fixed ranges are made of what was seen.
+        is_signed: whether weights of products with fixed ranges are signed, as accelerators want them.
+
+    Raises:
+        ExportError: a scheme with fixed ranges and nothing to watch, or a graph that does not begin with tokens.
+    """
     if scheme == "fp32":
         return Quantized(model)
     model = gemm_as_matmul(model)
-    editor = GraphEditor(model)
+    if SCHEMES[scheme].is_integer and SCHEMES[scheme].activations <= 16 and calibration is not None:
+        model = smoothed(model, calibration)
+    editor, positive = GraphEditor(model), floors(model)
     result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
     for node in list(model.graph.node):
-        if not _is_rewritten(editor, node, scheme, result.kept_float):
+        if not _is_rewritten(editor, node, scheme, result.kept_float, positive):
             editor.nodes.append(node)
-    editor.finish()
+    result.model = editor.finish()
+    if scheme in _FIXED_RANGES:
+        result.model = _with_fixed_ranges(result, scheme, calibration, method, is_signed)
     return result
 
 
-def per_channel(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Symmetric int8 with one scale per index of `axis`.
+def _with_fixed_ranges(
+    result: Quantized, scheme: str, calibration: Calibration | None, method: Method, is_signed: bool
+) -> onnx.ModelProto:
+    model = result.model
+    editor = GraphEditor(model)
+    inputs = {value.name for value in model.graph.input}
+    if calibration is None or not inputs <= set(next(iter(calibration.inputs()), {})):
+        raise ExportError(f"scheme '{scheme}' needs text to watch a graph that begins with tokens on.")
+    nodes = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and editor.constant(node.input[1]) is not None
+        if node.input[1] not in result.kept_float
+    ]
+    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method, is_signed)
 
-    Returns:
-        The integers in [-127, 127], and the scales, 1-D: weight is about integers x scale.
-    """
-    others = tuple(i for i in range(weight.ndim) if i != axis)
-    largest = np.maximum(np.abs(weight).max(axis=others), _TINY).astype(np.float32)
-    scale = largest / np.float32(127)
-    shape = [1] * weight.ndim
-    shape[axis] = -1
-    return np.clip(np.rint(weight / scale.reshape(shape)), -127, 127).astype(np.int8), scale
 
-
-def _is_rewritten(editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: dict[str, str]) -> bool:
+def _is_rewritten(
+    editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: dict[str, str], positive: dict[str, float]
+) -> bool:
     """Write `node` in its scheme's form; False where it stays as it is."""
     if node.op_type == "LSTM":
         kept.update(dict.fromkeys((node.input[1], node.input[2]), "a recurrent network's: errors add up step by step"))
@@ -84,8 +116,12 @@ def _is_rewritten(editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: 
         _table_rows(editor, node, weight)
     elif scheme == "int8_weight":
         _widened_matmul(editor, node, weight)
+    elif scheme == "int4_weight":
+        block_matmul(editor, node, weight)
+    elif scheme in _FIXED_RANGES:
+        return False
     else:
-        _integer_matmul(editor, node, weight)
+        integer_matmul(editor, node, weight, positive.get(node.input[0]))
     return True
 
 
@@ -136,34 +172,3 @@ def _widened_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[A
     wide = editor.add("Cast", [table], to=TensorProto.FLOAT)
     scaled = editor.add("Mul", [wide, editor.add_constant(f"{node.input[1]}_scale", scale)])
     editor.add("MatMul", [node.input[0], scaled], node.output[0])
-
-
-def _integer_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:
-    """Integer product with one activation scale per token and one weight scale per output channel.
-
-    Both sides are unsigned with zero point 128: x86 processors without VNNI saturate 16-bit sums of
-    unsigned x signed products, and compute unsigned x unsigned exactly.
-    """
-    largest, tokens = _quantized_rows(editor, node.input[0])
-    integers, scale = per_channel(weight, axis=1)
-    table = editor.add_constant(f"{node.input[1]}_u8", (integers.astype(np.int16) + 128).astype(np.uint8))
-    zero = editor.scalar("zero_point", np.uint8(128))
-    product = editor.add("MatMulInteger", [tokens, table, zero, zero])
-    wide = editor.add("Cast", [product], to=TensorProto.FLOAT)
-    channels = editor.add_constant(f"{node.input[1]}_scale", scale / np.float32(127))
-    editor.add("Mul", [editor.add("Mul", [wide, channels]), largest], node.output[0])
-
-
-def _quantized_rows(editor: GraphEditor, name: str) -> tuple[str, str]:
-    """Names of each row's largest absolute value (..., 1) and of the row as uint8 around 128."""
-    known = editor.shared(("largest", name)), editor.shared(("tokens", name))
-    if known[0] and known[1]:
-        return known[0], known[1]
-    axis = editor.scalar("last_axis", np.array([-1], np.int64))
-    largest = editor.add("ReduceMax", [editor.add("Abs", [name]), axis], keepdims=1)
-    largest = editor.add("Max", [largest, editor.scalar("tiny", np.float32(_TINY))])
-    inverse = editor.add("Div", [editor.scalar("levels", np.float32(127)), largest])
-    spread = editor.add("Mul", [name, inverse])
-    one, zero = editor.scalar("unit_scale", np.float32(1)), editor.scalar("zero_point", np.uint8(128))
-    tokens = editor.add("QuantizeLinear", [spread, one, zero])
-    return editor.share(("largest", name), largest), editor.share(("tokens", name), tokens)

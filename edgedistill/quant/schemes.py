@@ -35,6 +35,9 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("fp32", "32-bit floats throughout: the reference", 32, 32),
         Scheme("fp16", "16-bit float weights: half the size, the same answers to three digits", 16, 16),
         Scheme("int8_dynamic", "8-bit weights and products: a quarter of the size", 8, 8),
+        Scheme("int8_static", "8-bit weights and products, ranges fixed on calibration text", 8, 8, True),
+        Scheme("w8a16", "8-bit weights, 16-bit activations in fixed ranges: for NPUs", 8, 16, True),
         Scheme("int8_weight", "8-bit weights, float arithmetic: small, exact enough for old runtimes", 8, 32),
+        Scheme("int4_weight", "4-bit weights in blocks of 32, float arithmetic: the smallest file", 4, 32),
     )
 }

@@ -74,6 +74,10 @@ def _tensor_bytes(form: _Format, scheme: str, name: str, value: Tensor, length: 
     is_small = value.numel() < form.least_numbers or (rows < form.least_rows and not is_table and bits <= 8)
     if value.dim() == 1 or bits == 32 or is_small:
         return 4 * value.numel()
+    if bits == 4 and not is_table:
+        blocks = rows * -(-value.shape[1] // 32)
+        return 20 * blocks + form.integer
+    bits = max(bits, 8)  # look-up tables have no form in four bits
     scales = form.scale * rows if bits <= 8 else 0
     beside = form.integer if SCHEMES[scheme].activations <= 8 else form.widened
     return value.numel() * bits // 8 + scales + beside

@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from edgedistill.config import Settings
 
 if TYPE_CHECKING:
-    from edgedistill.artifacts import Driver, Graph, Manifest, Quantization
+    from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
     from edgedistill.models.views import ExportView
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
 
@@ -25,6 +26,8 @@ class ExportConfig(Settings):
     """Precision; see: edgedistill ls schemes."""
     max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens."""
+    calibration_rows: int = Field(default=128, ge=16, le=4096)
+    """Texts that schemes with calibration watch activations on: of the train split where --task names one."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
 
@@ -46,6 +49,7 @@ class Exported:
         driver: how to run them.
         quantization: what was done to the numbers.
         opset: ONNX operator set, where it has one.
+        delegations: what accelerators take of it, where it was made for them.
     """
 
     model_files: tuple[Path, ...]
@@ -53,6 +57,7 @@ class Exported:
     driver: Driver
     quantization: Quantization | None = None
     opset: int | None = None
+    delegations: tuple[Delegation, ...] = ()
 
 
 class Target(Protocol):
@@ -68,8 +73,15 @@ class Target(Protocol):
         """Schemes it honours."""
         ...
 
-    def export(self, view: ExportView, cfg: ExportConfig, folder: Path) -> Exported:
-        """Write the model files into `folder`.
+    @property
+    def CALIBRATED(self) -> tuple[str, ...]:
+        """Those of them that watch activations on calibration text."""
+        ...
+
+    def export(
+        self, view: ExportView, cfg: ExportConfig, folder: Path, calibration: Calibration | None = None
+    ) -> Exported:
+        """Write the model files into `folder`; `calibration` is given for the `CALIBRATED` schemes.
 
         Raises:
             ExportError: an operator or shape the runtime cannot take.

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from edgedistill.artifacts import file_entry
 from edgedistill.gate.files import files_rung, is_usable
 from edgedistill.gate.ladder import overall
 
@@ -136,3 +137,36 @@ def test_word_list_of_another_vocabulary(good):
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     good.refresh_hashes()
     assert names(good) == {"wrong_vocabulary"}
+
+
+def with_calibration(planted, texts):
+    """The artifact as a calibrated scheme would have written it."""
+    path = planted.folder / "calibration.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "text_pair": None}) + "\n" for text in texts), encoding="utf-8")
+    entry = file_entry(planted.folder, path, "calibration").model_dump(mode="json")
+    files = [*planted.manifest.model_dump(mode="json")["files"], entry]
+    scheme = {"scheme": "int8_static", "tool": "a tool", "calibration_sha256": entry["sha256"]}
+    planted.edit_manifest(files=files, quantization=scheme)
+    return scheme
+
+
+def test_calibration_text_of_its_own_is_no_fault(good):
+    with_calibration(good, ["a text that nobody judges by"])
+    assert names(good) == set()
+
+
+def test_stale_calibration_is_named(good):
+    """The numbers in the model were watched on other text than the manifest's."""
+    scheme = with_calibration(good, ["a text that nobody judges by"])
+    good.edit_manifest(quantization=scheme | {"calibration_sha256": "0" * 64})
+    assert names(good) == {"stale_calibration"}
+    good.edit_manifest(files=[entry.model_dump(mode="json") for entry in good.manifest.files[:-1]])
+    assert "stale_calibration" in names(good)
+
+
+def test_calibration_on_judged_rows_is_named(good):
+    first = json.loads((good.folder / "reference.jsonl").read_text(encoding="utf-8").split("\n")[0])
+    with_calibration(good, ["another", first["text"]])
+    rung = files_rung(good.folder, good.manifest)
+    assert {fault.name for fault in rung.findings} == {"calibrated_on_judges"}
+    assert "1 of 320 judged rows" in rung.reason

@@ -109,6 +109,9 @@ def test_manifest_ties_everything_to_the_bytes(made):
     assert [parent.path for parent in manifest.parents] == ["teacher"]
     assert manifest.quantization is not None
     assert manifest.quantization.kept_float
+    assert manifest.quantization.calibration == "128 texts: built-in requests to an assistant, seed 0"
+    assert manifest.quantization.calibration_sha256 == listed["calibration.jsonl"].sha256
+    assert roles["calibration.jsonl"] == "calibration"
     assert manifest.command == f"edgedistill export {student} --scheme int8_dynamic"
 
 

@@ -12,6 +12,7 @@ from edgedistill.models.answers import torch_runner
 from edgedistill.models.views import view_of
 from edgedistill.runner import is_per_token
 from edgedistill.targets import onnx as target
+from edgedistill.targets.onnx import convert
 from tests.made import write_artifact
 from tests.support import sentences, tiny_model, tiny_tokenizer
 
@@ -178,3 +179,57 @@ def test_older_opset_answers_alike(tmp_path):
     assert onnx.load(tmp_path / "model.onnx").opset_import[0].version == written.opset == 18
     ours = target.runner(tmp_path, manifest_of(written, tmp_path / "manifest"))(inputs)
     assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def for_accelerators(tmp_path_factory):
+    model = lively("mobilebert", layers=1, hidden=64, heads=2)
+    folder = tmp_path_factory.mktemp("accelerator")
+    return model, folder, target.export(view_of(model), target.Config(max_length=32, form="accelerator"), folder)
+
+
+def test_accelerator_form_has_fixed_shapes_and_standard_operators(for_accelerators, tmp_path):
+    model, folder, written = for_accelerators
+    graph = onnx.load(folder / "model.onnx")
+    assert [opset.domain for opset in graph.opset_import] == [""]
+    assert not {node.op_type for node in graph.graph.node} & {"Shape", "ConstantOfShape", "Range"}
+    assert [(tensor.dtype, tensor.shape) for tensor in written.graphs[0].inputs] == [("int32", (1, 32))] * 3
+    inputs = {name: value[:, :32] for name, value in batch_for(model).items()}
+    ours = target.runner(folder, manifest_of(written, tmp_path))(inputs)
+    assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < 1e-5
+
+
+def test_checker_tells_what_each_accelerator_takes(for_accelerators):
+    _, _, written = for_accelerators
+    found = {each.accelerator: each for each in written.delegations}
+    assert set(found) == {"NNAPI", "Core ML, ML program", "Core ML, neural network"}
+    for each in found.values():
+        assert 0 < each.delegated <= each.nodes
+        assert (each.delegated == each.nodes) == (not each.unsupported)
+        assert "usability checker" in each.source
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [("int8_dynamic", "does not do scheme 'int8_dynamic'"), ("w8a16", "Give --set opset=21")],
+)
+def test_accelerators_get_no_operators_of_onnx_runtimes_own(scheme, reason, tmp_path):
+    with pytest.raises(ExportError, match=reason):
+        target.export(view_of(tiny_model(layers=1)), target.Config(scheme=scheme, form="accelerator"), tmp_path)
+
+
+def test_weights_too_large_for_one_message_lie_beside_the_model(exported, tmp_path):
+    model, folder, written = exported
+    paths, graphs = convert._dynamic(onnx.load(folder / "model.onnx"), tmp_path, external_above=1000)
+    assert [path.name for path in paths] == ["weights.bin", "model.onnx"]
+    assert graphs == written.graphs
+    assert (tmp_path / "model.onnx").stat().st_size < 0.5 * (tmp_path / "weights.bin").stat().st_size
+    inputs = batch_for(model)
+    ours = target.runner(tmp_path, manifest_of(written, tmp_path / "manifest"))(inputs)
+    assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < 1e-5
+
+
+def test_accelerator_form_has_one_length(tmp_path):
+    cfg = target.Config(form="accelerator", lengths=(16, 32))
+    with pytest.raises(ExportError, match="one length; lengths are \\(16, 32\\)"):
+        target.export(view_of(tiny_model(layers=1)), cfg, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,11 @@ from edgedistill.targets import ExportConfig, Exported
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views import ExportView
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
-SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
+SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_static", "int8_weight", "int4_weight", "w8a16")
+CALIBRATED = ("int8_dynamic", "int8_static", "w8a16")
 
 
 class Config(ExportConfig):
@@ -24,9 +26,15 @@ class Config(ExportConfig):
     target: str = "onnx"
     opset: int = Field(20, ge=18, le=23)
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
+    form: Literal["cpu", "accelerator"] = "cpu"
+    """accelerator: standard operators, one fixed length (max_length unless `lengths` has it), int32 inputs, batch 1."""
+    external_above: int = Field(1_900_000_000, ge=0)
+    """Bytes of weights above which they go into a file of their own: a protobuf message holds 2 GB."""
+    calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"
+    """How int8_static and w8a16 make a range of the values they saw."""
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write `model.onnx`, or one file per fixed length over one file of shared weights.
 
     Raises:
@@ -37,7 +45,7 @@ def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
         from edgedistill.targets.onnx import convert
     except ModuleNotFoundError as error:
         raise MissingExtraError("target 'onnx'", error.name or "onnx", "onnx") from error
-    return convert.export(view, cfg, folder)
+    return convert.export(view, cfg, folder, calibration)
 
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:

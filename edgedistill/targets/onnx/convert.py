@@ -14,35 +14,75 @@ from edgedistill.artifacts import Buckets, Graph, Quantization, Single, Tensor
 from edgedistill.errors import ExportError
 from edgedistill.models.views import ExportView
 from edgedistill.progress import hushed
-from edgedistill.quant.onnx_weights import apply_scheme
+from edgedistill.quant.onnx_weights import Quantized, apply_scheme
 from edgedistill.targets import Exported
+from edgedistill.targets.onnx.accelerators import delegations, folded
 
 if TYPE_CHECKING:
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.targets.onnx import Config
 
 _EXAMPLE = (2, 16)
 """Batch and length of the example input. A size of 1 would be taken for a constant by the exporter."""
 _WEIGHTS = "weights.bin"
+_FOR_ACCELERATORS = ("fp32", "int8_static", "w8a16")
+_OPSET_OF_16_BITS = 21
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write the model files; see the target's `export`."""
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
     if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
-    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme)
-    quantization = None
-    if cfg.scheme != "fp32":
-        tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
-        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
+    if cfg.form == "accelerator":
+        return _for_accelerators(view, cfg, folder, calibration)
+    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
+    quantization = _quantization(cfg, quantized)
     if cfg.lengths:
         files, graphs = _fixed(quantized.model, cfg.lengths, folder)
         driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
     else:
-        files, graphs = _dynamic(quantized.model, folder)
+        files, graphs = _dynamic(quantized.model, folder, cfg.external_above)
         driver = Single(graph="model")
     return Exported(files, graphs, driver, quantization, cfg.opset)
+
+
+def _for_accelerators(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
+    """One file of one length, and what the checker says of it.
+
+    Raises:
+        ExportError: a scheme whose operators accelerators do not have, or several lengths.
+    """
+    if cfg.scheme not in _FOR_ACCELERATORS:
+        raise ExportError(
+            f"the accelerator form does not do scheme '{cfg.scheme}', it does: {', '.join(_FOR_ACCELERATORS)}."
+        )
+    if cfg.scheme == "w8a16" and cfg.opset < _OPSET_OF_16_BITS:
+        raise ExportError(
+            f"opset {cfg.opset} has no 16-bit ranges of its own; accelerators read standard operators only. "
+            f"Give --set opset={_OPSET_OF_16_BITS}."
+        )
+    if len(cfg.lengths) > 1:
+        raise ExportError(f"the accelerator form has one length; lengths are {cfg.lengths}. Export each by itself.")
+    length = cfg.lengths[0] if cfg.lengths else cfg.max_length
+    model = _float_model(view, cfg.opset)
+    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed=True)
+    _fix_axes(quantized.model, {"batch": 1, "length": length})
+    model = folded(quantized.model)
+    _strip(model)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    graph = _graph(model, f"length_{length}", path.name, length)
+    driver, found = Buckets(graphs=(graph.name,)), delegations(model)
+    return Exported((path,), (graph,), driver, _quantization(cfg, quantized), cfg.opset, found)
+
+
+def _quantization(cfg: Config, quantized: Quantized) -> Quantization | None:
+    if cfg.scheme == "fp32":
+        return None
+    tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
+    return Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
 
 
 def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
@@ -118,10 +158,15 @@ def _strip(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
 
 
-def _dynamic(model: onnx.ModelProto, folder: Path) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    path = folder / "model.onnx"
+def _dynamic(model: onnx.ModelProto, folder: Path, external_above: int) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
+    """One file; its weights beside it where they are more than `external_above` bytes."""
+    path, paths = folder / "model.onnx", []
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > external_above:
+        convert_model_to_external_data(model, location=_WEIGHTS)
+        model = write_external_data_tensors(model, str(folder))
+        paths.append(folder / _WEIGHTS)
     path.write_bytes(model.SerializeToString())
-    return (path,), (_graph(model, "model", path.name, None),)
+    return (*paths, path), (_graph(model, "model", path.name, None),)
 
 
 def _fixed(

@@ -11,9 +11,11 @@ from edgedistill.targets import ExportConfig, Exported
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views import ExportView
+    from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
+CALIBRATED: tuple[str, ...] = ()
 
 
 class Config(ExportConfig):
@@ -22,7 +24,7 @@ class Config(ExportConfig):
     target: str = "tflite"
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write `model.tflite`.
 
     Raises:

@@ -1,0 +1,64 @@
+"""Choosing calibration text for an export, and keeping it with the artifact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill import files
+from edgedistill.artifacts import CALIBRATION, Quantization
+from edgedistill.data.encoding import clean, encode
+from edgedistill.data.tasks import Task
+from edgedistill.quant.calibration import Calibration, Text, built_in, stratified
+
+if TYPE_CHECKING:
+    from edgedistill.models.loading import Checkpoint
+
+_SEED = 0
+_PAIRED = frozenset({"pair", "ranking", "span"})
+
+
+def chosen(
+    checkpoint: Checkpoint, task: Task | None, kind: str, data: Path | None, rows: int, max_length: int
+) -> Calibration:
+    """Rows of the task's train split, every class alike; without a task, built-in text.
+
+    Args:
+        checkpoint: whose tokenizer reads them.
+        task: the task that was named at export; none: its data may not be here.
+        kind: what the model answers, which says whether it reads pairs.
+        data: folder of the task's files.
+        rows: how many.
+        max_length: longest input in tokens.
+
+    Raises:
+        DataError: the task's files cannot be used.
+    """
+    if task is None:
+        texts, source = built_in(rows, _SEED, kind in _PAIRED), "built-in requests to an assistant"
+    else:
+        texts, source = _of_task(task, data, rows), f"train split of task '{task.name}'"
+    firsts, seconds = [clean(text) for text, _ in texts], [pair and clean(pair) for _, pair in texts]
+    encodings = encode(checkpoint.tokenizer.backend_tokenizer, firsts, seconds, max_length)
+    return Calibration(tuple(zip(firsts, seconds, strict=True)), tuple(encodings), source)
+
+
+def kept(folder: Path, calibration: Calibration, quantization: Quantization) -> Quantization:
+    """Put the texts beside the model, and their source and hash into what the manifest says of the scheme."""
+    lines = (json.dumps({"text": text, "text_pair": pair}) + "\n" for text, pair in calibration.texts)
+    path = folder / CALIBRATION
+    path.write_text("".join(lines), encoding="utf-8")
+    told = f"{len(calibration.texts)} texts: {calibration.source}, seed {_SEED}"
+    return quantization.model_copy(update={"calibration": told, "calibration_sha256": files.sha256_of(path)})
+
+
+def _of_task(task: Task, data: Path | None, rows: int) -> list[Text]:
+    from edgedistill.data.labels import label_names
+    from edgedistill.data.sources import dataset_of, open_source
+
+    source = open_source(task, data)
+    train = dataset_of(task, source, "train", label_names(task, source), needs_labels=False)
+    labels = train["label"] if task.kind in {"single", "pair"} else [None] * len(train)
+    picked = train.select(stratified(list(labels), rows, _SEED))
+    return list(zip(picked["text"], picked["text_pair"], strict=True))
