@@ -70,12 +70,12 @@ class Buckets(Settings):
 class Exit(Settings):
     """One place where an early-exit model may answer."""
 
-    graph: str
-    """Segment that ends here."""
+    graphs: tuple[str, ...]
+    """Segment that ends here: one for each fixed length, shortest first, or one alone where the length is free."""
     output: str = "logits"
     """Its answer."""
     threshold: float
-    """Answer when the normalised entropy (0 certain, 1 uniform) is below this."""
+    """Answer when the normalised entropy (0 certain, 1 uniform) is below this; the last exit always answers."""
 
 
 class Cascade(Settings):
@@ -85,8 +85,11 @@ class Cascade(Settings):
     """Tells the drivers apart."""
     exits: tuple[Exit, ...]
     """In order; the last one always answers."""
-    carry: str = "hidden_state"
-    """Output of a segment that the next one takes in."""
+    carry: State = State(output="last_hidden_state", input="hidden_state")
+    """What a segment gives that the next one takes in."""
+    asks_all: bool = False
+    """Whether all segments are run whatever they answer, and each one's answer is given too (`exit_1`, ...): what
+    goldens are made with. No app wants that."""
 
 
 class Head(Settings):
@@ -107,8 +110,8 @@ class Heads(Settings):
 
     kind: Literal["heads"] = "heads"
     """Tells the drivers apart."""
-    graph: str
-    """Name of the graph."""
+    graphs: tuple[str, ...]
+    """The model: one for each fixed length, shortest first, or one alone where the length is free."""
     heads: tuple[Head, ...]
     """What each output is."""
 

@@ -22,7 +22,7 @@ from edgedistill.errors import ArtifactError
 from edgedistill.evaluate import Floats, predict
 from edgedistill.gate.tolerances import Tolerances
 from edgedistill.quant.schemes import SCHEMES, Scheme
-from edgedistill.runner import Runner
+from edgedistill.runner import Runner, is_answer
 
 Outputs = dict[str, list[NDArray[np.float32]]]
 R = TypeVar("R", bound=BaseModel)
@@ -66,6 +66,8 @@ class Case:
         student: the student itself; none where it is not at hand.
         at_length: gives the runner of one fixed length alone; None where the length is free. A runner with several
             lengths takes the shortest that holds the text, so padding has to be forced on it.
+        all_exits: opens a model with early exits so that it gives every exit's answer; None for other models. Given a
+            manifest, it takes the segments in that one's order.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Case:
     seed: int = 0
     student: Student | None = None
     at_length: Callable[[int], Runner] | None = None
+    all_exits: Callable[[Manifest], Runner] | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -126,7 +129,7 @@ class Case:
 
     def joined(self, outputs: Outputs) -> list[Floats]:
         """One array a text: all outputs that goldens store, flattened and joined in their stored order."""
-        names = list(self.goldens[0].student)
+        names = [name for name in self.goldens[0].student if is_answer(name)]
         missing = [name for name in names if name not in outputs]
         if missing:
             raise ArtifactError(f"the model has no output '{missing[0]}'. It has: {', '.join(outputs)}.")
@@ -187,8 +190,9 @@ class Case:
 
 
 def stored(outputs: dict[str, list[float]]) -> Floats:
-    """A golden's outputs as one array, in their stored order."""
-    return np.array([value for values in outputs.values() for value in values], dtype=np.float64)
+    """A golden's answers as one array, in their stored order."""
+    values = [value for name, values in outputs.items() if is_answer(name) for value in values]
+    return np.array(values, dtype=np.float64)
 
 
 def read_goldens(folder: Path) -> tuple[Golden, ...]:

@@ -23,6 +23,7 @@ from edgedistill.errors import ArtifactError, CheckpointError
 from edgedistill.gate.case import read_goldens, read_reference
 from edgedistill.gate.rungs import finding, judged
 from edgedistill.reports import Finding, Rung
+from edgedistill.runner import is_answer
 
 NAME, TITLE = "files", "Every file is the one the manifest names"
 
@@ -174,7 +175,7 @@ def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[
             yield finding("unreadable_goldens", f"golden {number}: student and artifact differ in shape. Export again.")
             return
     if manifest.task.kind in ("single", "pair") and manifest.labels:
-        sizes = {len(values) for golden in goldens for values in golden.student.values()}
+        sizes = {len(values) for golden in goldens for name, values in golden.student.items() if is_answer(name)}
         if sizes != {len(manifest.labels)}:
             yield finding("other_labels", f"{len(manifest.labels)} labels for {sorted(sizes)} logits. Export again.")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from edgedistill.errors import EdgeDistillError
-from edgedistill.gate import accuracy, invariance, numeric, reference, tokens
+from edgedistill.gate import accuracy, exits, invariance, numeric, reference, tokens
 from edgedistill.gate.case import Case
 from edgedistill.gate.diagnosis import diagnose
 from edgedistill.gate.rungs import finding, not_run, together
@@ -16,6 +16,7 @@ STEPS: tuple[tuple[str, str, Callable[[Case], Rung]], ...] = (
     (tokens.NAME, tokens.TITLE, tokens.tokenizer_rung),
     (reference.NAME, reference.TITLE, reference.reference_rung),
     (numeric.NAME, numeric.TITLE, numeric.numeric_rung),
+    (exits.NAME, exits.TITLE, exits.exits_rung),
     (invariance.NAME, invariance.TITLE, invariance.invariance_rung),
     (accuracy.DROP, accuracy.DROP_TITLE, accuracy.drop_rung),
     (accuracy.DISTILLED, accuracy.DISTILLED_TITLE, accuracy.distilled_rung),
@@ -38,7 +39,7 @@ def climb(case: Case) -> list[Rung]:
     if place is None:
         return [*rungs, *elsewhere()]
     named = {item.name for rung in rungs for item in rung.findings}
-    if "cannot_run" not in named:
+    if not named & {"cannot_run", *exits.FAULTS}:
         found = [item for item in diagnose(case) if item.name not in named]
         rung = rungs[place]
         reason = together([*(item.message for item in found), rung.reason])

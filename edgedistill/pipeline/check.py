@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files, reports
-from edgedistill.artifacts import MANIFEST, Buckets, Manifest, environment, now, read_manifest
+from edgedistill.artifacts import MANIFEST, Cascade, Manifest, environment, now, read_manifest
 from edgedistill.data.encoding import load_tokenizer
+from edgedistill.drivers import at_lengths
 from edgedistill.errors import (
     ArtifactError,
     CheckpointError,
@@ -28,6 +29,7 @@ from edgedistill.gate.ladder import climb, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
 from edgedistill.pipeline.origins import checkpoint_folders
+from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.reports import VERDICT, Rung, Verdict
 from edgedistill.runner import Arrays, Runner
 
@@ -117,6 +119,7 @@ def judge(
             manifest=manifest,
             runner=_guarded(opener(folder, manifest)),
             at_length=_at_length(folder, manifest, opener),
+            all_exits=_all_exits(folder, manifest, opener),
             tokenizer=load_tokenizer(folder),
             goldens=read_goldens(folder),
             reference=read_reference(folder),
@@ -146,8 +149,8 @@ def find_student(folder: Path, manifest: Manifest) -> Student | None:
 
 
 def _load_student(place: Path, manifest: Manifest) -> Student | None:
-    from edgedistill.models.answers import torch_runner
     from edgedistill.models.loading import load
+    from edgedistill.pipeline.runners import student_runner
 
     try:
         checkpoint = load(place, task=manifest.task.name)
@@ -158,7 +161,7 @@ def _load_student(place: Path, manifest: Manifest) -> Student | None:
         return None
     holder = _layer_holder(checkpoint.model)
     return Student(
-        runner=torch_runner(checkpoint.model),
+        runner=student_runner(checkpoint.model, manifest.driver),
         num_layers=len(holder.layer) if holder else 0,
         without_layer=lambda layer: _without_layer(checkpoint.model, layer),
         tokenizer=tokenizer,
@@ -195,16 +198,22 @@ def _without_layer(model: nn.Module, skipped: int) -> Runner:
 
 def _at_length(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[int], Runner] | None:
     """Each fixed length alone: the artifact opened again with a driver that knows only this one."""
-    if not isinstance(manifest.driver, Buckets):
+    drivers = at_lengths(manifest)
+    if None in drivers:
         return None
-    graphs = {manifest.graph(name).length: name for name in manifest.driver.graphs}
 
     @lru_cache
     def open_at(length: int) -> Runner:
-        alone = manifest.model_copy(update={"driver": Buckets(graphs=(graphs[length],))})
-        return _guarded(opener(folder, alone))
+        return _guarded(opener(folder, manifest.model_copy(update={"driver": drivers[length]})))
 
     return open_at
+
+
+def _all_exits(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[Manifest], Runner] | None:
+    """The artifact opened so that every exit answers; None where there is one way out only."""
+    if not isinstance(manifest.driver, Cascade):
+        return None
+    return lambda changed: _guarded(opener(folder, asked_for_all(changed)))
 
 
 def _open(folder: Path, manifest: Manifest) -> Runner:

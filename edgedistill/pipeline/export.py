@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, plugins, reports, resources
-from edgedistill.artifacts import LABELS, MANIFEST, Manifest, TaskCard, environment, file_entry, now
+from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, TaskCard, environment, file_entry, now
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError, ExportError, UnknownNameError
@@ -19,7 +19,7 @@ from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.targets import ExportConfig, Exported
 
 _DEFAULT_LENGTH = 128
@@ -85,7 +85,7 @@ def export(
 
     data = Path(data) if data is not None else None
     checkpoint = _loaded(plan, data)
-    view = views.view_of(checkpoint.model)
+    view = (views.cut_view_of if plan.cfg.exits else views.view_of)(checkpoint.model)
     with files.atomic_folder(plan.out, overwrite) as folder:
         _write(folder, plan, checkpoint, view, data)
     return plan.out
@@ -210,10 +210,10 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     return checkpoint
 
 
-def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, data: Path | None) -> None:
+def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: View, data: Path | None) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
     from edgedistill.pipeline import artifact_files, goldens
-    from edgedistill.pipeline.runners import open_runner
+    from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
@@ -222,7 +222,11 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
-    reference = artifact_files.write_reference(folder, checkpoint, plan.task, data, plan.cfg.max_length)
+    runner = student_runner(checkpoint.model, exported.driver)
+    leaves_early = isinstance(exported.driver, Cascade)
+    reference = artifact_files.write_reference(
+        folder, checkpoint, plan.task, data, plan.cfg.max_length, runner, asks_again=leaves_early
+    )
     manifest = Manifest(
         created=now(),
         command=plan.command,
@@ -243,7 +247,9 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
         licence=checkpoint.licence,
     )
     say("answering the golden texts with the artifact and with PyTorch")
-    goldens.write(folder, manifest, checkpoint, open_runner(folder, manifest), reference)
+    asked = asked_for_all(manifest)
+    student = student_runner(checkpoint.model, asked.driver)
+    goldens.write(folder, manifest, checkpoint, student, open_runner(folder, asked), reference)
     models = {path.resolve() for path in exported.model_files}
     listed = tuple(
         file_entry(folder, path, artifact_files.role_of(path, path.resolve() in models))

@@ -1,15 +1,19 @@
-"""Artifacts as runners: the target that wrote an artifact also runs it."""
+"""Artifacts as runners, and the students they are compared with: the target that wrote an artifact also runs it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedistill import plugins
-from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.artifacts import Cascade, Driver, Manifest, read_manifest
 from edgedistill.errors import ArtifactError
 from edgedistill.runner import Runner
 
-_RUNNABLE = ("single", "buckets")
+if TYPE_CHECKING:
+    from torch import nn
+
+_RUNNABLE = ("single", "buckets", "cascade")
 
 
 def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1) -> Runner:
@@ -32,3 +36,21 @@ def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1
         )
     runner: Runner = plugins.load("targets", manifest.target).runner(folder, manifest, threads)
     return runner
+
+
+def asked_for_all(manifest: Manifest) -> Manifest:
+    """The manifest under which a model with early exits gives every exit's answer; that of any other model as it is."""
+    if not isinstance(manifest.driver, Cascade):
+        return manifest
+    return manifest.model_copy(update={"driver": manifest.driver.model_copy(update={"asks_all": True})})
+
+
+def student_runner(model: nn.Module, driver: Driver) -> Runner:
+    """A student in PyTorch, answering as an artifact with that driver is to answer."""
+    from edgedistill.models.answers import torch_runner
+    from edgedistill.models.early_exit import early_runner
+    from edgedistill.models.fastbert import FastBertForSequenceClassification
+
+    if isinstance(driver, Cascade) and isinstance(model, FastBertForSequenceClassification):
+        return early_runner(model, driver.asks_all)
+    return torch_runner(model)

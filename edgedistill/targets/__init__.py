@@ -12,7 +12,7 @@ from edgedistill.config import Settings
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Driver, Graph, Manifest, Quantization
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.runner import Runner
 
 
@@ -25,6 +25,9 @@ class ExportConfig(Settings):
     """Precision; see: edgedistill ls schemes."""
     max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens."""
+    exits: bool = True
+    """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit. false:
+    all layers in one graph, which the last classifier answers."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
 
@@ -68,7 +71,7 @@ class Target(Protocol):
         """Schemes it honours."""
         ...
 
-    def export(self, view: ExportView, cfg: ExportConfig, folder: Path) -> Exported:
+    def export(self, view: View, cfg: ExportConfig, folder: Path) -> Exported:
         """Write the model files into `folder`.
 
         Raises:

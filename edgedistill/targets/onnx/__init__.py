@@ -12,7 +12,7 @@ from edgedistill.targets import ExportConfig, Exported
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
@@ -26,7 +26,7 @@ class Config(ExportConfig):
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: View, cfg: Config, folder: Path) -> Exported:
     """Write `model.onnx`, or one file per fixed length over one file of shared weights.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ import onnx
 import torch
 from onnx.external_data_helper import convert_model_to_external_data, write_external_data_tensors
 
-from edgedistill.artifacts import Buckets, Graph, Quantization, Single, Tensor
+from edgedistill.artifacts import Graph, Quantization, Tensor
 from edgedistill.errors import ExportError
-from edgedistill.models.views import ExportView
+from edgedistill.models.views.pieces import MODEL, Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.onnx_weights import apply_scheme
 from edgedistill.targets import Exported
@@ -25,39 +26,42 @@ _EXAMPLE = (2, 16)
 _WEIGHTS = "weights.bin"
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: View, cfg: Config, folder: Path) -> Exported:
     """Write the model files; see the target's `export`."""
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
     if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
-    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme)
+    files: list[Path] = []
+    graphs: list[list[Graph]] = []
+    kept: dict[str, str] = {}
+    for piece in view.pieces:
+        quantized = apply_scheme(_float_model(piece, cfg.opset), cfg.scheme)
+        paths, own = _written(quantized.model, piece.name, cfg.lengths, folder)
+        files += paths
+        graphs.append(own)
+        kept |= quantized.kept_float
     quantization = None
     if cfg.scheme != "fp32":
         tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
-        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
-    if cfg.lengths:
-        files, graphs = _fixed(quantized.model, cfg.lengths, folder)
-        driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
-    else:
-        files, graphs = _dynamic(quantized.model, folder)
-        driver = Single(graph="model")
-    return Exported(files, graphs, driver, quantization, cfg.opset)
+        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
+    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], bool(cfg.lengths))
+    return Exported(tuple(files), tuple(chain(*graphs)), driver, quantization, cfg.opset)
 
 
-def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
+def _float_model(piece: Piece, opset: int) -> onnx.ModelProto:
     """The float32 graph with free axes `batch` and `length`, int64 inputs, and nothing about this machine in it."""
-    example = tuple(view.example_inputs(*_EXAMPLE).values())
+    example = tuple(piece.example_inputs(*_EXAMPLE).values())
     free = torch.export.Dim.DYNAMIC
     try:
         with hushed():
             program = torch.onnx.export(
-                view,
+                piece,
                 example,
                 dynamo=True,
-                input_names=list(view.input_names),
-                output_names=list(view.output_names),
-                dynamic_shapes={name: {0: free, 1: free} for name in view.input_names},
+                input_names=list(piece.input_names),
+                output_names=list(piece.output_names),
+                dynamic_shapes={name: {0: free, 1: free} for name in piece.input_names},
                 opset_version=opset,
                 verbose=False,
             )
@@ -118,30 +122,30 @@ def _strip(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
 
 
-def _dynamic(model: onnx.ModelProto, folder: Path) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    path = folder / "model.onnx"
-    path.write_bytes(model.SerializeToString())
-    return (path,), (_graph(model, "model", path.name, None),)
-
-
-def _fixed(
-    model: onnx.ModelProto, lengths: tuple[int, ...], folder: Path
-) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    """One file per length with batch 1; where there are several, the weights are in one file they all point to."""
+def _written(
+    model: onnx.ModelProto, piece: str, lengths: tuple[int, ...], folder: Path
+) -> tuple[list[Path], list[Graph]]:
+    """One file of any length, or one per length with batch 1; several share a file of weights they all point to."""
+    stem = piece.replace("_", "-")
+    if not lengths:
+        path = folder / f"{stem}.onnx"
+        path.write_bytes(model.SerializeToString())
+        return [path], [_graph(model, graph_name(piece, None), path.name, None)]
     paths, graphs = [], []
     if len(lengths) > 1:
-        convert_model_to_external_data(model, location=_WEIGHTS)
+        weights = _WEIGHTS if piece == MODEL else f"{stem}-{_WEIGHTS}"
+        convert_model_to_external_data(model, location=weights)
         model = write_external_data_tensors(model, str(folder))
-        paths.append(folder / _WEIGHTS)
+        paths.append(folder / weights)
     for length in lengths:
-        path = folder / (f"model-{length}.onnx" if len(lengths) > 1 else "model.onnx")
+        path = folder / (f"{stem}-{length}.onnx" if len(lengths) > 1 else f"{stem}.onnx")
         fixed = onnx.ModelProto()
         fixed.CopyFrom(model)
         _fix_axes(fixed, {"batch": 1, "length": length})
         path.write_bytes(fixed.SerializeToString())
         paths.append(path)
-        graphs.append(_graph(fixed, f"length_{length}", path.name, length))
-    return tuple(paths), tuple(graphs)
+        graphs.append(_graph(fixed, graph_name(piece, length), path.name, length))
+    return paths, graphs
 
 
 def _fix_axes(model: onnx.ModelProto, sizes: dict[str, int]) -> None:

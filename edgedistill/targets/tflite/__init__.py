@@ -10,7 +10,7 @@ from edgedistill.targets import ExportConfig, Exported
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
@@ -22,7 +22,7 @@ class Config(ExportConfig):
     target: str = "tflite"
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: View, cfg: Config, folder: Path) -> Exported:
     """Write `model.tflite`.
 
     Raises:
