@@ -41,6 +41,11 @@ def reference_of(task: str) -> str:
     return f"reference-{task}.jsonl"
 
 
+def goldens_of(task: str) -> str:
+    """Where an artifact of several heads keeps the goldens of one that is not its main one."""
+    return f"golden-{task}.jsonl"
+
+
 class TokenizerSpec(Settings):
     """Enough to rebuild the tokenizer on a phone and to notice when it is another one."""
 
@@ -166,6 +171,20 @@ class Manifest(Settings):
             if graph.name == name:
                 return graph
         raise ArtifactError(f"the manifest's driver names a graph '{name}' that is not in its list of graphs.")
+
+    def of_each_task(self) -> tuple[Manifest, ...]:
+        """Itself; where it has several heads, once for each as if that task were the only one, the main one's first."""
+        if not isinstance(self.driver, Heads):
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "task": self.task.model_copy(update={"name": one.name, "kind": one.kind, "metric": one.metric}),
+                    "labels": one.labels,
+                }
+            )
+            for one in self.driver.heads
+        )
 
     @property
     def model_size_bytes(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgedistill.config import Settings
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import Kind, Metric
 
 
 class Tensor(Settings):
@@ -101,19 +101,25 @@ class Head(Settings):
     """Output tensor."""
     kind: Kind
     """What the numbers mean."""
+    metric: Metric | None = None
+    """What it is judged by."""
     labels: tuple[str, ...] = ()
     """Class names in logit order."""
 
 
 class Heads(Settings):
-    """Run one graph; every head answers."""
+    """Run one graph; every head answers, and the caller takes the answer of the task that the text is for."""
 
     kind: Literal["heads"] = "heads"
     """Tells the drivers apart."""
     graphs: tuple[str, ...]
     """The model: one for each fixed length, shortest first, or one alone where the length is free."""
     heads: tuple[Head, ...]
-    """What each output is."""
+    """What each output is; the main task's first."""
+
+    def head(self, task: str | None) -> Head:
+        """The head of that task; the main one's where none is named or none is known."""
+        return next((head for head in self.heads if head.name == task), self.heads[0])
 
 
 class Seq2Seq(Settings):

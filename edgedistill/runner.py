@@ -55,9 +55,7 @@ def is_per_token(name: str, output: NDArray[np.generic]) -> bool:
     return output.ndim == 3 or name in {"start_logits", "end_logits"}
 
 
-def answer_in_buckets(
-    graphs: Mapping[int, Call], inputs: Arrays
-) -> dict[str, NDArray[np.float32]]:
+def answer_in_buckets(graphs: Mapping[int, Call], inputs: Arrays) -> dict[str, NDArray[np.float32]]:
     """Run a batch row by row, each on the shortest graph that holds its text.
 
     Args:

@@ -124,7 +124,11 @@ def bench(report: BenchReport, as_json: bool) -> None:
             row.artifact.removeprefix(shared), str(row.length), str(row.threads),
             *(f"{value:.2f}" for value in millis), memory, _size(row.size_bytes), f"{times.runs}{marks}",
         )  # fmt: skip
-    return _print(table)
+    _print(table)
+    for row in (row for row in report.rows if row.mean_layers is not None):
+        name, mean = row.artifact.removeprefix(shared), row.latency.mean_ms
+        how = f"length up to {row.length}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+        _print(Text(f"{name}, {how}: {row.mean_layers:.2f} layers a text on average, mean {mean:.2f} ms"))
 
 
 def plan(made: ShapePlan, as_json: bool) -> None:

@@ -55,7 +55,9 @@ def every_exit(segments: Sequence[Call], thresholds: Sequence[float], carry: Sta
     """The same model where every segment is run: it gives each one's answer too, and saves no time.
 
     Args:
-        segments, thresholds, carry: as in `cascade`.
+        segments: as in `cascade`.
+        thresholds: likewise.
+        carry: likewise.
 
     Returns:
         A function that answers as that of `cascade` does, and `exit_1`, `exit_2`, ..., each (B, C).

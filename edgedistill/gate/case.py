@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from tokenizers import Tokenizer
 
-from edgedistill.artifacts import GOLDENS, REFERENCE, Golden, Manifest, ReferenceRow, resolve_inside
+from edgedistill.artifacts import (
+    GOLDENS,
+    REFERENCE,
+    Golden,
+    Manifest,
+    ReferenceRow,
+    goldens_of,
+    reference_of,
+    resolve_inside,
+)
 from edgedistill.data.encoding import Encoding, clean, encode
 from edgedistill.data.probes import ADVERSARIAL, PLAIN
 from edgedistill.data.tasks import Kind
@@ -195,25 +204,37 @@ def stored(outputs: dict[str, list[float]]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def read_goldens(folder: Path) -> tuple[Golden, ...]:
+def stored_as(part: Manifest, whole: Manifest) -> tuple[str, str]:
+    """Names of the files with a task's goldens and judged rows.
+
+    Args:
+        part: the manifest as that task has it (`Manifest.of_each_task`).
+        whole: the artifact's own.
+    """
+    name = part.task.name
+    is_main = name is None or name == whole.task.name
+    return (GOLDENS, REFERENCE) if is_main else (goldens_of(str(name)), reference_of(str(name)))
+
+
+def read_goldens(folder: Path, name: str = GOLDENS) -> tuple[Golden, ...]:
     """Read an artifact's goldens.
 
     Raises:
         ArtifactError: missing, empty or malformed; the message names the line.
     """
-    goldens = tuple(_rows(folder, GOLDENS, Golden))
+    goldens = tuple(_rows(folder, name, Golden))
     if not goldens:
-        raise ArtifactError(f"'{folder / GOLDENS}' has no goldens. Export again.")
+        raise ArtifactError(f"'{folder / name}' has no goldens. Export again.")
     return goldens
 
 
-def read_reference(folder: Path) -> tuple[ReferenceRow, ...]:
+def read_reference(folder: Path, name: str = REFERENCE) -> tuple[ReferenceRow, ...]:
     """Read the judged split stored with an artifact; empty where there is none.
 
     Raises:
         ArtifactError: malformed; the message names the line.
     """
-    return tuple(_rows(folder, REFERENCE, ReferenceRow)) if (folder / REFERENCE).is_file() else ()
+    return tuple(_rows(folder, name, ReferenceRow)) if (folder / name).is_file() else ()
 
 
 def _rows(folder: Path, name: str, model: type[R]) -> Iterator[R]:

@@ -53,6 +53,23 @@ def _is_apart(rung: Rung) -> bool:
     return rung.status == "failed" and rung.name in _EXPLAINED and bool(outside - {numeric.SPREAD})
 
 
+def climb_each(cases: Sequence[Case]) -> list[Rung]:
+    """Climb for every task of an artifact, the main one first; with several, titles and names say which."""
+    if len(cases) == 1:
+        return climb(cases[0])
+    rungs: list[Rung] = []
+    for place, case in enumerate(cases):
+        task = case.manifest.task.name
+        own = [rung for rung in climb(case) if rung.name in {name for name, _, _ in STEPS}]
+        rungs += [
+            rung.model_copy(
+                update={"name": f"{rung.name}/{task}" if place else rung.name, "title": f"{task}: {rung.title}"}
+            )
+            for rung in own
+        ]
+    return [*rungs, *elsewhere()]
+
+
 def elsewhere() -> list[Rung]:
     """What cannot be tried on this machine, in words."""
     return [not_run(name, title, reason) for name, title, reason in _ELSEWHERE]
@@ -68,7 +85,8 @@ def overall(rungs: Sequence[Rung]) -> Literal["passed", "failed", "inconclusive"
     statuses = {rung.status for rung in rungs}
     if "failed" in statuses:
         return "failed"
-    compared = any(rung.name == numeric.NAME and rung.status == "passed" for rung in rungs)
+    own = [rung for rung in rungs if rung.name.partition("/")[0] == numeric.NAME]
+    compared = bool(own) and all(rung.status == "passed" for rung in own)
     return "passed" if compared and "inconclusive" not in statuses else "inconclusive"
 
 

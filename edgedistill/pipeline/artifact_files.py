@@ -31,12 +31,14 @@ _KINDS: dict[str, Literal["wordpiece", "wordlist", "bpe", "sentencepiece"]] = {
     "BPE": "bpe",
     "Unigram": "sentencepiece",
 }
-_ROLES: dict[str, Role] = {LABELS: "labels", GOLDENS: "golden", REFERENCE: "reference", "config.json": "config"}
+_ROLES: dict[str, Role] = {LABELS: "labels", "config.json": "config"}
 _VOCABULARY = "vocab.txt"
 
 
 def role_of(path: Path, is_model: bool) -> Role:
     """What a file of an artifact is for."""
+    if path.suffix == ".jsonl":  # a head that is not the main one has files of its own
+        return "golden" if path.name.startswith(Path(GOLDENS).stem) else "reference"
     return "model" if is_model else _ROLES.get(path.name, "tokenizer")
 
 

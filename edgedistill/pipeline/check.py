@@ -23,9 +23,9 @@ from edgedistill.errors import (
     StorageError,
     UnwrittenError,
 )
-from edgedistill.gate.case import Case, Student, read_goldens, read_reference
+from edgedistill.gate.case import Case, Student, read_goldens, read_reference, stored_as
 from edgedistill.gate.files import files_rung, is_usable
-from edgedistill.gate.ladder import climb, not_climbed, overall
+from edgedistill.gate.ladder import climb_each, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
 from edgedistill.pipeline.origins import checkpoint_folders
@@ -114,20 +114,11 @@ def judge(
     if not is_usable(first):
         return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
     try:
-        case = Case(
-            folder=folder,
-            manifest=manifest,
-            runner=_guarded(opener(folder, manifest)),
-            at_length=_at_length(folder, manifest, opener),
-            all_exits=_all_exits(folder, manifest, opener),
-            tokenizer=load_tokenizer(folder),
-            goldens=read_goldens(folder),
-            reference=read_reference(folder),
-            tolerances=tolerances,
-            seed=_SEED,
-            student=(student_finder or find_student)(folder, manifest),
-        )
-        assert case.scheme
+        runner = _guarded(opener(folder, manifest))
+        cases = [
+            _case(folder, manifest, part, runner, tolerances, opener, student_finder or find_student)
+            for part in manifest.of_each_task()
+        ]
     except MissingExtraError:
         raise
     except EdgeDistillError as error:
@@ -139,7 +130,35 @@ def judge(
             }
         )
         return [broken, *not_climbed("the artifact cannot be opened")]
-    return [first, *climb(case)]
+    return [first, *climb_each(cases)]
+
+
+def _case(
+    folder: Path,
+    whole: Manifest,
+    part: Manifest,
+    runner: Runner,
+    tolerances: Tolerances,
+    opener: Opener,
+    student_finder: StudentFinder,
+) -> Case:
+    """The artifact in one of its tasks."""
+    golden, reference = stored_as(part, whole)
+    case = Case(
+        folder=folder,
+        manifest=part,
+        runner=runner,
+        at_length=_at_length(folder, whole, opener),
+        all_exits=_all_exits(folder, whole, opener),
+        tokenizer=load_tokenizer(folder),
+        goldens=read_goldens(folder, golden),
+        reference=read_reference(folder, reference),
+        tolerances=tolerances,
+        seed=_SEED,
+        student=student_finder(folder, part),
+    )
+    assert case.scheme
+    return case
 
 
 def find_student(folder: Path, manifest: Manifest) -> Student | None:
@@ -161,7 +180,7 @@ def _load_student(place: Path, manifest: Manifest) -> Student | None:
         return None
     holder = _layer_holder(checkpoint.model)
     return Student(
-        runner=student_runner(checkpoint.model, manifest.driver),
+        runner=student_runner(checkpoint.model, manifest),
         num_layers=len(holder.layer) if holder else 0,
         without_layer=lambda layer: _without_layer(checkpoint.model, layer),
         tokenizer=tokenizer,

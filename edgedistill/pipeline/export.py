@@ -82,12 +82,17 @@ def export(
         say(f"max_length {plan.cfg.max_length}, fixed lengths: {lengths}")
         return plan.out
     from edgedistill.models import views
+    from edgedistill.pipeline import heads
 
     data = Path(data) if data is not None else None
     checkpoint = _loaded(plan, data)
-    view = (views.cut_view_of if plan.cfg.exits else views.view_of)(checkpoint.model)
+    several = {} if plan.task else heads.heads_in(resources.checkpoint(plan.student))
+    if several:
+        view = heads.view_of_all(several)
+    else:
+        view = (views.cut_view_of if plan.cfg.exits else views.view_of)(checkpoint.model)
     with files.atomic_folder(plan.out, overwrite) as folder:
-        _write(folder, plan, checkpoint, view, data)
+        _write(folder, plan, checkpoint, several, view, data)
     return plan.out
 
 
@@ -210,9 +215,16 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     return checkpoint
 
 
-def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: View, data: Path | None) -> None:
+def _write(
+    folder: Path,
+    plan: _Plan,
+    checkpoint: Checkpoint,
+    several: dict[str, Checkpoint],
+    view: View,
+    data: Path | None,
+) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
-    from edgedistill.pipeline import artifact_files, goldens
+    from edgedistill.pipeline import artifact_files, goldens, heads
     from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
@@ -222,11 +234,6 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: View, data: 
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
-    runner = student_runner(checkpoint.model, exported.driver)
-    leaves_early = isinstance(exported.driver, Cascade)
-    reference = artifact_files.write_reference(
-        folder, checkpoint, plan.task, data, plan.cfg.max_length, runner, asks_again=leaves_early
-    )
     manifest = Manifest(
         created=now(),
         command=plan.command,
@@ -246,10 +253,16 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: View, data: 
         files=(),
         licence=checkpoint.licence,
     )
+    student = student_runner(checkpoint.model, manifest)
+    leaves_early = isinstance(exported.driver, Cascade)
+    reference = artifact_files.write_reference(
+        folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
+    )
     say("answering the golden texts with the artifact and with PyTorch")
     asked = asked_for_all(manifest)
-    student = student_runner(checkpoint.model, asked.driver)
-    goldens.write(folder, manifest, checkpoint, student, open_runner(folder, asked), reference)
+    student, runner = student_runner(checkpoint.model, asked), open_runner(folder, asked)
+    goldens.write(folder, manifest, checkpoint, student, runner, reference)
+    heads.write_others(folder, manifest, several, runner)
     models = {path.resolve() for path in exported.model_files}
     listed = tuple(
         file_entry(folder, path, artifact_files.role_of(path, path.resolve() in models))

@@ -46,16 +46,18 @@ def write(
     asked: Runner,
     runner: Runner,
     reference: Sequence[ReferenceRow],
+    name: str = GOLDENS,
 ) -> None:
-    """Answer the goldens one by one with PyTorch and with the artifact, and write `golden.jsonl`.
+    """Answer the goldens one by one with PyTorch and with the artifact, and write them.
 
     Args:
         folder: the artifact being made; its tokenizer is there already.
         manifest: what is known of it so far.
         checkpoint: the student.
         asked: the student in PyTorch.
-        runner: the artifact, with the same outputs.
+        runner: the artifact, with the same outputs; further ones are left out.
         reference: rows of the judged split; the first ones become goldens too.
+        name: of the file.
 
     Raises:
         CheckpointError, ExportError: the model, or only the artifact, answers something that is no number.
@@ -75,7 +77,7 @@ def write(
             f"'{checkpoint.path}' answers NaN or infinity to {text!r}: a weight was damaged or grew without bound. "
             "Use an earlier checkpoint."
         )
-    artifact = _answers(runner, encodings)
+    artifact = {output: rows for output, rows in _answers(runner, encodings).items() if output in student}
     if (text := _not_finite(artifact, texts)) is not None:
         raise ExportError(
             f"{manifest.target} {manifest.scheme} answers NaN or infinity to {text!r}, and PyTorch does not: "
@@ -96,7 +98,7 @@ def write(
         )
         for number, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
     ]
-    with (folder / GOLDENS).open("w", encoding="utf-8") as file:
+    with (folder / name).open("w", encoding="utf-8") as file:
         for golden in lines:  # ASCII only: some line readers also break at U+0085 and U+2028
             file.write(json.dumps(golden.model_dump(mode="json")) + "\n")
 

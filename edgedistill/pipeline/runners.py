@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedistill import plugins
-from edgedistill.artifacts import Cascade, Driver, Manifest, read_manifest
+from edgedistill.artifacts import Cascade, Heads, Manifest, read_manifest
 from edgedistill.errors import ArtifactError
 from edgedistill.runner import Runner
 
 if TYPE_CHECKING:
     from torch import nn
 
-_RUNNABLE = ("single", "buckets", "cascade")
+_RUNNABLE = ("single", "buckets", "cascade", "heads")
 
 
 def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1) -> Runner:
@@ -45,12 +45,17 @@ def asked_for_all(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"driver": manifest.driver.model_copy(update={"asks_all": True})})
 
 
-def student_runner(model: nn.Module, driver: Driver) -> Runner:
-    """A student in PyTorch, answering as an artifact with that driver is to answer."""
+def student_runner(model: nn.Module, manifest: Manifest) -> Runner:
+    """A student in PyTorch, answering as an artifact is to answer in the manifest's task."""
     from edgedistill.models.answers import torch_runner
     from edgedistill.models.early_exit import early_runner
     from edgedistill.models.fastbert import FastBertForSequenceClassification
 
+    driver = manifest.driver
+    if isinstance(driver, Heads):
+        output = driver.head(manifest.task.name).output
+        run = torch_runner(model)
+        return lambda inputs: {output: run(inputs)["logits"]}
     if isinstance(driver, Cascade) and isinstance(model, FastBertForSequenceClassification):
         return early_runner(model, driver.asks_all)
     return torch_runner(model)

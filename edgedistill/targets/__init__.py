@@ -26,8 +26,8 @@ class ExportConfig(Settings):
     max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens."""
     exits: bool = True
-    """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit. false:
-    all layers in one graph, which the last classifier answers."""
+    """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit.
+    false: all layers in one graph, which the last classifier answers."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
 

@@ -81,7 +81,9 @@ def _convert(view: View, lengths: tuple[int, ...], path: Path) -> None:
 def _graphs(path: Path, view: View, lengths: tuple[int, ...]) -> list[list[Graph]]:
     """What the file itself says of its signatures, those of each piece together."""
     model = interpreter(path, threads=1)
-    return [[_graph(model, path, graph_name(piece.name, length), length) for length in lengths] for piece in view.pieces]
+    return [
+        [_graph(model, path, graph_name(piece.name, length), length) for length in lengths] for piece in view.pieces
+    ]
 
 
 def _graph(model: Any, path: Path, name: str, length: int) -> Graph:
