@@ -15,15 +15,17 @@ from transformers import PreTrainedModel
 
 from edgedistill.artifacts import Buckets, Driver, Single
 from edgedistill.errors import ExportError
-from edgedistill.models.views import bert, bilstm, distilbert, fastbert, mobilebert
+from edgedistill.models.views import albert, bert, bilstm, distilbert, fastbert, mobilebert
 from edgedistill.models.views.heads import Head, head_of
 from edgedistill.models.views.pieces import Piece
 from edgedistill.models.views.pieces import View as View
 
 _BODIES: dict[str, Any] = {
+    "albert": albert.AlbertBody,
     "bert": bert.BertBody,
     "bilstm": bilstm.BiLstmBody,
     "distilbert": distilbert.DistilBertBody,
+    "electra": bert.ElectraBody,
     "fastbert": fastbert.fastbert_body,
     "mobilebert": mobilebert.MobileBertBody,
     "roberta": bert.RobertaBody,
