@@ -141,6 +141,12 @@ class Seq2Seq(Settings):
     """Longest answer."""
     beams: int = 1
     """1 is greedy."""
+    length_penalty: float = 1.0
+    """A text's log-probability is divided by its length to this power."""
+    never: tuple[int, ...] = ()
+    """Ids that are never written."""
+    asks_all: bool = False
+    """Whether the greedy text and its words' log-probabilities are given too: what goldens are made with."""
 
 
 Driver = Annotated[Single | Buckets | Cascade | Heads | Seq2Seq, Field(discriminator="kind")]

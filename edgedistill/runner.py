@@ -25,6 +25,11 @@ LAYERS = "layers"
 """Output of a model that may leave early: (B, 1) float32, how many layers each text passed, from 1."""
 
 
+TOKENS, GREEDY, LOG_PROBABILITIES = "tokens", "greedy", "log_probabilities"
+"""Outputs of a model that writes, each (B, T): the words of its text, of its greedy text, and each of the latter's
+log-probability; the start left out, padding (0 for numbers) behind the end."""
+
+
 def exit_output(number: int) -> str:
     """Name of what the classifier after layer `number` (from 1) answers, where every one is asked."""
     return f"exit_{number}"

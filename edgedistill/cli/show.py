@@ -64,7 +64,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     for line in card.words:
         click.echo(line)
     if card.task.kind == "generation":
-        return click.echo(f"what it wrote: {folder / 'written.jsonl'}")
+        click.echo(f"what it wrote: {folder / 'written.jsonl'}")
+        return _next("export", folder, "--target", "onnx")
     if card.task.kind == "mlm":
         return _next("distill", "finetune", "--student", folder, "--task", "TASK", "--out", "RUN")
     _next("export", folder, "--target", "onnx", "--scheme", "int8_dynamic")

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.artifacts import Buckets, Cascade, Driver, Graph, Heads, Manifest, Single
+from edgedistill.artifacts import Buckets, Cascade, Driver, Graph, Heads, Manifest, Seq2Seq, Single
 from edgedistill.drivers.cascade import cascade, every_exit
+from edgedistill.drivers.seq2seq import Writer
 from edgedistill.errors import ArtifactError, DataError
 from edgedistill.runner import Arrays, Call, Runner, answer_in_buckets
 
@@ -43,6 +44,10 @@ def run_by_driver(manifest: Manifest, open_graph: Open) -> Runner:
             for length, segments in segments_of(manifest, driver).items()
         }
         return _at_lengths(manifest, by_length)
+    if isinstance(driver, Seq2Seq):
+        encoder, step = manifest.graph(driver.encoder), manifest.graph(driver.decoder)
+        longest = manifest.tokenizer.max_length
+        return Writer(driver, open_graph(encoder), open_graph(step), step, longest, encoder.length)
     raise ArtifactError(f"this edgedistill cannot run a '{driver.kind}' artifact.")
 
 

@@ -75,8 +75,8 @@ class Case:
         student: the student itself; none where it is not at hand.
         at_length: gives the runner of one fixed length alone; None where the length is free. A runner with several
             lengths takes the shortest that holds the text, so padding has to be forced on it.
-        all_exits: opens a model with early exits so that it gives every exit's answer; None for other models. Given a
-            manifest, it takes the segments in that one's order.
+        all_answers: opens the model so that it gives all that goldens store: every exit's answer, the words'
+            log-probabilities; None where it always does. Given a manifest, it takes the graphs in that one's order.
     """
 
     folder: Path
@@ -89,7 +89,7 @@ class Case:
     seed: int = 0
     student: Student | None = None
     at_length: Callable[[int], Runner] | None = None
-    all_exits: Callable[[Manifest], Runner] | None = None
+    all_answers: Callable[[Manifest], Runner] | None = None
 
     @property
     def scheme(self) -> Scheme:

@@ -36,7 +36,7 @@ class _Seen:
 def exits_rung(case: Case) -> Rung:
     """Compare each exit alone, then the layers that texts leave at; and say how many layers are run."""
     driver = case.manifest.driver
-    if case.all_exits is None or not isinstance(driver, Cascade):
+    if case.all_answers is None or not isinstance(driver, Cascade):
         return not_run(NAME, TITLE, "the model has one way out only")
     wanted = _stored(case.goldens, len(driver.exits))
     if wanted is None:
@@ -64,8 +64,8 @@ def _stored(goldens: Sequence[Golden], exits: int) -> _Seen | None:
 
 
 def _asked(case: Case, manifest: Manifest) -> _Seen:
-    assert case.all_exits is not None
-    outputs = predict(case.all_exits(manifest), case.golden_encodings, batch_size=1)
+    assert case.all_answers is not None
+    outputs = predict(case.all_answers(manifest), case.golden_encodings, batch_size=1)
     exits = sorted((name for name in outputs if name.startswith("exit_")), key=lambda name: int(name.split("_")[1]))
     return _Seen(tuple(np.stack(outputs[name]) for name in exits), np.ravel(outputs[LAYERS]))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from edgedistill.errors import EdgeDistillError
-from edgedistill.gate import accuracy, exits, invariance, numeric, reference, tokens
+from edgedistill.gate import accuracy, exits, invariance, numeric, reference, tokens, writing
 from edgedistill.gate.case import Case
 from edgedistill.gate.diagnosis import diagnose
 from edgedistill.gate.rungs import finding, not_run, together
@@ -29,11 +29,18 @@ _ELSEWHERE = (
     ("phone", "The same file on a phone", "no phone was asked; the goldens go with the app for its self-test"),
     ("app_tokenizer", "The app's tokenizer gives the same ids", "no app was built from this artifact yet"),
 )
+_OF_WRITTEN_TEXT: dict[str, Callable[[Case], Rung]] = {
+    tokens.NAME: tokens.tokenizer_rung,
+    numeric.NAME: writing.writing_rung,
+}
+_NOT_OF_WRITTEN_TEXT = "a model that writes has no one answer to compare; the words themselves are compared"
 _EXPLAINED = (numeric.NAME, accuracy.DROP)
 
 
 def climb(case: Case) -> list[Rung]:
     """Run every rung; where outputs differ, the numeric rung names the fault."""
+    if case.kind == "generation":
+        return [*(_of_written_text(name, title, case) for name, title, _ in STEPS), *elsewhere()]
     rungs = [_tried(name, title, step, case) for name, title, step in STEPS]
     place = next((number for number, rung in enumerate(rungs) if _is_apart(rung)), None)
     if place is None:
@@ -88,6 +95,11 @@ def overall(rungs: Sequence[Rung]) -> Literal["passed", "failed", "inconclusive"
     own = [rung for rung in rungs if rung.name.partition("/")[0] == numeric.NAME]
     compared = bool(own) and all(rung.status == "passed" for rung in own)
     return "passed" if compared and "inconclusive" not in statuses else "inconclusive"
+
+
+def _of_written_text(name: str, title: str, case: Case) -> Rung:
+    step = _OF_WRITTEN_TEXT.get(name)
+    return not_run(name, title, _NOT_OF_WRITTEN_TEXT) if step is None else _tried(name, title, step, case)
 
 
 def _tried(name: str, title: str, step: Callable[[Case], Rung], case: Case) -> Rung:

@@ -39,6 +39,9 @@ class Tolerances(Settings):
     exit_agreement: float = Field(0.95, ge=0, le=1)
     """Share of texts that leave an early-exit artifact after the same layer as they leave the student. Integer weights
     move a text whose uncertainty lies next to the threshold; a wrong threshold or order moves far more."""
+    written_agreement: float = Field(0.98, ge=0, le=1)
+    """Share of sources for which an artifact that writes gives the student's very words. One word of two equally likely
+    ones may fall otherwise; from there on the texts are different ones."""
     regression_band: float = Field(0.1, ge=0)
     """Scores this close count as agreeing, in standard deviations of the student's scores."""
     metric_drop_points: float = Field(1.0, ge=0)

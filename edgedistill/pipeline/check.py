@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files, reports
-from edgedistill.artifacts import MANIFEST, Cascade, Manifest, environment, now, read_manifest
+from edgedistill.artifacts import MANIFEST, Cascade, Manifest, Seq2Seq, environment, now, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.drivers import at_lengths
 from edgedistill.errors import (
@@ -149,7 +149,7 @@ def _case(
         manifest=part,
         runner=runner,
         at_length=_at_length(folder, whole, opener),
-        all_exits=_all_exits(folder, whole, opener),
+        all_answers=_all_answers(folder, whole, opener),
         tokenizer=load_tokenizer(folder),
         goldens=read_goldens(folder, golden),
         reference=read_reference(folder, reference),
@@ -228,9 +228,9 @@ def _at_length(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[in
     return open_at
 
 
-def _all_exits(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[Manifest], Runner] | None:
-    """The artifact opened so that every exit answers; None where there is one way out only."""
-    if not isinstance(manifest.driver, Cascade):
+def _all_answers(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[Manifest], Runner] | None:
+    """The artifact opened so that it gives all that goldens store; None where it always does."""
+    if not isinstance(manifest.driver, Cascade | Seq2Seq):
         return None
     return lambda changed: _guarded(opener(folder, asked_for_all(changed)))
 

@@ -16,7 +16,7 @@ from edgedistill.data.probes import ADVERSARIAL, PAIRS, PLAIN
 from edgedistill.errors import CheckpointError, ExportError
 from edgedistill.evaluate import predict
 from edgedistill.gate.tolerances import read_tolerances
-from edgedistill.runner import Runner, is_answer
+from edgedistill.runner import GREEDY, TOKENS, Runner, is_answer
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
@@ -84,7 +84,10 @@ def write(
             "numbers of this model are too large for the scheme. Choose another --scheme."
         )
     limits, _ = read_tolerances()
-    tolerances = {name: limits.device(manifest.scheme, rows) for name, rows in artifact.items()}
+    tolerances = {
+        name: 0.0 if name in (TOKENS, GREEDY) else limits.device(manifest.scheme, rows)
+        for name, rows in artifact.items()
+    }
     lines = [
         Golden(
             text=text.text,

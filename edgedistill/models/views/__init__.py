@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from edgedistill.artifacts import Buckets, Driver, Single
 from edgedistill.errors import ExportError
-from edgedistill.models.views import albert, bert, bilstm, distilbert, fastbert, mobilebert
+from edgedistill.models.views import albert, bert, bilstm, distilbert, fastbert, marian, mobilebert
 from edgedistill.models.views.heads import Head, head_of
 from edgedistill.models.views.pieces import Piece
 from edgedistill.models.views.pieces import View as View
@@ -101,8 +101,8 @@ def view_of(model: PreTrainedModel) -> ExportView:
     family = model.config.model_type
     if model.config.is_encoder_decoder:
         raise ExportError(
-            f"the checkpoint is an encoder-decoder ('{family}'), which writes word by word and cannot be exported yet. "
-            "Use it with transformers: AutoModelForSeq2SeqLM and generate."
+            f"the checkpoint is an encoder-decoder ('{family}'), which writes word by word; only 'marian', the family "
+            "of bert2seq's students, can be exported. Use it with transformers: AutoModelForSeq2SeqLM and generate."
         )
     if family not in _BODIES:
         raise ExportError(
@@ -120,6 +120,8 @@ def cut_view_of(model: PreTrainedModel) -> View:
     Raises:
         ExportError: as `view_of`.
     """
+    if model.config.model_type == "marian":
+        return marian.Seq2SeqView(model)
     if model.config.model_type != "fastbert":
         return view_of(model)
     _refuse_variants(model.config)

@@ -24,12 +24,19 @@ class Piece(nn.Module):
         config: the model's own configuration.
         input_names: in the order `forward` takes them; each (B, S) integer, but for hidden states (B, S, H) float32.
         output_names: in the order `forward` gives them; float32.
+        state: what is carried from call to call; nothing for most.
     """
 
     name: str = MODEL
     config: Any
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    state: tuple[State, ...] = ()
+
+    @property
+    def free_axes(self) -> dict[str, tuple[int, ...]]:
+        """Axes that are free where a graph takes any batch and length; the first input's are these two."""
+        return dict.fromkeys(self.input_names, (0, 1))
 
     def example_inputs(self, batch: int, length: int, dtype: str = "int64") -> dict[str, Tensor]:
         """Optimum's dummy texts by input name, each (B, S): random, so that no exporter takes a value for a constant.

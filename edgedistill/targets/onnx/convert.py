@@ -39,7 +39,7 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
         quantized = apply_scheme(_float_model(piece, cfg.opset), cfg.scheme)
         paths, own = _written(quantized.model, piece.name, cfg.lengths, folder)
         files += paths
-        graphs.append(own)
+        graphs.append([graph.model_copy(update={"state": piece.state}) for graph in own])
         kept |= quantized.kept_float
     quantization = None
     if cfg.scheme != "fp32":
@@ -61,7 +61,7 @@ def _float_model(piece: Piece, opset: int) -> onnx.ModelProto:
                 dynamo=True,
                 input_names=list(piece.input_names),
                 output_names=list(piece.output_names),
-                dynamic_shapes={name: {0: free, 1: free} for name in piece.input_names},
+                dynamic_shapes={name: dict.fromkeys(axes, free) for name, axes in piece.free_axes.items()},
                 opset_version=opset,
                 verbose=False,
             )

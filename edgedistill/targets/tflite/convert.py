@@ -11,7 +11,7 @@ import litert_torch
 import torch
 from torch import nn
 
-from edgedistill.artifacts import Graph, Quantization, Tensor
+from edgedistill.artifacts import Graph, Quantization, State, Tensor
 from edgedistill.errors import ExportError
 from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
@@ -82,14 +82,15 @@ def _graphs(path: Path, view: View, lengths: tuple[int, ...]) -> list[list[Graph
     """What the file itself says of its signatures, those of each piece together."""
     model = interpreter(path, threads=1)
     return [
-        [_graph(model, path, graph_name(piece.name, length), length) for length in lengths] for piece in view.pieces
+        [_graph(model, path, graph_name(one.name, length), length, one.state) for length in lengths]
+        for one in view.pieces
     ]
 
 
-def _graph(model: Any, path: Path, name: str, length: int) -> Graph:
+def _graph(model: Any, path: Path, name: str, length: int, state: tuple[State, ...]) -> Graph:
     call = model.get_signature_runner(name)
     inputs, outputs = (_tensors(details) for details in (call.get_input_details(), call.get_output_details()))
-    return Graph(name=name, file=path.name, signature=name, length=length, inputs=inputs, outputs=outputs)
+    return Graph(name=name, file=path.name, signature=name, length=length, inputs=inputs, outputs=outputs, state=state)
 
 
 def _tensors(details: dict[str, Any]) -> tuple[Tensor, ...]:
