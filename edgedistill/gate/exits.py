@@ -77,7 +77,9 @@ def _layers_of_runner(case: Case) -> Floats:
 
 def _gaps(wanted: _Seen, found: _Seen) -> list[float]:
     """Relative difference of each exit."""
-    return [parity.difference(one, two).relative for one, two in zip(wanted.exits, found.exits, strict=True)]
+    return [
+        parity.difference(list(one), list(two)).relative for one, two in zip(wanted.exits, found.exits, strict=True)
+    ]
 
 
 def _limit(case: Case) -> float:

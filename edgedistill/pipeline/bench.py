@@ -10,6 +10,9 @@ from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgedistill import files, reports
 from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
@@ -21,10 +24,11 @@ from edgedistill.measure.probe import Cold, probe
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length, reference_subjects
 from edgedistill.progress import Tracker, progress, say
 from edgedistill.reports import BENCH, BenchReport, BenchRow
-from edgedistill.runner import LAYERS, Arrays
+from edgedistill.runner import LAYERS
 
 _SHORTEST = 8
-MadeInputs = Callable[[Path, int, int], Sequence[Arrays]]
+Inputs = dict[str, NDArray[np.int64]]
+MadeInputs = Callable[[Path, int, int], Sequence[Inputs]]
 """From an artifact's folder, a length and a seed to inputs for it."""
 
 
@@ -139,7 +143,7 @@ def _measure_group(
     threads: int,
     mode: Mode,
     seed: int,
-    inputs: Mapping[str, Sequence[Arrays]],
+    inputs: Mapping[str, Sequence[Inputs]],
     tracker: Tracker,
 ) -> list[BenchRow]:
     """Rows of one length and thread count, measured in turns."""
@@ -160,7 +164,7 @@ def _measure_group(
     return [row.model_copy(update={**more, "mean_layers": _mean(passed[row.artifact])}) for row in rows]
 
 
-def _call(subject: Subject, threads: int, inputs: Sequence[Arrays], passed: list[float]) -> timing.Call:
+def _call(subject: Subject, threads: int, inputs: Sequence[Inputs], passed: list[float]) -> timing.Call:
     """One inference of the next input; tells `passed` how many layers it took, where the model says so."""
     module, _, function = subject.opener.partition(":")
     runner = getattr(import_module(module), function)(subject.folder, threads)()

@@ -65,7 +65,7 @@ def write_others(folder: Path, manifest: Manifest, found: dict[str, Checkpoint],
 
 def _head(name: str, checkpoint: Checkpoint) -> Head:
     kind = checkpoint.kind
-    assert kind not in ("embedding", "pretraining")
+    assert kind != "embedding"
     known = TASKS.get(name)
-    metric = known.metric if known else _METRICS.get(kind, "accuracy")
+    metric: Metric = known.metric if known else _METRICS.get(kind, "accuracy")
     return Head(name=name, output=f"logits_{name}", kind=kind, metric=metric, labels=checkpoint.labels)

@@ -47,8 +47,9 @@ class AlbertBody(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor, first_only: bool) -> Tensor:
         """(B, S) tokens to the last hidden state (B, S, H); (B, 1, H) with `first_only`."""
         positions = self.position_embeddings.weight[: ids.shape[1]]
-        hidden = self.norm(self.word_embeddings(ids) + self.token_type_embeddings(types) + positions)
-        hidden, bias = self.widen(hidden), padding_bias(mask)
+        embedded = self.norm(self.word_embeddings(ids) + self.token_type_embeddings(types) + positions)
+        bias = padding_bias(mask)
+        hidden: Tensor = self.widen(embedded)
         for step, number in enumerate(self.order, start=1):
             hidden = self.layers[number](hidden, bias, first_only and step == len(self.order))
         return hidden

@@ -128,7 +128,7 @@ class CascadeView:
     """A FastBERT as segments, each of which may answer: see `View` for the attributes."""
 
     kind = "single"
-    max_unrolled = None
+    max_unrolled: int | None = None
     note = ""
 
     def __init__(self, model: Any) -> None:

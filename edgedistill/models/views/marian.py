@@ -192,7 +192,7 @@ class Seq2SeqView:
     """A Marian model as encoder and decoder step: see `View` for the attributes."""
 
     kind = "generation"
-    max_unrolled = None
+    max_unrolled: int | None = None
     note = ""
 
     def __init__(self, model: Any) -> None:
@@ -209,7 +209,7 @@ class Seq2SeqView:
         self.max_positions = int(model.config.max_position_embeddings)
         self.longest = min(int(self.how.max_length), self.max_positions) - 1
         self.pieces: tuple[Piece, ...] = (Encoder(model).eval(), Decoder(model, self.longest).eval())
-        self.input_names = self.pieces[0].input_names
+        self.input_names: tuple[str, ...] = self.pieces[0].input_names
 
     def driver(self, names: Sequence[tuple[str, ...]], is_fixed: bool) -> Seq2Seq:
         """Encoder once, decoder word by word, as the model itself writes; see `View.driver`.

@@ -20,7 +20,7 @@ class HeadsView(Piece):
     A head costs a thousandth of the encoder, so that nothing is gained by leaving one out.
     """
 
-    max_unrolled = None
+    max_unrolled: int | None = None
     note = ""
 
     def __init__(self, models: Mapping[str, PreTrainedModel], heads: Sequence[Head]) -> None:
