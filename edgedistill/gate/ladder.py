@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from edgedistill.artifacts import Cascade
 from edgedistill.errors import EdgeDistillError
 from edgedistill.gate import accuracy, exits, invariance, numeric, reference, tokens, writing
 from edgedistill.gate.case import Case
@@ -16,13 +17,14 @@ STEPS: tuple[tuple[str, str, Callable[[Case], Rung]], ...] = (
     (tokens.NAME, tokens.TITLE, tokens.tokenizer_rung),
     (reference.NAME, reference.TITLE, reference.reference_rung),
     (numeric.NAME, numeric.TITLE, numeric.numeric_rung),
-    (exits.NAME, exits.TITLE, exits.exits_rung),
     (invariance.NAME, invariance.TITLE, invariance.invariance_rung),
     (accuracy.DROP, accuracy.DROP_TITLE, accuracy.drop_rung),
     (accuracy.DISTILLED, accuracy.DISTILLED_TITLE, accuracy.distilled_rung),
     (accuracy.END_TO_END, accuracy.END_TO_END_TITLE, accuracy.end_to_end_rung),
 )
 """Rungs that run here, from text to phone."""
+_OF_EARLY_EXITS = (exits.NAME, exits.TITLE, exits.exits_rung)
+"""After the numbers of the answer, where a model may leave early."""
 
 _ELSEWHERE = (
     ("other_architecture", "The same file on another processor architecture", "this check ran on one processor only"),
@@ -41,7 +43,7 @@ def climb(case: Case) -> list[Rung]:
     """Run every rung; where outputs differ, the numeric rung names the fault."""
     if case.kind == "generation":
         return [*(_of_written_text(name, title, case) for name, title, _ in STEPS), *elsewhere()]
-    rungs = [_tried(name, title, step, case) for name, title, step in STEPS]
+    rungs = [_tried(name, title, step, case) for name, title, step in _steps_of(case)]
     place = next((number for number, rung in enumerate(rungs) if _is_apart(rung)), None)
     if place is None:
         return [*rungs, *elsewhere()]
@@ -95,6 +97,13 @@ def overall(rungs: Sequence[Rung]) -> Literal["passed", "failed", "inconclusive"
     own = [rung for rung in rungs if rung.name.partition("/")[0] == numeric.NAME]
     compared = bool(own) and all(rung.status == "passed" for rung in own)
     return "passed" if compared and "inconclusive" not in statuses else "inconclusive"
+
+
+def _steps_of(case: Case) -> list[tuple[str, str, Callable[[Case], Rung]]]:
+    steps = list(STEPS)
+    if isinstance(case.manifest.driver, Cascade):
+        steps.insert(1 + [name for name, _, _ in steps].index(numeric.NAME), _OF_EARLY_EXITS)
+    return steps
 
 
 def _of_written_text(name: str, title: str, case: Case) -> Rung:
