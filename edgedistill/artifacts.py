@@ -19,6 +19,7 @@ from edgedistill.environment import now as now
 from edgedistill.errors import ArtifactError, ConfigError
 from edgedistill.graphs import Buckets as Buckets
 from edgedistill.graphs import Cascade as Cascade
+from edgedistill.graphs import Delegation as Delegation
 from edgedistill.graphs import Driver as Driver
 from edgedistill.graphs import Exit as Exit
 from edgedistill.graphs import Graph as Graph
@@ -40,6 +41,11 @@ LABELS = "labels.txt"
 def reference_of(task: str) -> str:
     """Where a student of several tasks keeps the judged rows of one that is not its main one."""
     return f"reference-{task}.jsonl"
+
+
+def goldens_of(task: str) -> str:
+    """Where an artifact of several heads keeps the goldens of one that is not its main one."""
+    return f"golden-{task}.jsonl"
 
 
 class TokenizerSpec(Settings):
@@ -104,25 +110,6 @@ class Quantization(Settings):
     """Of the calibration set, where one was used."""
     calibration: str | None = None
     """Where its texts come from, and how many there are."""
-
-
-class Delegation(Settings):
-    """What an accelerator takes of a graph, told from lists of operators: no accelerator was asked."""
-
-    accelerator: str
-    """Its name."""
-    nodes: int
-    """Of the graph."""
-    delegated: int
-    """Those it takes; the others stay on the processor."""
-    partitions: int
-    """Pieces that the delegated nodes lie in; every border costs a copy."""
-    unsupported: tuple[str, ...] = ()
-    """Operators it does not take."""
-    advice: Literal["yes", "maybe", "no"]
-    """Whether the checker would try it."""
-    source: str
-    """Who says so."""
 
 
 class FileEntry(Settings):
@@ -190,6 +177,20 @@ class Manifest(Settings):
             if graph.name == name:
                 return graph
         raise ArtifactError(f"the manifest's driver names a graph '{name}' that is not in its list of graphs.")
+
+    def of_each_task(self) -> tuple[Manifest, ...]:
+        """Itself; where it has several heads, once for each as if that task were the only one, the main one's first."""
+        if not isinstance(self.driver, Heads):
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "task": self.task.model_copy(update={"name": one.name, "kind": one.kind, "metric": one.metric}),
+                    "labels": one.labels,
+                }
+            )
+            for one in self.driver.heads
+        )
 
     @property
     def model_size_bytes(self) -> int:

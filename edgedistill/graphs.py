@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgedistill.config import Settings
-from edgedistill.data.tasks import Kind
+from edgedistill.data.tasks import Kind, Metric
 
 
 class Tensor(Settings):
@@ -49,6 +49,25 @@ class Graph(Settings):
     """Values carried from call to call."""
 
 
+class Delegation(Settings):
+    """What an accelerator takes of a graph, told from lists of operators: no accelerator was asked."""
+
+    accelerator: str
+    """Its name."""
+    nodes: int
+    """Of the graph."""
+    delegated: int
+    """Those it takes; the others stay on the processor."""
+    partitions: int
+    """Pieces that the delegated nodes lie in; every border costs a copy."""
+    unsupported: tuple[str, ...] = ()
+    """Operators it does not take."""
+    advice: Literal["yes", "maybe", "no"]
+    """Whether the checker would try it."""
+    source: str
+    """Who says so."""
+
+
 class Single(Settings):
     """Run one graph on the batch as it is."""
 
@@ -70,12 +89,12 @@ class Buckets(Settings):
 class Exit(Settings):
     """One place where an early-exit model may answer."""
 
-    graph: str
-    """Segment that ends here."""
+    graphs: tuple[str, ...]
+    """Segment that ends here: one for each fixed length, shortest first, or one alone where the length is free."""
     output: str = "logits"
     """Its answer."""
     threshold: float
-    """Answer when the normalised entropy (0 certain, 1 uniform) is below this."""
+    """Answer when the normalised entropy (0 certain, 1 uniform) is below this; the last exit always answers."""
 
 
 class Cascade(Settings):
@@ -85,8 +104,11 @@ class Cascade(Settings):
     """Tells the drivers apart."""
     exits: tuple[Exit, ...]
     """In order; the last one always answers."""
-    carry: str = "hidden_state"
-    """Output of a segment that the next one takes in."""
+    carry: State = State(output="last_hidden_state", input="hidden_state")
+    """What a segment gives that the next one takes in."""
+    asks_all: bool = False
+    """Whether all segments are run whatever they answer, and each one's answer is given too (`exit_1`, ...): what
+    goldens are made with. No app wants that."""
 
 
 class Head(Settings):
@@ -98,19 +120,25 @@ class Head(Settings):
     """Output tensor."""
     kind: Kind
     """What the numbers mean."""
+    metric: Metric | None = None
+    """What it is judged by."""
     labels: tuple[str, ...] = ()
     """Class names in logit order."""
 
 
 class Heads(Settings):
-    """Run one graph; every head answers."""
+    """Run one graph; every head answers, and the caller takes the answer of the task that the text is for."""
 
     kind: Literal["heads"] = "heads"
     """Tells the drivers apart."""
-    graph: str
-    """Name of the graph."""
+    graphs: tuple[str, ...]
+    """The model: one for each fixed length, shortest first, or one alone where the length is free."""
     heads: tuple[Head, ...]
-    """What each output is."""
+    """What each output is; the main task's first."""
+
+    def head(self, task: str | None) -> Head:
+        """The head of that task; the main one's where none is named or none is known."""
+        return next((head for head in self.heads if head.name == task), self.heads[0])
 
 
 class Seq2Seq(Settings):
@@ -132,6 +160,12 @@ class Seq2Seq(Settings):
     """Longest answer."""
     beams: int = 1
     """1 is greedy."""
+    length_penalty: float = 1.0
+    """A text's log-probability is divided by its length to this power."""
+    never: tuple[int, ...] = ()
+    """Ids that are never written."""
+    asks_all: bool = False
+    """Whether the greedy text and its words' log-probabilities are given too: what goldens are made with."""
 
 
 Driver = Annotated[Single | Buckets | Cascade | Heads | Seq2Seq, Field(discriminator="kind")]

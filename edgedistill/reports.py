@@ -152,7 +152,9 @@ class BenchRow(Settings):
     affinity: str
     """Cores the process may use."""
     length: int
-    """Sequence length in tokens."""
+    """Sequence length in tokens; the longest where texts are taken as they come."""
+    mean_layers: float | None = None
+    """Layers a text passed on average; none for a model that never leaves early."""
     batch: int = 1
     """Texts at a time."""
     latency: Latency

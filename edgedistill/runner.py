@@ -19,6 +19,27 @@ Outputs by Hugging Face's names: `logits` (B, C), `start_logits` / `end_logits` 
 `last_hidden_state` (B, S, H), ... each float32."""
 
 
+Call = Callable[[Arrays], dict[str, NDArray[np.float32]]]
+"""One graph of an artifact in its runtime: takes exactly the lengths that it has."""
+LAYERS = "layers"
+"""Output of a model that may leave early: (B, 1) float32, how many layers each text passed, from 1."""
+
+
+TOKENS, GREEDY, LOG_PROBABILITIES = "tokens", "greedy", "log_probabilities"
+"""Outputs of a model that writes, each (B, T): the words of its text, of its greedy text, and each of the latter's
+log-probability; the start left out, padding (0 for numbers) behind the end."""
+
+
+def exit_output(number: int) -> str:
+    """Name of what the classifier after layer `number` (from 1) answers, where every one is asked."""
+    return f"exit_{number}"
+
+
+def is_answer(name: str) -> bool:
+    """Whether an output is what the model decides by, and not just how it came to it."""
+    return name != LAYERS and not name.startswith("exit_")
+
+
 class Runner(Protocol):
     """Answers a padded batch. Casts integer inputs to what its graph wants; drops inputs it does not have.
 
@@ -39,9 +60,7 @@ def is_per_token(name: str, output: NDArray[np.generic]) -> bool:
     return output.ndim == 3 or name in {"start_logits", "end_logits"}
 
 
-def answer_in_buckets(
-    graphs: Mapping[int, Callable[[Arrays], dict[str, NDArray[np.float32]]]], inputs: Arrays
-) -> dict[str, NDArray[np.float32]]:
+def answer_in_buckets(graphs: Mapping[int, Call], inputs: Arrays) -> dict[str, NDArray[np.float32]]:
     """Run a batch row by row, each on the shortest graph that holds its text.
 
     Args:

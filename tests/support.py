@@ -74,7 +74,7 @@ def tiny_model(
     """A model of any family and head with random weights, large enough for answers to differ between texts.
 
     Args:
-        family: transformers' model type: bert, distilbert, mobilebert or roberta.
+        family: transformers' model type: albert, bert, distilbert, electra, mobilebert or roberta.
         head: sequence, span, tokens, mlm, pretraining or bare.
         labels: class names; one name makes a regression head of it.
         layers, hidden, heads, vocab_size: its shape; the tiny vocabulary's size unless given.
@@ -104,6 +104,8 @@ def tiny_model(
         values |= {"attention_probs_dropout_prob": dropout}
     if family == "mobilebert":
         values |= {"embedding_size": 8, "intra_bottleneck_size": hidden // 2, "num_feedforward_networks": 2}
+    if family in {"albert", "electra"}:
+        values |= {"embedding_size": 8}
     if family == "roberta":
         values |= {"pad_token_id": 1, "type_vocab_size": 1, "max_position_embeddings": 130}
     config = AutoConfig.for_model(family, **values)

@@ -40,8 +40,8 @@ def edited(folder: Path, **changes: Any) -> Path:
     [
         Single(graph="main"),
         Buckets(graphs=("s32", "s128")),
-        Cascade(exits=(Exit(graph="a", threshold=0.3), Exit(graph="b", threshold=1.0))),
-        Heads(graph="main", heads=(Head(name="sst2", output="logits_sst2", kind="single", labels=("no", "yes")),)),
+        Cascade(exits=(Exit(graphs=("a",), threshold=0.3), Exit(graphs=("b",), threshold=1.0))),
+        Heads(graphs=("main",), heads=(Head(name="sst2", output="logits_sst2", kind="single", labels=("no", "yes")),)),
         Seq2Seq(encoder="encoder", decoder="step", start_id=101, end_id=102, pad_id=0, max_new_tokens=32),
     ],
     ids=lambda driver: driver.kind,

@@ -64,7 +64,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     for line in card.words:
         click.echo(line)
     if card.task.kind == "generation":
-        return click.echo(f"what it wrote: {folder / 'written.jsonl'}")
+        click.echo(f"what it wrote: {folder / 'written.jsonl'}")
+        return _next("export", folder, "--target", "onnx")
     if card.task.kind == "mlm":
         return _next("distill", "finetune", "--student", folder, "--task", "TASK", "--out", "RUN")
     _next("export", folder, "--target", "onnx", "--scheme", "int8_dynamic")
@@ -124,7 +125,11 @@ def bench(report: BenchReport, as_json: bool) -> None:
             row.artifact.removeprefix(shared), str(row.length), str(row.threads),
             *(f"{value:.2f}" for value in millis), memory, _size(row.size_bytes), f"{times.runs}{marks}",
         )  # fmt: skip
-    return _print(table)
+    _print(table)
+    for row in (row for row in report.rows if row.mean_layers is not None):
+        name, mean = row.artifact.removeprefix(shared), row.latency.mean_ms
+        how = f"length up to {row.length}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+        _print(Text(f"{name}, {how}: {row.mean_layers:.2f} layers a text on average, mean {mean:.2f} ms"))
 
 
 def plan(made: ShapePlan, as_json: bool) -> None:

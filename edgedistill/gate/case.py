@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from tokenizers import Tokenizer
 
-from edgedistill.artifacts import GOLDENS, REFERENCE, Golden, Manifest, ReferenceRow, resolve_inside
+from edgedistill.artifacts import (
+    GOLDENS,
+    REFERENCE,
+    Golden,
+    Manifest,
+    ReferenceRow,
+    goldens_of,
+    reference_of,
+    resolve_inside,
+)
 from edgedistill.data.encoding import Encoding, clean, encode
 from edgedistill.data.probes import ADVERSARIAL, PLAIN
 from edgedistill.data.tasks import Kind
@@ -22,7 +31,7 @@ from edgedistill.errors import ArtifactError
 from edgedistill.evaluate import Floats, predict
 from edgedistill.gate.tolerances import Tolerances
 from edgedistill.quant.schemes import SCHEMES, Scheme
-from edgedistill.runner import Runner
+from edgedistill.runner import Runner, is_answer
 
 Outputs = dict[str, list[NDArray[np.float32]]]
 R = TypeVar("R", bound=BaseModel)
@@ -66,6 +75,8 @@ class Case:
         student: the student itself; none where it is not at hand.
         at_length: gives the runner of one fixed length alone; None where the length is free. A runner with several
             lengths takes the shortest that holds the text, so padding has to be forced on it.
+        all_answers: opens the model so that it gives all that goldens store: every exit's answer, the words'
+            log-probabilities; None where it always does. Given a manifest, it takes the graphs in that one's order.
     """
 
     folder: Path
@@ -78,6 +89,7 @@ class Case:
     seed: int = 0
     student: Student | None = None
     at_length: Callable[[int], Runner] | None = None
+    all_answers: Callable[[Manifest], Runner] | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -126,7 +138,7 @@ class Case:
 
     def joined(self, outputs: Outputs) -> list[Floats]:
         """One array a text: all outputs that goldens store, flattened and joined in their stored order."""
-        names = list(self.goldens[0].student)
+        names = [name for name in self.goldens[0].student if is_answer(name)]
         missing = [name for name in names if name not in outputs]
         if missing:
             raise ArtifactError(f"the model has no output '{missing[0]}'. It has: {', '.join(outputs)}.")
@@ -187,29 +199,42 @@ class Case:
 
 
 def stored(outputs: dict[str, list[float]]) -> Floats:
-    """A golden's outputs as one array, in their stored order."""
-    return np.array([value for values in outputs.values() for value in values], dtype=np.float64)
+    """A golden's answers as one array, in their stored order."""
+    values = [value for name, values in outputs.items() if is_answer(name) for value in values]
+    return np.array(values, dtype=np.float64)
 
 
-def read_goldens(folder: Path) -> tuple[Golden, ...]:
+def stored_as(part: Manifest, whole: Manifest) -> tuple[str, str]:
+    """Names of the files with a task's goldens and judged rows.
+
+    Args:
+        part: the manifest as that task has it (`Manifest.of_each_task`).
+        whole: the artifact's own.
+    """
+    name = part.task.name
+    is_main = name is None or name == whole.task.name
+    return (GOLDENS, REFERENCE) if is_main else (goldens_of(str(name)), reference_of(str(name)))
+
+
+def read_goldens(folder: Path, name: str = GOLDENS) -> tuple[Golden, ...]:
     """Read an artifact's goldens.
 
     Raises:
         ArtifactError: missing, empty or malformed; the message names the line.
     """
-    goldens = tuple(_rows(folder, GOLDENS, Golden))
+    goldens = tuple(_rows(folder, name, Golden))
     if not goldens:
-        raise ArtifactError(f"'{folder / GOLDENS}' has no goldens. Export again.")
+        raise ArtifactError(f"'{folder / name}' has no goldens. Export again.")
     return goldens
 
 
-def read_reference(folder: Path) -> tuple[ReferenceRow, ...]:
+def read_reference(folder: Path, name: str = REFERENCE) -> tuple[ReferenceRow, ...]:
     """Read the judged split stored with an artifact; empty where there is none.
 
     Raises:
         ArtifactError: malformed; the message names the line.
     """
-    return tuple(_rows(folder, REFERENCE, ReferenceRow)) if (folder / REFERENCE).is_file() else ()
+    return tuple(_rows(folder, name, ReferenceRow)) if (folder / name).is_file() else ()
 
 
 def _rows(folder: Path, name: str, model: type[R]) -> Iterator[R]:

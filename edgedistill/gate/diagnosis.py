@@ -11,6 +11,7 @@ from edgedistill import parity
 from edgedistill.data.encoding import pad
 from edgedistill.evaluate import Floats
 from edgedistill.gate.case import Case
+from edgedistill.gate.heads import swapped_heads
 from edgedistill.gate.numeric import Compared, agreement, comparable_rows, real_texts, spread
 from edgedistill.gate.rungs import finding
 from edgedistill.reports import Finding
@@ -41,6 +42,7 @@ def diagnose(case: Case) -> list[Finding]:
     both = real_texts(case)
     for hypothesis in (
         _not_finite,
+        _head,
         _constant,
         _vocabulary,
         _swapped,
@@ -62,6 +64,10 @@ def _not_finite(case: Case, both: Compared) -> Finding | None:
     if all(np.isfinite(row).all() for row in both.artifact):
         return None
     return finding("not_finite", "the artifact answers with NaN or infinity: a range that its precision cannot hold.")
+
+
+def _head(case: Case, both: Compared) -> Finding | None:
+    return swapped_heads(case, _explained(case))
 
 
 def _constant(case: Case, both: Compared) -> Finding | None:

@@ -9,9 +9,7 @@ from pathlib import Path
 from edgedistill import files
 from edgedistill.artifacts import (
     CALIBRATION,
-    GOLDENS,
     LABELS,
-    REFERENCE,
     FileEntry,
     Golden,
     Manifest,
@@ -21,9 +19,10 @@ from edgedistill.artifacts import (
 from edgedistill.data.encoding import load_tokenizer, text_rules
 from edgedistill.data.tasks import TASKS
 from edgedistill.errors import ArtifactError, CheckpointError
-from edgedistill.gate.case import read_goldens, read_reference
+from edgedistill.gate.case import read_goldens, read_reference, stored_as
 from edgedistill.gate.rungs import finding, judged
 from edgedistill.reports import Finding, Rung
+from edgedistill.runner import is_answer
 
 NAME, TITLE = "files", "Every file is the one the manifest names"
 
@@ -79,9 +78,12 @@ def _file_faults(folder: Path, entry: FileEntry) -> Iterator[Finding]:
 def _listing_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     listed = {entry.path: entry for entry in manifest.files}
     needed = {graph.file: "a graph" for graph in manifest.graphs}
-    needed |= {manifest.tokenizer.file: "the tokenizer", "tokenizer.json": "the tokenizer", GOLDENS: "the goldens"}
-    if (folder / REFERENCE).exists():
-        needed[REFERENCE] = "the judged split"
+    needed |= {manifest.tokenizer.file: "the tokenizer", "tokenizer.json": "the tokenizer"}
+    for part in manifest.of_each_task():
+        golden, reference = stored_as(part, manifest)
+        needed[golden] = "the goldens"
+        if (folder / reference).exists():
+            needed[reference] = "the judged split"
     for path, what in needed.items():
         if path not in listed:
             yield finding("broken_manifest", f"'{path}' ({what}) is used but not in the manifest's list of files.")
@@ -149,14 +151,16 @@ def _label_fault(who: str, one: tuple[str, ...], other_who: str, other: tuple[st
 
 
 def _stored_answer_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    try:
-        goldens, reference = read_goldens(folder), read_reference(folder)
-    except ArtifactError as error:
-        yield finding("unreadable_goldens", str(error))
-        return
-    yield from _golden_faults(manifest, goldens)
-    yield from _reference_faults(manifest, reference)
-    yield from _calibration_faults(folder, manifest, reference)
+    for part in manifest.of_each_task():
+        names = stored_as(part, manifest)
+        try:
+            goldens, reference = read_goldens(folder, names[0]), read_reference(folder, names[1])
+        except ArtifactError as error:
+            yield finding("unreadable_goldens", str(error))
+            return
+        yield from _golden_faults(part, goldens)
+        yield from _reference_faults(part, reference)
+        yield from _calibration_faults(folder, part, reference)
 
 
 def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[Finding]:
@@ -176,7 +180,7 @@ def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[
             yield finding("unreadable_goldens", f"golden {number}: student and artifact differ in shape. Export again.")
             return
     if manifest.task.kind in ("single", "pair") and manifest.labels:
-        sizes = {len(values) for golden in goldens for values in golden.student.values()}
+        sizes = {len(values) for golden in goldens for name, values in golden.student.items() if is_answer(name)}
         if sizes != {len(manifest.labels)}:
             yield finding("other_labels", f"{len(manifest.labels)} labels for {sorted(sizes)} logits. Export again.")
 

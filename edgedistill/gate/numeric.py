@@ -14,6 +14,7 @@ from edgedistill.evaluate import Floats, decide
 from edgedistill.gate.case import Case
 from edgedistill.gate.rungs import finding, judged, measure, together
 from edgedistill.reports import Finding, Measure, Rung
+from edgedistill.runner import is_answer
 
 NAME, TITLE = "student_to_artifact", "The artifact gives the student's outputs"
 SPREAD = "student_spread"
@@ -166,7 +167,7 @@ def _too_few(one: Measure, real: Compared, odd: Compared) -> str:
 
 def _reproduced(case: Case) -> float:
     """Share of the goldens whose stored artifact outputs come out again, as they would have to on a phone."""
-    names = list(case.goldens[0].student)
+    names = [name for name in case.goldens[0].student if is_answer(name)]
     rooms = {
         n: case.tolerances.device(case.scheme.name, [golden.artifact[n] for golden in case.goldens]) for n in names
     }

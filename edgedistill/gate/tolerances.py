@@ -36,6 +36,12 @@ class Tolerances(Settings):
     """How much padding and batch neighbours may move outputs where activations are quantized by their range. Both
     runtimes take a range per token, which no neighbour moves: good artifacts have exactly 0. The room is for sums in
     another order that push a value over the border of two integers. fp32 and fp16 keep their own relative limits."""
+    exit_agreement: float = Field(0.95, ge=0, le=1)
+    """Share of texts that leave an early-exit artifact after the same layer as they leave the student. Integer weights
+    move a text whose uncertainty lies next to the threshold; a wrong threshold or order moves far more."""
+    written_agreement: float = Field(0.98, ge=0, le=1)
+    """Share of sources for which an artifact that writes gives the student's very words. One word of two equally likely
+    ones may fall otherwise; from there on the texts are different ones."""
     regression_band: float = Field(0.1, ge=0)
     """Scores this close count as agreeing, in standard deviations of the student's scores."""
     metric_drop_points: float = Field(1.0, ge=0)

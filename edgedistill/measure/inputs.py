@@ -26,6 +26,8 @@ Text = tuple[str, str | None]
 
 INPUTS = 8
 """Different inputs a row is timed on, in turn."""
+ROWS = 256
+"""The same where texts are taken as they come: enough for a mean of what they cost."""
 _ROWS = 512
 """Rows read from the judged split; enough for eight inputs of 512 tokens each."""
 
@@ -71,6 +73,31 @@ def inputs_of(folder: Path, length: int, seed: int = 0, count: int = INPUTS) -> 
             raise ArtifactError(f"the texts in '{folder / name}' have too few tokens to be timed on. Export it again.")
         inputs.append(pad([encoding]))
     return inputs
+
+
+def rows_of(folder: Path, length: int, seed: int = 0, count: int = ROWS) -> list[dict[str, NDArray[np.int64]]]:
+    """Texts as they come, each at its own length: what a model that may leave early is timed on.
+
+    How early it leaves depends on the text, and several texts put together are like none of them.
+
+    Args:
+        folder: the artifact, for its texts and its tokenizer.
+        length: longer texts are left out, or cut where all are longer.
+        seed: of their order.
+        count: how many at most.
+
+    Returns:
+        `input_ids`, `attention_mask` (all ones) and `token_type_ids`, each (1, tokens) int64.
+
+    Raises:
+        ArtifactError: no texts.
+    """
+    texts, _ = texts_of(folder)
+    random.Random(seed).shuffle(texts)
+    firsts, seconds = [text for text, _ in texts], [pair for _, pair in texts]
+    tokenizer = load_tokenizer(folder)
+    whole = [found for found in encode(tokenizer, firsts, seconds, length + 1) if len(found) <= length]
+    return [pad([encoding]) for encoding in (whole or encode(tokenizer, firsts, seconds, length))[:count]]
 
 
 def _cut(tokenizer: Tokenizer, texts: Sequence[Text], length: int) -> Encoding | None:

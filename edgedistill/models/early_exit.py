@@ -8,12 +8,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edgedistill.data.batches import Encoded
-from edgedistill.errors import ConfigError
+from edgedistill.errors import ConfigError, DataError
+from edgedistill.models.answers import longest_input
 from edgedistill.models.fastbert import FastBertForSequenceClassification
+from edgedistill.runner import LAYERS, Arrays, Runner, exit_output
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,35 @@ def answer_early(
                 break
             open_rows, hidden, mask = _kept(~leaves, open_rows, hidden, mask)
     return EarlyAnswers(found, layers)
+
+
+def early_runner(model: FastBertForSequenceClassification, asks_all: bool = False) -> Runner:
+    """The model at its own speed as a function of named arrays, with the outputs of an exported one.
+
+    Args:
+        model: whose `config.speed` is asked.
+        asks_all: whether every classifier's answer is given too.
+    """
+    longest, device = longest_input(model), next(model.parameters()).device
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        length = inputs["input_ids"].shape[1]
+        if length > longest:
+            raise DataError(f"the text has {length} tokens; {type(model).__name__} takes {longest}. Cut it first.")
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        encoded = Encoded(*(torch.as_tensor(np.asarray(inputs[name]), device=device).long() for name in names))
+        was_training = model.training
+        model.eval()
+        early = answer_early(model, encoded)
+        found = {"logits": early.logits, LAYERS: early.layers[:, None]}
+        if asks_all:
+            with torch.inference_mode():
+                each = model.exit_logits(encoded).unbind(dim=1)
+            found |= {exit_output(number): logits for number, logits in enumerate(each, start=1)}
+        model.train(was_training)
+        return {name: value.float().cpu().numpy() for name, value in found.items()}
+
+    return run
 
 
 def refuse_negative(speed: float) -> float:

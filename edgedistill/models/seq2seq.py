@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 from transformers import MarianConfig, MarianMTModel, PreTrainedModel, PreTrainedTokenizerFast
@@ -19,6 +21,7 @@ from edgedistill.config import Settings
 from edgedistill.data.batches import Encoded
 from edgedistill.data.tasks import IGNORED
 from edgedistill.errors import CheckpointError
+from edgedistill.runner import GREEDY, LOG_PROBABILITIES, TOKENS, Arrays, Runner
 
 _POSITIONS = 512
 
@@ -144,6 +147,39 @@ def next_words(model: Any, source: Encoded, target: Tensor) -> Tensor:
     ).last_hidden_state
     logits: Tensor = model.lm_head(states[is_written]) + model.final_logits_bias
     return logits.float()
+
+
+def writing_runner(model: Any, longest: int, asks_all: bool = False) -> Runner:
+    """The model as a function of named arrays, with the outputs of an exported one.
+
+    Args:
+        model: an encoder-decoder in evaluation mode.
+        longest: T, words that a text has room for.
+        asks_all: whether the greedy text and its log-probabilities are given too.
+    """
+    pad = int(model.config.pad_token_id)
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        names = ("input_ids", "attention_mask")
+        source = {name: torch.as_tensor(np.asarray(inputs[name]), device=model.device).long() for name in names}
+        with torch.no_grad():
+            found = {TOKENS: _filled(model.generate(**source)[:, 1:], longest, pad)}
+            if asks_all:
+                how: dict[str, Any] = {"num_beams": 1, "length_penalty": 1.0, "return_dict_in_generate": True}
+                greedy = model.generate(**source, **how, output_logits=True)
+                words = greedy.sequences[:, 1:]
+                logs = torch.stack(greedy.logits, dim=1).float().log_softmax(dim=-1)
+                each = logs.gather(2, words[:, :, None])[:, :, 0].masked_fill(words == pad, 0.0)
+                found |= {GREEDY: _filled(words, longest, pad), LOG_PROBABILITIES: _filled(each, longest, 0)}
+        return found
+
+    return run
+
+
+def _filled(rows: Tensor, longest: int, filler: int) -> NDArray[np.float32]:
+    """(B, T) float32 of (B, up to T)."""
+    wide = torch.nn.functional.pad(rows.float(), (0, longest - rows.shape[1]), value=float(filler))
+    return wide.cpu().numpy()
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +17,9 @@ from edgedistill.artifacts import CALIBRATION, GOLDENS, LABELS, REFERENCE, Refer
 from edgedistill.data.encoding import clean, encode, text_rules
 from edgedistill.data.tasks import Task
 from edgedistill.errors import CheckpointError
+from edgedistill.evaluate import predict
 from edgedistill.progress import Tracker, progress
-from edgedistill.runner import Arrays, Runner
+from edgedistill.runner import Arrays, Runner, is_answer
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
@@ -30,18 +31,14 @@ _KINDS: dict[str, Literal["wordpiece", "wordlist", "bpe", "sentencepiece"]] = {
     "BPE": "bpe",
     "Unigram": "sentencepiece",
 }
-_ROLES: dict[str, Role] = {
-    LABELS: "labels",
-    GOLDENS: "golden",
-    REFERENCE: "reference",
-    CALIBRATION: "calibration",
-    "config.json": "config",
-}
+_ROLES: dict[str, Role] = {LABELS: "labels", CALIBRATION: "calibration", "config.json": "config"}
 _VOCABULARY = "vocab.txt"
 
 
 def role_of(path: Path, is_model: bool) -> Role:
     """What a file of an artifact is for."""
+    if path.suffix == ".jsonl" and path.name not in _ROLES:  # a head that is not the main one has files of its own
+        return "golden" if path.name.startswith(Path(GOLDENS).stem) else "reference"
     return "model" if is_model else _ROLES.get(path.name, "tokenizer")
 
 
@@ -80,9 +77,24 @@ def write_tokenizer(
 
 
 def write_reference(
-    folder: Path, checkpoint: Checkpoint, task: Task | None, data: Path | None, max_length: int
+    folder: Path,
+    checkpoint: Checkpoint,
+    task: Task | None,
+    data: Path | None,
+    max_length: int,
+    student: Runner,
+    asks_again: bool = False,
 ) -> tuple[ReferenceRow, ...]:
     """Store the judged split with its answers: the student's own file, or computed where a task is given.
+
+    Args:
+        folder: the artifact being made.
+        checkpoint: the student.
+        task: of the rows, where one is given.
+        data: folder of the task's files.
+        max_length: longest input in tokens.
+        student: the student in PyTorch, answering as the artifact is to answer.
+        asks_again: whether that is otherwise than in its own file, which holds what the last classifier says.
 
     Returns:
         The rows; none for a checkpoint without either.
@@ -93,40 +105,68 @@ def write_reference(
     is_own_task = task is None or (checkpoint.card is not None and checkpoint.card.task.name == task.name)
     stored = checkpoint.folder / (REFERENCE if task is None or is_own_task else reference_of(task.name))
     if data is None and stored.is_file():
-        shutil.copyfile(stored, folder / REFERENCE)
-        return tuple(
-            ReferenceRow.model_validate_json(line)
-            for line in stored.read_text(encoding="utf-8").split("\n")
-            if line.strip()
-        )
-    if task is None:
+        lines = stored.read_text(encoding="utf-8").split("\n")
+        kept = tuple(ReferenceRow.model_validate_json(line) for line in lines if line.strip())
+        if not asks_again:
+            shutil.copyfile(stored, folder / REFERENCE)
+            return kept
+        return _written(folder, _asked_again(checkpoint, kept, max_length, student))
+    if task is None or task.kind == "generation":  # what a text is worth is no matter of one row's numbers
         return ()
-    rows = tuple(_answered(checkpoint, task, data, max_length))
+    return _written(folder, tuple(_answered(checkpoint, task, data, max_length, student)))
+
+
+def _written(folder: Path, rows: tuple[ReferenceRow, ...]) -> tuple[ReferenceRow, ...]:
     lines = (json.dumps(row.model_dump(mode="json")) + "\n" for row in rows)
     (folder / REFERENCE).write_text("".join(lines), encoding="utf-8")
     return rows
 
 
-def _answered(checkpoint: Checkpoint, task: Task, data: Path | None, max_length: int) -> Iterator[ReferenceRow]:
+def _asked_again(
+    checkpoint: Checkpoint, rows: tuple[ReferenceRow, ...], max_length: int, student: Runner
+) -> tuple[ReferenceRow, ...]:
+    """Stored rows with the answers the student gives now."""
+    texts, pairs = [row.text for row in rows], [row.text_pair for row in rows]
+    answers = _logits(checkpoint, texts, pairs, max_length, student, "the judged split")
+    return tuple(row.model_copy(update={"student": one}) for row, one in zip(rows, answers, strict=True))
+
+
+def _logits(
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    pairs: Sequence[str | None],
+    max_length: int,
+    student: Runner,
+    name: str,
+) -> list[list[float]]:
+    """The student's answers to some texts, each flattened: start then end scores for a span."""
+    encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
+    with progress(f"PyTorch on {len(texts)} rows of {name}", len(texts)) as tracker:
+        outputs = predict(_counted(student, tracker), encodings)
+    answers = [values for output, values in outputs.items() if is_answer(output)]
+    return [
+        [float(value) for value in np.concatenate([np.ravel(values[number]) for values in answers])]
+        for number in range(len(texts))
+    ]
+
+
+def _answered(
+    checkpoint: Checkpoint, task: Task, data: Path | None, max_length: int, student: Runner
+) -> Iterator[ReferenceRow]:
     """The judged split with the checkpoint's own answers in PyTorch."""
     from edgedistill.data.task_data import load_judged
-    from edgedistill.evaluate import predict
-    from edgedistill.models.answers import torch_runner
 
     rows, names = load_judged(task, data, checkpoint.tokenizer, max_length=max_length)
     texts, pairs, labels = rows.texts, rows.pairs, rows.labels or [None] * len(rows)
-    encodings = encode(checkpoint.tokenizer.backend_tokenizer, texts, pairs, max_length)
-    with progress(f"PyTorch on {len(rows)} rows of {task.name}", len(rows)) as tracker:
-        outputs = predict(_counted(torch_runner(checkpoint.model), tracker), encodings)
+    answers = _logits(checkpoint, texts, pairs, max_length, student, task.name)
     for number, row_id in enumerate(rows.row_ids):
-        answer = np.concatenate([np.ravel(values[number]) for values in outputs.values()])
         yield ReferenceRow(
             row_id=row_id,
             text=clean(texts[number]),
             text_pair=None if pairs[number] is None else clean(str(pairs[number])),
             label=labels[number],
             answer=names[int(labels[number])] if names and isinstance(labels[number], int) else None,
-            student=[float(value) for value in answer],
+            student=answers[number],
         )
 
 

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import cycle
 from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgedistill import files, reports
 from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
 from edgedistill.measure import statistics, timing
-from edgedistill.measure.inputs import inputs_of, texts_of
+from edgedistill.measure.inputs import ROWS, inputs_of, rows_of, texts_of
 from edgedistill.measure.machine import affinity, cores, heat
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.measure.probe import Cold, probe
-from edgedistill.pipeline.subjects import Subject, artifact_subjects, reference_subjects
+from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length, reference_subjects
 from edgedistill.progress import Tracker, progress, say
 from edgedistill.reports import BENCH, BenchReport, BenchRow
-from edgedistill.runner import Arrays
+from edgedistill.runner import LAYERS
 
 _SHORTEST = 8
+Inputs = dict[str, NDArray[np.int64]]
+MadeInputs = Callable[[Path, int, int], Sequence[Inputs]]
+"""From an artifact's folder, a length and a seed to inputs for it."""
 
 
 def bench(
@@ -60,13 +67,16 @@ def bench(
     chosen = find_mode(mode)
     counts = _checked("threads", sorted({1, len(cores())}) if threads is None else threads, 1)
     subjects = artifact_subjects(artifacts, None if lengths is None else _checked("lengths", lengths, _SHORTEST))
-    notes = _notes(subjects[0], counts)
+    notes = _notes(subjects, counts)
     if reference:
         references, missing = reference_subjects(subjects)
         subjects += references
         notes += missing
         for reason in missing:
             say(f"warning: {reason}")
+    as_they_come = any(subject.leaves_early for subject in subjects)
+    if as_they_come and lengths is None:
+        subjects = at_one_length(subjects)
     places = [Path(artifact) / BENCH for artifact in artifacts] + ([Path(out)] if out else [])
     for place in places:
         files.refuse_unwritable(place)
@@ -76,7 +86,7 @@ def bench(
         environment=environment(),
         mode=chosen.name,
         seed=seed,
-        rows=_measure(subjects, chosen, counts, seed),
+        rows=_measure(subjects, chosen, counts, seed, rows_of if as_they_come else inputs_of),
         notes=tuple(notes),
     )
     for place in places:
@@ -90,12 +100,18 @@ def _checked(name: str, numbers: Sequence[int], least: int) -> tuple[int, ...]:
     return tuple(sorted(set(numbers)))
 
 
-def _notes(artifact: Subject, threads: Sequence[int]) -> list[str]:
-    texts, name = texts_of(artifact.texts)
-    notes = [
-        f"Inputs are real text: rows of {name} ({len(texts)} read) put one after another from seeded places, cut by "
-        "the artifact's own tokenizer to exactly the stated length, no padding, one text at a time."
-    ]
+def _notes(artifacts: Sequence[Subject], threads: Sequence[int]) -> list[str]:
+    texts, name = texts_of(artifacts[0].texts)
+    how = (
+        "put one after another from seeded places, cut by the artifact's own tokenizer to exactly the stated length, "
+        "no padding, one text at a time."
+    )
+    if any(artifact.leaves_early for artifact in artifacts):
+        how = (
+            f"as they come, one at a time, up to {ROWS} of at most the stated length: how early a text leaves depends "
+            "on what it says. A model of fixed lengths pads each to the next one."
+        )
+    notes = [f"Inputs are real text: rows of {name} ({len(texts)} read) {how}"]
     if max(threads) > len(cores()):
         notes.append(f"{max(threads)} threads were asked for on {len(cores())} cores: they get in each other's way.")
     if heat() is None:
@@ -103,7 +119,9 @@ def _notes(artifact: Subject, threads: Sequence[int]) -> list[str]:
     return notes
 
 
-def _measure(subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], seed: int) -> tuple[BenchRow, ...]:
+def _measure(
+    subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], seed: int, made: MadeInputs
+) -> tuple[BenchRow, ...]:
     lengths = sorted({length for subject in subjects for length in subject.lengths})
     groups = [
         (length, count, [subject for subject in subjects if length in subject.lengths])
@@ -114,19 +132,26 @@ def _measure(subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], se
     seconds = sum(len(group) for _, _, group in groups) * mode.min_seconds
     with progress("measuring (seconds)", total=math.ceil(seconds)) as tracker:
         for length, count, group in groups:
-            rows += _measure_group(group, length, count, mode, seed, tracker)
+            inputs = {subject.name: made(subject.texts, length, seed) for subject in group}
+            rows += _measure_group(group, length, count, mode, seed, inputs, tracker)
     return tuple(rows)
 
 
 def _measure_group(
-    subjects: Sequence[Subject], length: int, threads: int, mode: Mode, seed: int, tracker: Tracker
+    subjects: Sequence[Subject],
+    length: int,
+    threads: int,
+    mode: Mode,
+    seed: int,
+    inputs: Mapping[str, Sequence[Inputs]],
+    tracker: Tracker,
 ) -> list[BenchRow]:
     """Rows of one length and thread count, measured in turns."""
-    inputs = {subject.name: inputs_of(subject.texts, length, seed) for subject in subjects}
     cold = {
         subject.name: probe(subject.folder, inputs[subject.name][0], threads, subject.opener) for subject in subjects
     }
-    calls = {subject.name: _call(subject, threads, inputs[subject.name]) for subject in subjects}
+    passed: dict[str, list[float]] = {subject.name: [] for subject in subjects}
+    calls = {one.name: _call(one, threads, inputs[one.name], passed[one.name]) for one in subjects}
     note = f"{length} tokens, {threads} thread{'s' if threads > 1 else ''}"
     before = heat()
     with timing.without_collector():
@@ -135,14 +160,22 @@ def _measure_group(
         times = timing.interleaved(calls, mode, seed, on_slice=_Seconds(tracker, note))
     after = heat()
     rows = [_row(subject, length, threads, mode, times[subject.name], cold[subject.name]) for subject in subjects]
-    return [row.model_copy(update={"heat_before": before, "heat_after": after}) for row in rows]
+    more = {"heat_before": before, "heat_after": after}
+    return [row.model_copy(update={**more, "mean_layers": _mean(passed[row.artifact])}) for row in rows]
 
 
-def _call(subject: Subject, threads: int, inputs: Sequence[Arrays]) -> timing.Call:
+def _call(subject: Subject, threads: int, inputs: Sequence[Inputs], passed: list[float]) -> timing.Call:
+    """One inference of the next input; tells `passed` how many layers it took, where the model says so."""
     module, _, function = subject.opener.partition(":")
     runner = getattr(import_module(module), function)(subject.folder, threads)()
     turns = cycle(inputs)
-    return lambda: runner(next(turns))
+    if not subject.leaves_early:
+        return lambda: runner(next(turns))
+    return lambda: passed.append(float(runner(next(turns))[LAYERS][0, 0]))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 class _Seconds:

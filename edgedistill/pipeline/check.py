@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files, reports
-from edgedistill.artifacts import MANIFEST, Buckets, Manifest, environment, now, read_manifest
+from edgedistill.artifacts import MANIFEST, Cascade, Manifest, Seq2Seq, environment, now, read_manifest
 from edgedistill.data.encoding import load_tokenizer
+from edgedistill.drivers import at_lengths
 from edgedistill.errors import (
     ArtifactError,
     CheckpointError,
@@ -22,13 +23,14 @@ from edgedistill.errors import (
     StorageError,
     UnwrittenError,
 )
-from edgedistill.gate.case import Case, Student, read_goldens, read_reference
+from edgedistill.gate.case import Case, Student, read_goldens, read_reference, stored_as
 from edgedistill.gate.delegations import with_delegations
 from edgedistill.gate.files import files_rung, is_usable
-from edgedistill.gate.ladder import climb, not_climbed, overall
+from edgedistill.gate.ladder import climb_each, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
 from edgedistill.pipeline.origins import checkpoint_folders
+from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.reports import VERDICT, Rung, Verdict
 from edgedistill.runner import Arrays, Runner
 
@@ -113,19 +115,11 @@ def judge(
     if not is_usable(first):
         return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
     try:
-        case = Case(
-            folder=folder,
-            manifest=manifest,
-            runner=_guarded(opener(folder, manifest)),
-            at_length=_at_length(folder, manifest, opener),
-            tokenizer=load_tokenizer(folder),
-            goldens=read_goldens(folder),
-            reference=read_reference(folder),
-            tolerances=tolerances,
-            seed=_SEED,
-            student=(student_finder or find_student)(folder, manifest),
-        )
-        assert case.scheme
+        runner = _guarded(opener(folder, manifest))
+        cases = [
+            _case(folder, manifest, part, runner, tolerances, opener, student_finder or find_student)
+            for part in manifest.of_each_task()
+        ]
     except MissingExtraError:
         raise
     except EdgeDistillError as error:
@@ -137,7 +131,35 @@ def judge(
             }
         )
         return [broken, *not_climbed("the artifact cannot be opened")]
-    return [first, *climb(case)]
+    return [first, *climb_each(cases)]
+
+
+def _case(
+    folder: Path,
+    whole: Manifest,
+    part: Manifest,
+    runner: Runner,
+    tolerances: Tolerances,
+    opener: Opener,
+    student_finder: StudentFinder,
+) -> Case:
+    """The artifact in one of its tasks."""
+    golden, reference = stored_as(part, whole)
+    case = Case(
+        folder=folder,
+        manifest=part,
+        runner=runner,
+        at_length=_at_length(folder, whole, opener),
+        all_answers=_all_answers(folder, whole, opener),
+        tokenizer=load_tokenizer(folder),
+        goldens=read_goldens(folder, golden),
+        reference=read_reference(folder, reference),
+        tolerances=tolerances,
+        seed=_SEED,
+        student=student_finder(folder, part),
+    )
+    assert case.scheme
+    return case
 
 
 def find_student(folder: Path, manifest: Manifest) -> Student | None:
@@ -147,8 +169,8 @@ def find_student(folder: Path, manifest: Manifest) -> Student | None:
 
 
 def _load_student(place: Path, manifest: Manifest) -> Student | None:
-    from edgedistill.models.answers import torch_runner
     from edgedistill.models.loading import load
+    from edgedistill.pipeline.runners import student_runner
 
     try:
         checkpoint = load(place, task=manifest.task.name)
@@ -159,7 +181,7 @@ def _load_student(place: Path, manifest: Manifest) -> Student | None:
         return None
     holder = _layer_holder(checkpoint.model)
     return Student(
-        runner=torch_runner(checkpoint.model),
+        runner=student_runner(checkpoint.model, manifest),
         num_layers=len(holder.layer) if holder else 0,
         without_layer=lambda layer: _without_layer(checkpoint.model, layer),
         tokenizer=tokenizer,
@@ -196,16 +218,22 @@ def _without_layer(model: nn.Module, skipped: int) -> Runner:
 
 def _at_length(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[int], Runner] | None:
     """Each fixed length alone: the artifact opened again with a driver that knows only this one."""
-    if not isinstance(manifest.driver, Buckets):
+    drivers = at_lengths(manifest)
+    if None in drivers:
         return None
-    graphs = {manifest.graph(name).length: name for name in manifest.driver.graphs}
 
     @lru_cache
     def open_at(length: int) -> Runner:
-        alone = manifest.model_copy(update={"driver": Buckets(graphs=(graphs[length],))})
-        return _guarded(opener(folder, alone))
+        return _guarded(opener(folder, manifest.model_copy(update={"driver": drivers[length]})))
 
     return open_at
+
+
+def _all_answers(folder: Path, manifest: Manifest, opener: Opener) -> Callable[[Manifest], Runner] | None:
+    """The artifact opened so that it gives all that goldens store; None where it always does."""
+    if not isinstance(manifest.driver, Cascade | Seq2Seq):
+        return None
+    return lambda changed: _guarded(opener(folder, asked_for_all(changed)))
 
 
 def _open(folder: Path, manifest: Manifest) -> Runner:

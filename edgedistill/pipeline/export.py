@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, plugins, reports, resources
-from edgedistill.artifacts import LABELS, MANIFEST, Manifest, TaskCard, environment, file_entry, now
+from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, TaskCard, environment, file_entry, now
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError, ExportError, UnknownNameError
@@ -19,7 +19,7 @@ from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.targets import ExportConfig, Exported
 
 _DEFAULT_LENGTH = 128
@@ -82,12 +82,17 @@ def export(
         say(f"max_length {plan.cfg.max_length}, fixed lengths: {lengths}")
         return plan.out
     from edgedistill.models import views
+    from edgedistill.pipeline import heads
 
     data = Path(data) if data is not None else None
     checkpoint = _loaded(plan, data)
-    view = views.view_of(checkpoint.model)
+    several = {} if plan.task else heads.heads_in(resources.checkpoint(plan.student))
+    if several:
+        view = heads.view_of_all(several)
+    else:
+        view = (views.cut_view_of if plan.cfg.exits else views.view_of)(checkpoint.model)
     with files.atomic_folder(plan.out, overwrite) as folder:
-        _write(folder, plan, checkpoint, view, data)
+        _write(folder, plan, checkpoint, several, view, data)
     return plan.out
 
 
@@ -210,16 +215,23 @@ def _loaded(plan: _Plan, data: Path | None) -> Checkpoint:
     return checkpoint
 
 
-def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, data: Path | None) -> None:
+def _write(
+    folder: Path,
+    plan: _Plan,
+    checkpoint: Checkpoint,
+    several: dict[str, Checkpoint],
+    view: View,
+    data: Path | None,
+) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
-    from edgedistill.pipeline import artifact_files, calibration, goldens
-    from edgedistill.pipeline.runners import open_runner
+    from edgedistill.pipeline import artifact_files, calibration, goldens, heads
+    from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
         say(view.note)
     target, task, watched = plugins.load("targets", plan.cfg.target), _task_card(plan, checkpoint), None
-    if plan.cfg.scheme in target.CALIBRATED:
+    if plan.cfg.scheme in target.CALIBRATED and len(view.pieces) == 1:
         rows, length = plan.cfg.calibration_rows, plan.cfg.max_length
         watched = calibration.chosen(checkpoint, plan.task, task.kind, data, rows, length)
     exported: Exported = target.export(view, plan.cfg, folder, watched)
@@ -229,7 +241,6 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
-    reference = artifact_files.write_reference(folder, checkpoint, plan.task, data, plan.cfg.max_length)
     manifest = Manifest(
         created=now(),
         command=plan.command,
@@ -250,8 +261,16 @@ def _write(folder: Path, plan: _Plan, checkpoint: Checkpoint, view: ExportView, 
         files=(),
         licence=checkpoint.licence,
     )
+    student = student_runner(checkpoint.model, manifest)
+    leaves_early = isinstance(exported.driver, Cascade)
+    reference = artifact_files.write_reference(
+        folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
+    )
     say("answering the golden texts with the artifact and with PyTorch")
-    goldens.write(folder, manifest, checkpoint, open_runner(folder, manifest), reference)
+    asked = asked_for_all(manifest)
+    student, runner = student_runner(checkpoint.model, asked), open_runner(folder, asked)
+    goldens.write(folder, manifest, checkpoint, student, runner, reference)
+    heads.write_others(folder, manifest, several, runner)
     models = {path.resolve() for path in exported.model_files}
     listed = tuple(
         file_entry(folder, path, artifact_files.role_of(path, path.resolve() in models))

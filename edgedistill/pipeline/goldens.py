@@ -16,7 +16,7 @@ from edgedistill.data.probes import ADVERSARIAL, PAIRS, PLAIN
 from edgedistill.errors import CheckpointError, ExportError
 from edgedistill.evaluate import predict
 from edgedistill.gate.tolerances import read_tolerances
-from edgedistill.runner import Runner
+from edgedistill.runner import GREEDY, TOKENS, Runner, is_answer
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
@@ -40,22 +40,28 @@ class _Text:
 
 
 def write(
-    folder: Path, manifest: Manifest, checkpoint: Checkpoint, runner: Runner, reference: Sequence[ReferenceRow]
+    folder: Path,
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    asked: Runner,
+    runner: Runner,
+    reference: Sequence[ReferenceRow],
+    name: str = GOLDENS,
 ) -> None:
-    """Answer the goldens one by one with PyTorch and with the artifact, and write `golden.jsonl`.
+    """Answer the goldens one by one with PyTorch and with the artifact, and write them.
 
     Args:
         folder: the artifact being made; its tokenizer is there already.
         manifest: what is known of it so far.
         checkpoint: the student.
-        runner: the artifact.
+        asked: the student in PyTorch.
+        runner: the artifact, with the same outputs; further ones are left out.
         reference: rows of the judged split; the first ones become goldens too.
+        name: of the file.
 
     Raises:
         CheckpointError, ExportError: the model, or only the artifact, answers something that is no number.
     """
-    from edgedistill.models.answers import torch_runner
-
     texts = _texts(manifest.task.kind in {"pair", "ranking", "span"}, reference)
     encodings = encode(
         load_tokenizer(folder), [t.text for t in texts], [t.text_pair for t in texts], manifest.tokenizer.max_length
@@ -65,34 +71,37 @@ def write(
             :: max(1, len(texts) // 48)
         ]
         texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
-    student = _answers(torch_runner(checkpoint.model), encodings)
+    student = _answers(asked, encodings)
     if (text := _not_finite(student, texts)) is not None:
         raise CheckpointError(
             f"'{checkpoint.path}' answers NaN or infinity to {text!r}: a weight was damaged or grew without bound. "
             "Use an earlier checkpoint."
         )
-    artifact = _answers(runner, encodings)
+    artifact = {output: rows for output, rows in _answers(runner, encodings).items() if output in student}
     if (text := _not_finite(artifact, texts)) is not None:
         raise ExportError(
             f"{manifest.target} {manifest.scheme} answers NaN or infinity to {text!r}, and PyTorch does not: "
             "numbers of this model are too large for the scheme. Choose another --scheme."
         )
     limits, _ = read_tolerances()
-    tolerances = {name: limits.device(manifest.scheme, rows) for name, rows in artifact.items()}
+    tolerances = {
+        name: 0.0 if name in (TOKENS, GREEDY) else limits.device(manifest.scheme, rows)
+        for name, rows in artifact.items()
+    }
     lines = [
         Golden(
             text=text.text,
             text_pair=text.text_pair,
             input_ids=encoding.input_ids,
             token_type_ids=encoding.token_type_ids,
-            teacher=_split(text.teacher, list(student)),
+            teacher=_split(text.teacher, [name for name in student if is_answer(name)]),
             student={name: rows[number] for name, rows in student.items()},
             artifact={name: rows[number] for name, rows in artifact.items()},
             tolerance=tolerances,
         )
         for number, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
     ]
-    with (folder / GOLDENS).open("w", encoding="utf-8") as file:
+    with (folder / name).open("w", encoding="utf-8") as file:
         for golden in lines:  # ASCII only: some line readers also break at U+0085 and U+2028
             file.write(json.dumps(golden.model_dump(mode="json")) + "\n")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgedistill import files
-from edgedistill.artifacts import MANIFEST, Manifest, Source, read_manifest, resolve_inside
+from edgedistill.artifacts import MANIFEST, Cascade, Manifest, Source, read_manifest, resolve_inside
 from edgedistill.errors import ArtifactError, CheckpointError, ConfigError, EdgeDistillError
 from edgedistill.pipeline import openers
 from edgedistill.pipeline.origins import checkpoint_folders
@@ -29,6 +29,7 @@ class Subject:
         lengths: input lengths in tokens, rising.
         target, scheme, manifest_sha256, size_bytes: as in `BenchRow`.
         source: the checkpoint behind it.
+        leaves_early: whether what it costs depends on what the text says.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Subject:
     manifest_sha256: str | None
     size_bytes: int
     source: Source
+    leaves_early: bool = False
 
 
 def artifact_subjects(artifacts: Sequence[Path | str], lengths: Sequence[int] | None) -> list[Subject]:
@@ -86,7 +88,14 @@ def _artifact_subject(folder: Path, name: str, lengths: Sequence[int] | None) ->
         manifest_sha256=files.sha256_of(folder / MANIFEST),
         size_bytes=manifest.model_size_bytes,
         source=manifest.source,
+        leaves_early=isinstance(manifest.driver, Cascade),
     )
+
+
+def at_one_length(subjects: Sequence[Subject]) -> list[Subject]:
+    """The same at the longest length that all take: texts that are taken as they come choose their own graph."""
+    longest = min(subject.lengths[-1] for subject in subjects)
+    return [replace(subject, lengths=(longest,)) for subject in subjects]
 
 
 def refuse_changed(folder: Path, manifest: Manifest) -> None:

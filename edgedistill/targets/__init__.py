@@ -12,7 +12,7 @@ from edgedistill.config import Settings
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
@@ -28,6 +28,9 @@ class ExportConfig(Settings):
     """Longest input in tokens."""
     calibration_rows: int = Field(default=128, ge=16, le=4096)
     """Texts that schemes with calibration watch activations on: of the train split where --task names one."""
+    exits: bool = True
+    """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit.
+    false: all layers in one graph, which the last classifier answers."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
 
@@ -78,10 +81,10 @@ class Target(Protocol):
         """Those of them that watch activations on calibration text."""
         ...
 
-    def export(
-        self, view: ExportView, cfg: ExportConfig, folder: Path, calibration: Calibration | None = None
-    ) -> Exported:
-        """Write the model files into `folder`; `calibration` is given for the `CALIBRATED` schemes.
+    def export(self, view: View, cfg: ExportConfig, folder: Path, calibration: Calibration | None = None) -> Exported:
+        """Write the model files into `folder`.
+
+        `calibration` is given for the `CALIBRATED` schemes of a view of one piece.
 
         Raises:
             ExportError: an operator or shape the runtime cannot take.

@@ -29,6 +29,14 @@ FAMILIES = {
     "mobilebert, no bottleneck": transformers.MobileBertConfig(**BERT, embedding_size=8, use_bottleneck=False),
     "mobilebert, no trigrams": transformers.MobileBertConfig(**MOBILE, trigram_input=False),
 }
+FAMILIES |= {
+    "albert": transformers.AlbertConfig(**BERT, embedding_size=8),
+    "albert, two groups of two layers": transformers.AlbertConfig(
+        **{**BERT, "num_hidden_layers": 4}, embedding_size=8, num_hidden_groups=2, inner_group_num=2
+    ),
+    "electra": transformers.ElectraConfig(**BERT, embedding_size=8),
+    "electra, as wide": transformers.ElectraConfig(**BERT, embedding_size=24),
+}
 HEADS = {
     "single": transformers.AutoModelForSequenceClassification,
     "span": transformers.AutoModelForQuestionAnswering,
@@ -111,9 +119,9 @@ def test_regression_is_told_from_its_one_output():
 
 
 def test_unknown_family_lists_the_known():
-    config = transformers.ElectraConfig(**BERT, embedding_size=8)
-    known = "bert, bilstm, distilbert, fastbert, mobilebert, roberta"
-    with pytest.raises(ExportError, match=rf"family 'electra'.*{known}"):
+    config = transformers.MPNetConfig(**BERT)
+    known = "albert, bert, bilstm, distilbert, electra, fastbert, mobilebert, roberta"
+    with pytest.raises(ExportError, match=rf"family 'mpnet'.*{known}"):
         view_of(transformers.AutoModel.from_config(config))
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgedistill import distill, export, reports
+from edgedistill import check, distill, export, reports
 from edgedistill.artifacts import read_manifest
 from edgedistill.data.encoding import encode, load_tokenizer, pad
 from edgedistill.errors import ConfigError
 from edgedistill.models.answers import torch_runner
-from edgedistill.models.early_exit import answer_early
+from edgedistill.models.early_exit import answer_early, early_runner
 from edgedistill.models.loading import load
 from edgedistill.pipeline.runners import open_runner
 from edgedistill.reports import STUDENT_CARD, StudentCard
@@ -72,22 +72,36 @@ def _encoded(found):
     return one(type(tokens())(found["input_ids"], found["attention_mask"], found["token_type_ids"]), 0)
 
 
-@pytest.mark.parametrize("target", ["onnx", pytest.param("tflite", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
 @pytest.mark.slow
-def test_exported_it_answers_with_its_last_classifier(student, tmp_path, target, capsys):
+def test_exported_it_leaves_where_the_student_does(student, tmp_path, target):
     pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch"}[target])
-    artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[32]"])
+    artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[16,32]"])
+    manifest, model = read_manifest(artifact), load(student).model
+    assert manifest.driver.kind == "cascade"
+    assert [(one.graphs, one.threshold) for one in manifest.driver.exits] == [
+        ((f"segment_{n}_length_16", f"segment_{n}_length_32"), model.config.speed) for n in (1, 2, 3, 4)
+    ]
+    inputs = pad(encode(load_tokenizer(artifact), TEXTS, [None] * 2, 32))
+    ours, theirs = open_runner(artifact)(inputs), early_runner(model)(inputs)
+    np.testing.assert_allclose(ours["logits"], theirs["logits"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(ours["layers"], theirs["layers"])
+    rungs = {rung.name: rung for rung in check(artifact, write=False).rungs}
+    assert rungs["early_exits"].status == "passed", rungs["early_exits"]
+    assert rungs["student_to_artifact"].status == "passed"
+    assert rungs["padding_and_batch"].status == "passed"
+
+
+@pytest.mark.slow
+def test_exported_whole_it_answers_with_its_last_classifier(student, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    artifact = export(student, out=tmp_path / "whole", settings=["lengths=[32]", "exits=false"])
     assert "answers with the last classifier" in capsys.readouterr().err
+    assert read_manifest(artifact).driver.kind == "buckets"
     assert read_manifest(artifact).source.family == "fastbert"
     inputs = pad(encode(load_tokenizer(artifact), TEXTS[:1], [None], 32), length=32)
     ours, theirs = open_runner(artifact)(inputs), torch_runner(load(student).model)(inputs)
     np.testing.assert_allclose(ours["logits"], theirs["logits"], rtol=1e-4, atol=1e-4)
-
-
-def test_a_cascade_is_refused_as_long_as_there_is_none(student, tmp_path):
-    with pytest.raises(ConfigError, match="cascade"):
-        export(student, out=tmp_path / "out", settings=["cascade=true"])
-    assert not (tmp_path / "out").exists()
 
 
 def test_only_texts_and_pairs(tiny_bert, tiny_task_dir, tmp_path):

@@ -95,8 +95,7 @@ def test_transformers_reads_the_student(student: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_each_head_exports_and_holds_at_the_gate(student: Path, tmp_path: Path, task: str) -> None:
-    chosen: dict[str, Any] = {} if task == "sst2" else {"task": task}
-    artifact = export(student, out=tmp_path / "artifact", **chosen)
+    artifact = export(student, out=tmp_path / "artifact", task=task)
     manifest = read_manifest(artifact)
     assert (manifest.task.name, manifest.source.family) == (task, "bert")
     assert len(manifest.labels) == (2 if task in {"sst2", "rte"} else 0)
@@ -104,6 +103,23 @@ def test_each_head_exports_and_holds_at_the_gate(student: Path, tmp_path: Path, 
     assert status["student_to_artifact"] == "passed"
     assert status["padding_and_batch"] == "passed"
     assert status["student_to_artifact_metric"] in {"passed", "inconclusive"}  # 20 rows prove little
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
+def test_all_heads_export_as_one_file_and_each_holds_at_the_gate(student: Path, tmp_path: Path, target: str) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch"}[target])
+    artifact = export(student, target=target, out=tmp_path / "artifact", settings=["lengths=[32]"])
+    manifest = read_manifest(artifact)
+    assert [head.name for head in manifest.driver.heads] == list(TASKS)
+    assert len([entry for entry in manifest.files if entry.role == "model"]) == 1
+    assert {entry.path for entry in manifest.files if entry.role == "golden"} == {
+        "golden.jsonl", "golden-rte.jsonl", "golden-stsb.jsonl", "golden-squad_ranking.jsonl",
+    }  # fmt: skip
+    status = {rung.name: rung.status for rung in check(artifact).rungs}
+    for task in ("", "/rte", "/stsb", "/squad_ranking"):
+        assert status[f"student_to_artifact{task}"] == "passed"
+        assert status[f"student_to_artifact_metric{task}"] in {"passed", "inconclusive"}
 
 
 def test_a_head_that_is_not_there_is_refused(student: Path, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_more_positions_than_the_model_has_are_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["sequence", "span", "tokens", "bare"])
-@pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
+@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "electra", "mobilebert", "roberta"])
 def test_every_family_and_head_in_every_scheme(family, head, tmp_path):
     model = lively(family, head, layers=2, hidden=64)
     inputs = batch_for(model)

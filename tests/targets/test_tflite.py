@@ -107,7 +107,7 @@ def test_four_buckets_weigh_and_answer_as_one(scheme, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["sequence", "span", "tokens", "bare"])
-@pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta"])
+@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "electra", "mobilebert", "roberta"])
 def test_every_family_and_head_in_every_scheme(family, head, tmp_path):
     model = lively(family, head, layers=2, hidden=64)
     inputs = batch_for(model)

@@ -7,43 +7,42 @@ do on real tokens, whatever the padding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from edgedistill.artifacts import Buckets, Driver, Single
 from edgedistill.errors import ExportError
-from edgedistill.models.views import bert, bilstm, distilbert, fastbert, mobilebert
+from edgedistill.models.views import albert, bert, bilstm, distilbert, fastbert, marian, mobilebert
 from edgedistill.models.views.heads import Head, head_of
+from edgedistill.models.views.pieces import Piece
+from edgedistill.models.views.pieces import View as View
 
 _BODIES: dict[str, Any] = {
+    "albert": albert.AlbertBody,
     "bert": bert.BertBody,
     "bilstm": bilstm.BiLstmBody,
     "distilbert": distilbert.DistilBertBody,
+    "electra": bert.ElectraBody,
     "fastbert": fastbert.fastbert_body,
     "mobilebert": mobilebert.MobileBertBody,
     "roberta": bert.RobertaBody,
 }
 _NOTES = {
-    "fastbert": "the artifact answers with the last classifier: early exits run in PyTorch only, for now",
+    "fastbert": "the artifact answers with the last classifier alone; set exits=true for one that leaves early",
 }
 """What of a family is left out of its artifacts."""
 _READ_WHOLE = frozenset({"fastbert"})
 """Families whose body takes the whole model: part of their head reads every token."""
 
 
-class ExportView(nn.Module):
-    """A model as the targets see it.
+class ExportView(Piece):
+    """A model as the targets see it, in one piece; `View` and `Piece` say what its attributes are.
 
     Attributes:
-        config: the model's own configuration.
-        kind: "single" (pairs too), "regression", "span", "tokens" or "embedding".
-        input_names: in the order `forward` takes them; each (B, S) integer.
-        output_names: in the order `forward` gives them, Hugging Face's names; float32.
-        max_positions: longest input in tokens the weights have positions for.
-        max_unrolled: longest input where a runtime gets a recurrent network step by step; none for other networks.
         vocab_size: rows of the word embeddings.
-        note: what whoever exports should know; empty for most.
     """
 
     def __init__(self, model: PreTrainedModel, body: Any, head: Head) -> None:
@@ -78,18 +77,14 @@ class ExportView(nn.Module):
         answers: tuple[Tensor, ...] = self.head(hidden, *tokens)
         return answers
 
-    def example_inputs(self, batch: int, length: int, dtype: str = "int64") -> dict[str, Tensor]:
-        """Optimum's dummy texts by input name, each (B, S): random, so that no exporter takes a value for a constant.
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Itself."""
+        return (self,)
 
-        Args:
-            batch: B; more than 1 where it is to be free.
-            length: S, at least 2.
-            dtype: "int64" or "int32".
-        """
-        from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
-
-        texts = DummyTextInputGenerator("text-classification", NormalizedTextConfig(self.config), batch, length)
-        return {name: texts.generate(name, framework="pt", int_dtype=dtype) for name in self.input_names}
+    def driver(self, names: Sequence[tuple[str, ...]], is_fixed: bool) -> Driver:
+        """Its one graph, or that of the fitting length; see `View.driver`."""
+        return Buckets(graphs=names[0]) if is_fixed else Single(graph=names[0][0])
 
     @property
     def output_axes(self) -> dict[str, tuple[str | int, ...]]:
@@ -98,7 +93,7 @@ class ExportView(nn.Module):
 
 
 def view_of(model: PreTrainedModel) -> ExportView:
-    """Build the export view of a loaded model; its parameters are shared, not copied.
+    """Build the export view of a loaded model in one piece; its parameters are shared, not copied.
 
     Raises:
         ExportError: a family, head or variant that has no view.
@@ -106,8 +101,8 @@ def view_of(model: PreTrainedModel) -> ExportView:
     family = model.config.model_type
     if model.config.is_encoder_decoder:
         raise ExportError(
-            f"the checkpoint is an encoder-decoder ('{family}'), which writes word by word and cannot be exported yet. "
-            "Use it with transformers: AutoModelForSeq2SeqLM and generate."
+            f"the checkpoint is an encoder-decoder ('{family}'), which writes word by word; only 'marian', the family "
+            "of bert2seq's students, can be exported. Use it with transformers: AutoModelForSeq2SeqLM and generate."
         )
     if family not in _BODIES:
         raise ExportError(
@@ -117,6 +112,20 @@ def view_of(model: PreTrainedModel) -> ExportView:
     _refuse_variants(model.config)
     base = model if family in _READ_WHOLE else getattr(model, model.base_model_prefix, model)
     return ExportView(model, _BODIES[family](base), head_of(model))
+
+
+def cut_view_of(model: PreTrainedModel) -> View:
+    """The view of a model in as many pieces as it has places to leave at; of most models in one.
+
+    Raises:
+        ExportError: as `view_of`.
+    """
+    if model.config.model_type == "marian":
+        return marian.Seq2SeqView(model)
+    if model.config.model_type != "fastbert":
+        return view_of(model)
+    _refuse_variants(model.config)
+    return fastbert.CascadeView(model)
 
 
 def _refuse_variants(config: Any) -> None:

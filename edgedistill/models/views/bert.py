@@ -1,4 +1,4 @@
-"""Views of BERT (MiniLM, the BERT miniatures) and RoBERTa."""
+"""Views of BERT (MiniLM, the BERT miniatures), ELECTRA and RoBERTa."""
 
 from __future__ import annotations
 
@@ -49,16 +49,33 @@ class BertBody(nn.Module):
         Nothing but the first token of the last layer is computed where nothing else is read.
         """
         type_rows = self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
-        hidden: Tensor = self.norm(self.word_embeddings(ids) + type_rows + self.positions(ids))
+        hidden = self.widened(self.norm(self.word_embeddings(ids) + type_rows + self.positions(ids)))
         bias = padding_bias(mask)
         for number, layer in enumerate(self.layers, start=1):
             hidden = layer(hidden, bias, first_only and number == len(self.layers))
         return hidden
 
+    def widened(self, embedded: Tensor) -> Tensor:
+        """(B, S, E) to (B, S, H): as it is, in families whose embeddings are as wide as their layers."""
+        return embedded
+
     def positions(self, ids: Tensor) -> Tensor:
         """The position embedding of every token, (S, H) or (B, S, H)."""
         table: Tensor = self.position_embeddings.weight
         return table[: ids.shape[1]]
+
+
+class ElectraBody(BertBody):
+    """Embeddings and layers of ELECTRA: a BERT whose embeddings may be narrower than its layers."""
+
+    def __init__(self, base: Any) -> None:
+        super().__init__(base)
+        self.project = getattr(base, "embeddings_project", None)
+
+    def widened(self, embedded: Tensor) -> Tensor:
+        """(B, S, E) to (B, S, H)."""
+        wide: Tensor = embedded if self.project is None else self.project(embedded)
+        return wide
 
 
 class RobertaBody(BertBody):

@@ -156,9 +156,11 @@ def _sentence_head(model: Any) -> Head:
         return SentenceHead(model, _Dense(model.pre_classifier, torch.relu), model.classifier)
     if family == "bilstm":
         return SentenceHead(model, _Dense(model.fc, torch.relu), model.classifier)
-    if family == "roberta":
-        return SentenceHead(model, _Dense(model.classifier.dense, torch.tanh), model.classifier.out_proj)
+    if family in ("roberta", "electra"):
+        activation = torch.tanh if family == "roberta" else nn.functional.gelu
+        return SentenceHead(model, _Dense(model.classifier.dense, activation), model.classifier.out_proj)
     pooler = getattr(model, model.base_model_prefix).pooler
     if family == "mobilebert" and not pooler.do_activate:
         return SentenceHead(model, nn.Identity(), model.classifier)
-    return SentenceHead(model, _Dense(pooler.dense, torch.tanh), model.classifier)
+    dense = pooler if family == "albert" else pooler.dense
+    return SentenceHead(model, _Dense(dense, torch.tanh), model.classifier)

@@ -12,7 +12,7 @@ from edgedistill.targets import ExportConfig, Exported
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
@@ -34,7 +34,7 @@ class Config(ExportConfig):
     """How int8_static and w8a16 make a range of the values they saw."""
 
 
-def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write `model.onnx`, or one file per fixed length over one file of shared weights.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,11 @@ import onnx
 import torch
 from onnx.external_data_helper import convert_model_to_external_data, write_external_data_tensors
 
-from edgedistill.artifacts import Buckets, Graph, Quantization, Single, Tensor
+from edgedistill.artifacts import Graph, Quantization, Tensor
 from edgedistill.errors import ExportError
-from edgedistill.models.views import ExportView
+from edgedistill.models.views.pieces import MODEL, Piece, View, graph_name
 from edgedistill.progress import hushed
-from edgedistill.quant.onnx_weights import Quantized, apply_scheme
+from edgedistill.quant.onnx_weights import apply_scheme
 from edgedistill.targets import Exported
 from edgedistill.targets.onnx.accelerators import delegations, folded
 
@@ -29,7 +30,7 @@ _FOR_ACCELERATORS = ("fp32", "int8_static", "w8a16")
 _OPSET_OF_16_BITS = 21
 
 
-def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write the model files; see the target's `export`."""
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
@@ -37,22 +38,24 @@ def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration
         raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
     if cfg.form == "accelerator":
         return _for_accelerators(view, cfg, folder, calibration)
-    quantized = apply_scheme(_float_model(view, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
-    quantization = _quantization(cfg, quantized)
-    if cfg.lengths:
-        files, graphs = _fixed(quantized.model, cfg.lengths, folder)
-        driver: Single | Buckets = Buckets(graphs=tuple(graph.name for graph in graphs))
-    else:
-        files, graphs = _dynamic(quantized.model, folder, cfg.external_above)
-        driver = Single(graph="model")
-    return Exported(files, graphs, driver, quantization, cfg.opset)
+    files: list[Path] = []
+    graphs: list[list[Graph]] = []
+    kept: dict[str, str] = {}
+    for piece in view.pieces:
+        quantized = apply_scheme(_float_model(piece, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
+        paths, own = _written(quantized.model, piece.name, cfg, folder)
+        files += paths
+        graphs.append([graph.model_copy(update={"state": piece.state}) for graph in own])
+        kept |= quantized.kept_float
+    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], bool(cfg.lengths))
+    return Exported(tuple(files), tuple(chain(*graphs)), driver, _quantization(cfg, kept), cfg.opset)
 
 
-def _for_accelerators(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
+def _for_accelerators(view: View, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
     """One file of one length, and what the checker says of it.
 
     Raises:
-        ExportError: a scheme whose operators accelerators do not have, or several lengths.
+        ExportError: a scheme whose operators accelerators do not have, several lengths, or a model of several graphs.
     """
     if cfg.scheme not in _FOR_ACCELERATORS:
         raise ExportError(
@@ -65,39 +68,44 @@ def _for_accelerators(view: ExportView, cfg: Config, folder: Path, calibration: 
         )
     if len(cfg.lengths) > 1:
         raise ExportError(f"the accelerator form has one length; lengths are {cfg.lengths}. Export each by itself.")
-    length = cfg.lengths[0] if cfg.lengths else cfg.max_length
-    model = _float_model(view, cfg.opset)
+    if len(view.pieces) > 1:
+        raise ExportError(
+            f"the accelerator form is one graph; this model has {len(view.pieces)}. Of early exits --set exits=false "
+            "makes one; otherwise use the cpu form."
+        )
+    length, piece = cfg.lengths[0] if cfg.lengths else cfg.max_length, view.pieces[0]
+    model = _float_model(piece, cfg.opset)
     quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed=True)
     _fix_axes(quantized.model, {"batch": 1, "length": length})
     model = folded(quantized.model)
     _strip(model)
     path = folder / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    graph = _graph(model, f"length_{length}", path.name, length)
-    driver, found = Buckets(graphs=(graph.name,)), delegations(model)
-    return Exported((path,), (graph,), driver, _quantization(cfg, quantized), cfg.opset, found)
+    graph = _graph(model, graph_name(piece.name, length), path.name, length)
+    driver, found = view.driver([(graph.name,)], is_fixed=True), delegations(model)
+    return Exported((path,), (graph,), driver, _quantization(cfg, quantized.kept_float), cfg.opset, found)
 
 
-def _quantization(cfg: Config, quantized: Quantized) -> Quantization | None:
+def _quantization(cfg: Config, kept: dict[str, str]) -> Quantization | None:
     if cfg.scheme == "fp32":
         return None
     tool = f"edgedistill {version('edgedistill')}, onnx {version('onnx')}"
-    return Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized.kept_float)
+    return Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
 
 
-def _float_model(view: ExportView, opset: int) -> onnx.ModelProto:
+def _float_model(piece: Piece, opset: int) -> onnx.ModelProto:
     """The float32 graph with free axes `batch` and `length`, int64 inputs, and nothing about this machine in it."""
-    example = tuple(view.example_inputs(*_EXAMPLE).values())
+    example = tuple(piece.example_inputs(*_EXAMPLE).values())
     free = torch.export.Dim.DYNAMIC
     try:
         with hushed():
             program = torch.onnx.export(
-                view,
+                piece,
                 example,
                 dynamo=True,
-                input_names=list(view.input_names),
-                output_names=list(view.output_names),
-                dynamic_shapes={name: {0: free, 1: free} for name in view.input_names},
+                input_names=list(piece.input_names),
+                output_names=list(piece.output_names),
+                dynamic_shapes={name: dict.fromkeys(axes, free) for name, axes in piece.free_axes.items()},
                 opset_version=opset,
                 verbose=False,
             )
@@ -158,35 +166,33 @@ def _strip(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
 
 
-def _dynamic(model: onnx.ModelProto, folder: Path, external_above: int) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    """One file; its weights beside it where they are more than `external_above` bytes."""
-    path, paths = folder / "model.onnx", []
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > external_above:
-        convert_model_to_external_data(model, location=_WEIGHTS)
-        model = write_external_data_tensors(model, str(folder))
-        paths.append(folder / _WEIGHTS)
-    path.write_bytes(model.SerializeToString())
-    return (*paths, path), (_graph(model, "model", path.name, None),)
+def _written(model: onnx.ModelProto, piece: str, cfg: Config, folder: Path) -> tuple[list[Path], list[Graph]]:
+    """One file of any length, or one per length with batch 1; several share a file of weights they all point to.
 
-
-def _fixed(
-    model: onnx.ModelProto, lengths: tuple[int, ...], folder: Path
-) -> tuple[tuple[Path, ...], tuple[Graph, ...]]:
-    """One file per length with batch 1; where there are several, the weights are in one file they all point to."""
-    paths, graphs = [], []
-    if len(lengths) > 1:
-        convert_model_to_external_data(model, location=_WEIGHTS)
+    A single file has its weights beside it where they are more than `external_above` bytes.
+    """
+    stem, lengths = piece.replace("_", "-"), cfg.lengths
+    weights = folder / (_WEIGHTS if piece == MODEL else f"{stem}-{_WEIGHTS}")
+    is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > cfg.external_above
+    paths: list[Path] = []
+    if len(lengths) > 1 or is_large:
+        convert_model_to_external_data(model, location=weights.name)
         model = write_external_data_tensors(model, str(folder))
-        paths.append(folder / _WEIGHTS)
+        paths.append(weights)
+    if not lengths:
+        path = folder / f"{stem}.onnx"
+        path.write_bytes(model.SerializeToString())
+        return [*paths, path], [_graph(model, graph_name(piece, None), path.name, None)]
+    graphs = []
     for length in lengths:
-        path = folder / (f"model-{length}.onnx" if len(lengths) > 1 else "model.onnx")
+        path = folder / (f"{stem}-{length}.onnx" if len(lengths) > 1 else f"{stem}.onnx")
         fixed = onnx.ModelProto()
         fixed.CopyFrom(model)
         _fix_axes(fixed, {"batch": 1, "length": length})
         path.write_bytes(fixed.SerializeToString())
         paths.append(path)
-        graphs.append(_graph(fixed, f"length_{length}", path.name, length))
-    return tuple(paths), tuple(graphs)
+        graphs.append(_graph(fixed, graph_name(piece, length), path.name, length))
+    return paths, graphs
 
 
 def _fix_axes(model: onnx.ModelProto, sizes: dict[str, int]) -> None:

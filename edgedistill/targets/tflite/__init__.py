@@ -10,7 +10,7 @@ from edgedistill.targets import ExportConfig, Exported
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
-    from edgedistill.models.views import ExportView
+    from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
 
@@ -24,7 +24,7 @@ class Config(ExportConfig):
     target: str = "tflite"
 
 
-def export(view: ExportView, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write `model.tflite`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import litert_torch
 import torch
 from torch import nn
 
-from edgedistill.artifacts import Buckets, Graph, Quantization, Tensor
+from edgedistill.artifacts import Graph, Quantization, State, Tensor
 from edgedistill.errors import ExportError
-from edgedistill.models.views import ExportView
+from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.litert_weights import quantized
 from edgedistill.targets import Exported
@@ -25,17 +26,17 @@ _BUCKETS = (32, 64, 128, 256)
 
 
 class _Named(nn.Module):
-    """The view with its outputs in a dictionary, so that the file's signatures carry their names."""
+    """A piece with its outputs in a dictionary, so that the file's signatures carry their names."""
 
-    def __init__(self, view: ExportView) -> None:
+    def __init__(self, piece: Piece) -> None:
         super().__init__()
-        self.view = view
+        self.piece = piece
 
     def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        return dict(zip(self.view.output_names, self.view(**inputs), strict=True))
+        return dict(zip(self.piece.output_names, self.piece(**inputs), strict=True))
 
 
-def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
+def export(view: View, cfg: Config, folder: Path) -> Exported:
     """Write the model file; see the target's `export`."""
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
@@ -55,17 +56,20 @@ def export(view: ExportView, cfg: Config, folder: Path) -> Exported:
         kept = quantized(path, cfg.scheme)
         tool = f"ai-edge-quantizer {version('ai-edge-quantizer')}"
         quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
-    graphs = _graphs(path, lengths)
-    return Exported((path,), graphs, Buckets(graphs=tuple(graph.name for graph in graphs)), quantization)
+    graphs = _graphs(path, view, lengths)
+    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=True)
+    return Exported((path,), tuple(chain(*graphs)), driver, quantization)
 
 
-def _convert(view: ExportView, lengths: tuple[int, ...], path: Path) -> None:
+def _convert(view: View, lengths: tuple[int, ...], path: Path) -> None:
     try:
         with hushed():
             converter: Any = litert_torch
-            for length in lengths:
-                example = view.example_inputs(1, length, "int32")
-                converter = converter.signature(_signature(length), _Named(view).eval(), sample_kwargs=example)
+            for piece in view.pieces:
+                for length in lengths:
+                    example = piece.example_inputs(1, length, "int32")
+                    name = graph_name(piece.name, length)
+                    converter = converter.signature(name, _Named(piece).eval(), sample_kwargs=example)
             converter.convert().export(str(path))
     except OSError:
         raise
@@ -74,28 +78,19 @@ def _convert(view: ExportView, lengths: tuple[int, ...], path: Path) -> None:
         raise ExportError(f"the LiteRT converter refused the model: {reason}") from error
 
 
-def _signature(length: int) -> str:
-    return f"length_{length}"
-
-
-def _graphs(path: Path, lengths: tuple[int, ...]) -> tuple[Graph, ...]:
-    """What the file itself says of its signatures."""
+def _graphs(path: Path, view: View, lengths: tuple[int, ...]) -> list[list[Graph]]:
+    """What the file itself says of its signatures, those of each piece together."""
     model = interpreter(path, threads=1)
-    graphs = []
-    for length in lengths:
-        call = model.get_signature_runner(_signature(length))
-        inputs, outputs = (_tensors(d) for d in (call.get_input_details(), call.get_output_details()))
-        graphs.append(
-            Graph(
-                name=_signature(length),
-                file=path.name,
-                signature=_signature(length),
-                length=length,
-                inputs=inputs,
-                outputs=outputs,
-            )
-        )
-    return tuple(graphs)
+    return [
+        [_graph(model, path, graph_name(one.name, length), length, one.state) for length in lengths]
+        for one in view.pieces
+    ]
+
+
+def _graph(model: Any, path: Path, name: str, length: int, state: tuple[State, ...]) -> Graph:
+    call = model.get_signature_runner(name)
+    inputs, outputs = (_tensors(details) for details in (call.get_input_details(), call.get_output_details()))
+    return Graph(name=name, file=path.name, signature=name, length=length, inputs=inputs, outputs=outputs, state=state)
 
 
 def _tensors(details: dict[str, Any]) -> tuple[Tensor, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.artifacts import Buckets, Graph, Manifest, resolve_inside
+from edgedistill.artifacts import Graph, Manifest, resolve_inside
+from edgedistill.drivers import run_by_driver
 from edgedistill.errors import ArtifactError
 from edgedistill.progress import hushed
-from edgedistill.runner import Arrays, Runner, answer_in_buckets
+from edgedistill.runner import Arrays, Call, Runner
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -35,25 +35,20 @@ KNOWN_WRONG = {
 }
 """Runtime x scheme pairs that were measured and found wrong."""
 
-Call = Callable[[Arrays], dict[str, NDArray[np.float32]]]
-
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact; see the target's `runner`."""
-    driver = manifest.driver
-    if not isinstance(driver, Buckets):
-        raise ArtifactError(f"this edgedistill cannot run a '{driver.kind}' artifact in LiteRT.")
     known = KNOWN_WRONG.get((RUNTIME, manifest.scheme))
     if known:
         warnings.warn(f"{manifest.scheme} on {RUNTIME} {version(RUNTIME)}: {known}", stacklevel=2)
     models: dict[str, Any] = {}
-    calls: dict[int, Call] = {}
-    for name in driver.graphs:
-        graph = manifest.graph(name)
+
+    def open_graph(graph: Graph) -> Call:
         if graph.file not in models:
             models[graph.file] = interpreter(resolve_inside(folder, graph.file), threads)
-        calls[graph.length or 0] = _call(models[graph.file], graph)
-    return lambda inputs: answer_in_buckets(calls, inputs)
+        return _call(models[graph.file], graph)
+
+    return run_by_driver(manifest, open_graph)
 
 
 def interpreter(path: Path, threads: int) -> Any:
