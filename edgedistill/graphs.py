@@ -41,6 +41,8 @@ class Graph(Settings):
     """Signature (LiteRT) or method (ExecuTorch) in the file; none for a file that is one graph."""
     length: int | None = None
     """Fixed sequence length; none when it is free."""
+    shortest: int = 1
+    """Fewest tokens it takes where the length is free; shorter texts are padded to them."""
     inputs: tuple[Tensor, ...]
     """In the order the file lists them."""
     outputs: tuple[Tensor, ...]
@@ -50,7 +52,7 @@ class Graph(Settings):
 
 
 class Delegation(Settings):
-    """What an accelerator takes of a graph, told from lists of operators: no accelerator was asked."""
+    """What an accelerator, or a library of fast kernels, takes of a graph, as its checker or partitioner says."""
 
     accelerator: str
     """Its name."""

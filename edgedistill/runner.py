@@ -73,15 +73,39 @@ def answer_in_buckets(graphs: Mapping[int, Call], inputs: Arrays) -> dict[str, N
     Raises:
         DataError: a text is longer than the longest graph.
     """
+
+    def pick(size: int) -> tuple[int, Call]:
+        length = min((length for length in graphs if length >= size), default=None)
+        if length is None:
+            raise DataError(f"the text has {size} tokens; the model takes {max(graphs)}. Cut it, or export it longer.")
+        return length, graphs[length]
+
+    return _row_by_row(pick, inputs)
+
+
+def answer_one_by_one(call: Call, shortest: int, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    """Run a batch row by row, each at its own length, on a graph of any length that takes one text.
+
+    Args:
+        call: a function of (1, S) arrays.
+        shortest: fewest tokens it takes; shorter texts are padded.
+        inputs: (B, S) arrays, padded on the right.
+
+    Returns:
+        As `answer_in_buckets`.
+    """
+    return _row_by_row(lambda size: (max(size, shortest), call), inputs)
+
+
+def _row_by_row(pick: Callable[[int], tuple[int, Call]], inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    """Every row on the graph, and at the length, that `pick` gives for its size in tokens."""
     mask = np.asarray(inputs["attention_mask"])
     rows: list[dict[str, NDArray[np.float32]]] = []
     for number, real in enumerate(mask):
         size = int(np.flatnonzero(real).max(initial=0)) + 1
-        length = min((length for length in graphs if length >= size), default=None)
-        if length is None:
-            raise DataError(f"the text has {size} tokens; the model takes {max(graphs)}. Cut it, or export it longer.")
+        length, call = pick(size)
         row = {name: _resized(np.asarray(value)[number : number + 1], length) for name, value in inputs.items()}
-        answers = graphs[length](row)
+        answers = call(row)
         rows.append({n: _resized(a, mask.shape[1], size) if is_per_token(n, a) else a for n, a in answers.items()})
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

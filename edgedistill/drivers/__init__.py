@@ -14,7 +14,7 @@ from edgedistill.artifacts import Buckets, Cascade, Driver, Graph, Heads, Manife
 from edgedistill.drivers.cascade import cascade, every_exit
 from edgedistill.drivers.seq2seq import Writer
 from edgedistill.errors import ArtifactError, DataError
-from edgedistill.runner import Arrays, Call, Runner, answer_in_buckets
+from edgedistill.runner import Arrays, Call, Runner, answer_in_buckets, answer_one_by_one
 
 Open = Callable[[Graph], Call]
 """Makes one graph of an artifact ready to run."""
@@ -32,7 +32,7 @@ def run_by_driver(manifest: Manifest, open_graph: Open) -> Runner:
     """
     driver = manifest.driver
     if isinstance(driver, Single):
-        return _of_any_length(manifest, open_graph(manifest.graph(driver.graph)))
+        return _at_lengths(manifest, {None: open_graph(manifest.graph(driver.graph))})
     if isinstance(driver, Buckets | Heads):
         opened = [{graph.length: open_graph(graph)} for graph in map(manifest.graph, driver.graphs)]
         return _at_lengths(manifest, {length: call for one in opened for length, call in one.items()})
@@ -85,20 +85,21 @@ def at_lengths(manifest: Manifest) -> dict[int | None, Driver]:
     return {None: driver}
 
 
-def _of_any_length(manifest: Manifest, call: Call) -> Runner:
-    longest = manifest.tokenizer.max_length
-
-    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        length = inputs["input_ids"].shape[1]
-        if length > longest:
-            raise DataError(f"the batch is {length} tokens long; the model takes {longest}. Cut it first.")
-        return call(inputs)
-
-    return run
-
-
 def _at_lengths(manifest: Manifest, calls: dict[int | None, Call]) -> Runner:
     if None in calls:
         return _of_any_length(manifest, calls[None])
     fixed = {length: call for length, call in calls.items() if length is not None}
     return lambda inputs: answer_in_buckets(fixed, inputs)
+
+
+def _of_any_length(manifest: Manifest, call: Call) -> Runner:
+    longest, first = manifest.tokenizer.max_length, manifest.graphs[0]
+    takes_one_text = first.inputs[0].shape[0] == 1
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        length = inputs["input_ids"].shape[1]
+        if length > longest:
+            raise DataError(f"the batch is {length} tokens long; the model takes {longest}. Cut it first.")
+        return answer_one_by_one(call, first.shortest, inputs) if takes_one_text else call(inputs)
+
+    return run

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field, field_validator
 
 from edgedistill.config import Settings
+from edgedistill.errors import ExportError
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
     from edgedistill.runner import Runner
+
+_BUCKETS = (32, 64, 128, 256)
 
 
 class ExportConfig(Settings):
@@ -61,6 +64,28 @@ class Exported:
     quantization: Quantization | None = None
     opset: int | None = None
     delegations: tuple[Delegation, ...] = ()
+
+
+def buckets_of(view: View, cfg: ExportConfig) -> tuple[int, ...]:
+    """The fixed lengths of a target that needs some, shortest first.
+
+    Raises:
+        ExportError: a length the model has no positions for, or one above `max_length`.
+    """
+    refuse_too_long(view, cfg)
+    return cfg.lengths or tuple(sorted({*(size for size in _BUCKETS if size < cfg.max_length), cfg.max_length}))
+
+
+def refuse_too_long(view: View, cfg: ExportConfig) -> None:
+    """Make sure that there are positions for every length.
+
+    Raises:
+        ExportError: there are not, or a fixed length is above `max_length`.
+    """
+    if cfg.max_length > view.max_positions:
+        raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
+    if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
+        raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
 
 
 class Target(Protocol):

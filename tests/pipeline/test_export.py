@@ -211,7 +211,9 @@ def test_every_shipped_config_loads_and_names_itself(path):
 
 
 def test_a_config_ships_for_every_pair():
-    pairs = {f"{target}-{s}" for target in ("onnx", "tflite") for s in plugins.load("targets", target).SCHEMES}
+    pairs = {
+        f"{target}-{s}" for target in ("onnx", "tflite", "executorch") for s in plugins.load("targets", target).SCHEMES
+    }
     assert {path.stem for path in CONFIGS} >= pairs
 
 

@@ -81,14 +81,18 @@ class ElectraBody(BertBody):
 class RobertaBody(BertBody):
     """Embeddings and layers of RoBERTa: positions count the tokens that are no padding, from the pad id on."""
 
+    first_position: Tensor
+
     def __init__(self, base: Any) -> None:
         super().__init__(base)
         self.pad_id = int(base.config.pad_token_id)
         self.max_positions = base.config.max_position_embeddings - self.pad_id - 1
+        # A tensor: quantizers of graphs turn the numbers of a sum into floats, and positions are no floats.
+        self.register_buffer("first_position", torch.tensor(self.pad_id, dtype=torch.int32), persistent=False)
 
     def positions(self, ids: Tensor) -> Tensor:
         """(B, S, H); as in the stock model, a pad token inside the text has the pad position."""
         is_token = (ids != self.pad_id).to(torch.int32)
-        number = torch.cumsum(is_token, dim=1, dtype=torch.int32) * is_token + self.pad_id
+        number = torch.cumsum(is_token, dim=1, dtype=torch.int32) * is_token + self.first_position
         rows: Tensor = self.position_embeddings(number)
         return rows

@@ -16,7 +16,7 @@ from edgedistill.errors import ExportError
 from edgedistill.models.views.pieces import MODEL, Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.onnx_weights import apply_scheme
-from edgedistill.targets import Exported
+from edgedistill.targets import Exported, refuse_too_long
 from edgedistill.targets.onnx.accelerators import delegations, folded
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ _OPSET_OF_16_BITS = 21
 
 def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
     """Write the model files; see the target's `export`."""
-    if cfg.max_length > view.max_positions:
-        raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
-    if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
-        raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
+    refuse_too_long(view, cfg)
     if cfg.form == "accelerator":
         return _for_accelerators(view, cfg, folder, calibration)
     files: list[Path] = []

@@ -16,13 +16,11 @@ from edgedistill.errors import ExportError
 from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.litert_weights import quantized
-from edgedistill.targets import Exported
+from edgedistill.targets import Exported, buckets_of
 from edgedistill.targets.tflite.runtime import interpreter
 
 if TYPE_CHECKING:
     from edgedistill.targets.tflite import Config
-
-_BUCKETS = (32, 64, 128, 256)
 
 
 class _Named(nn.Module):
@@ -38,17 +36,13 @@ class _Named(nn.Module):
 
 def export(view: View, cfg: Config, folder: Path) -> Exported:
     """Write the model file; see the target's `export`."""
-    if cfg.max_length > view.max_positions:
-        raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
+    lengths = buckets_of(view, cfg)
     if view.max_unrolled is not None and cfg.max_length > view.max_unrolled:
         raise ExportError(
             f"LiteRT has no LSTM of variable length: it is written out step by step, up to {view.max_unrolled} tokens; "
             f"max_length is {cfg.max_length}. Use --target onnx, where it is one operator at any length, or cut text "
             f"there: --set max_length={view.max_unrolled}."
         )
-    lengths = cfg.lengths or tuple(sorted({*(size for size in _BUCKETS if size < cfg.max_length), cfg.max_length}))
-    if lengths[-1] > cfg.max_length:
-        raise ExportError(f"the longest of lengths is {lengths[-1]}, above max_length, {cfg.max_length}.")
     path = folder / "model.tflite"
     _convert(view, lengths, path)
     quantization = None

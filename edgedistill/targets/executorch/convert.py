@@ -1,0 +1,116 @@
+"""From an export view to one ExecuTorch program: a method for any length, or one per fixed length."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.devtools.backend_debug import get_delegation_info
+from executorch.exir import to_edge_transform_and_lower
+
+from edgedistill.artifacts import Delegation, Graph, Quantization, Tensor
+from edgedistill.errors import ExportError
+from edgedistill.models.views.pieces import Piece, View, graph_name
+from edgedistill.progress import hushed
+from edgedistill.quant.executorch_weights import quantized
+from edgedistill.runner import is_per_token
+from edgedistill.targets import Exported, refuse_too_long
+from edgedistill.targets.executorch.runtime import Program
+
+if TYPE_CHECKING:
+    from edgedistill.targets.executorch import Config
+
+SHORTEST = 4
+"""Fewest tokens of a method of any length: sizes below are singular for the exporter (a trigram's, say)."""
+
+
+def export(view: View, cfg: Config, folder: Path) -> Exported:
+    """Write the program; see the target's `export`."""
+    refuse_too_long(view, cfg)
+    lengths: tuple[int | None, ...] = cfg.lengths or (None,)
+    if view.kind == "generation":
+        raise ExportError("encoder-decoders cannot be exported to ExecuTorch yet. Use --target onnx.")
+    if view.max_unrolled is not None:
+        raise ExportError(
+            "ExecuTorch's delegate has no LSTM, which would run step by step in slow portable operators. Use --target "
+            "onnx, where it is one operator."
+        )
+    path = folder / "model.pte"
+    try:
+        with hushed():
+            lowered = _lowered(view, lengths, cfg)
+            delegations = tuple(_delegation(lowered, name) for name in sorted(lowered.methods))
+            with path.open("wb") as file:
+                lowered.to_executorch().write_to_file(file)
+    except OSError:
+        raise
+    except Exception as error:  # the converter's errors share no base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(f"ExecuTorch refused the model: {reason}") from error
+    program = Program(path)
+    graphs = [[_graph(program, piece, length) for length in lengths] for piece in view.pieces]
+    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=bool(cfg.lengths))
+    quantization = None
+    if cfg.scheme != "fp32":
+        tool = f"torchao {version('torchao')}, executorch {version('executorch')}"
+        kept = {"position embeddings, norms, biases, softmax, products of activations": "not weights of a product"}
+        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
+    return Exported((path,), tuple(chain(*graphs)), driver, quantization, delegations=delegations)
+
+
+def _lowered(view: View, lengths: tuple[int | None, ...], cfg: Config) -> Any:
+    """All methods in ExecuTorch's own operators, what XNNPACK knows in calls of it; weights are stored once."""
+    programs = {}
+    for piece in view.pieces:
+        for length in lengths:
+            example = tuple(piece.example_inputs(1, length or cfg.max_length // 2, "int64").values())
+            free = (
+                None if length else [{1: torch.export.Dim("length", min=SHORTEST, max=cfg.max_length)} for _ in example]
+            )
+            with torch.no_grad():
+                one = quantized(piece, example, free) if cfg.scheme == "int8_dynamic" else piece
+                programs[graph_name(piece.name, length)] = torch.export.export(one, example, dynamic_shapes=free)
+    return to_edge_transform_and_lower(programs, partitioner=[XnnpackPartitioner()])
+
+
+def _delegation(lowered: Any, method: str) -> Delegation:
+    """What XNNPACK takes; sizes that are looked up and results that are unpacked are no operators."""
+    module = lowered.exported_program(method).graph_module
+    info = get_delegation_info(module)
+    calls = [node.target for node in module.graph.nodes if node.op == "call_function"]
+    left = Counter(target.name() for target in calls if hasattr(target, "name") and "sym_" not in target.name())
+    taken = int(info.num_delegated_nodes)
+    return Delegation(
+        accelerator=f"XNNPACK, {method}",
+        nodes=taken + left.total(),
+        delegated=taken,
+        partitions=int(info.num_delegated_subgraphs),
+        unsupported=tuple(f"{name} ({count})" for name, count in left.most_common()),
+        advice="yes" if taken else "no",
+        source=f"executorch {version('executorch')}, its partitioner",
+    )
+
+
+def _graph(program: Program, piece: Piece, length: int | None) -> Graph:
+    name = graph_name(piece.name, length)
+    inputs, outputs = program.tensors(name, piece.input_names, piece.output_names)
+    if length is None:
+        inputs = tuple(map(_of_any_length, inputs))
+        outputs = tuple(
+            _of_any_length(o) if is_per_token(o.name, np.empty(tuple(map(int, o.shape)))) else o for o in outputs
+        )
+    return Graph(
+        name=name, file=program.path.name, signature=name, length=length, shortest=1 if length else SHORTEST,
+        inputs=inputs, outputs=outputs,
+    )  # fmt: skip
+
+
+def _of_any_length(tensor: Tensor) -> Tensor:
+    """The file says how long it may be; batch and what follows the length are fixed."""
+    return tensor.model_copy(update={"shape": (1, "length", *tensor.shape[2:])})
