@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 from edgedistill import plugins
 from edgedistill.artifacts import Cascade, Heads, Manifest, Seq2Seq, read_manifest
-from edgedistill.errors import ArtifactError
 from edgedistill.runner import Runner
 
 if TYPE_CHECKING:
     from torch import nn
-
-_RUNNABLE = ("single", "buckets", "cascade", "heads", "seq2seq")
 
 
 def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1) -> Runner:
@@ -25,15 +22,10 @@ def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1
         threads: how many the runtime may use.
 
     Raises:
-        ArtifactError: no artifact, a missing or refused file, or a driver this version cannot run.
+        ArtifactError: no artifact, a missing or refused file.
         MissingExtraError: the runtime is not installed.
     """
     manifest = manifest or read_manifest(folder)
-    if manifest.driver.kind not in _RUNNABLE:
-        raise ArtifactError(
-            f"'{folder}' has a '{manifest.driver.kind}' driver, which this version cannot run yet. "
-            f"It runs: {', '.join(_RUNNABLE)}."
-        )
     runner: Runner = plugins.load("targets", manifest.target).runner(folder, manifest, threads)
     return runner
 

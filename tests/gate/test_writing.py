@@ -52,7 +52,7 @@ def artifact(model, tmp_path_factory):
     with without_token_types(tokenizer, model):
         save(folder / "student", model, tokenizer)
 
-    def exported(view, cfg, out):
+    def exported(view, cfg, out, calibration=None):
         (out / "model.onnx").write_bytes(b"graphs")
         graphs = [
             Graph(
@@ -67,7 +67,7 @@ def artifact(model, tmp_path_factory):
     def runner(_folder, manifest, _threads=1):
         return opened(model, manifest)
 
-    pretended = SimpleNamespace(Config=ExportConfig, SCHEMES=("fp32",), export=exported, runner=runner)
+    pretended = SimpleNamespace(Config=ExportConfig, SCHEMES=("fp32",), CALIBRATED=(), export=exported, runner=runner)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins, "load", lambda kind, name: pretended)
         return export.export(folder / "student", out=folder / "artifact", settings=["max_length=64"])
