@@ -136,7 +136,7 @@ def plan(made: ShapePlan, as_json: bool) -> None:
     """Shapes with their bytes and times; what to type for the best one, or what the nearest one costs."""
     if as_json:
         return json(made.model_dump(mode="json"))
-    names = ("parameters", "in blocks", *(schemes := tuple(made.rows[0].computed_bytes)), "p90 ms")
+    names = ("parameters", "in blocks", *(schemes := _columns(made)), "p90 ms")
     title = f"{made.recipe} students of {made.teacher.path} on {made.environment.cpu}"
     table = _table("shape", *names, "", title=title, numeric=names)
     for row in made.rows:
@@ -154,6 +154,15 @@ def plan(made: ShapePlan, as_json: bool) -> None:
         _print(Text(f"nothing timed meets the budget; nearest is {near.name}: {size}, {time}", "bold yellow"))
     for command in made.next_commands:
         click.echo(f"next: {command}")  # not wrapped: it is to be copied
+
+
+def _columns(made: ShapePlan) -> tuple[str, ...]:
+    """One scheme of those that weigh the same in every shape: the one that was asked about, if it is among them."""
+    weights: dict[tuple[int, ...], str] = {}
+    for scheme in made.rows[0].computed_bytes:
+        key = tuple(row.computed_bytes[scheme] for row in made.rows)
+        weights[key] = scheme if scheme == made.scheme else weights.get(key, scheme)
+    return tuple(weights.values())
 
 
 def _shape_size(row: ShapeRow, scheme: str, measured: str) -> str:

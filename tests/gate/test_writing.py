@@ -19,6 +19,8 @@ from edgedistill.targets import ExportConfig, Exported
 from tests.drivers.test_seq2seq import lively
 from tests.support import tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 CACHE = ("keys", "values")
 
 

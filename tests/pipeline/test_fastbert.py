@@ -72,10 +72,10 @@ def _encoded(found):
     return one(type(tokens())(found["input_ids"], found["attention_mask"], found["token_type_ids"]), 0)
 
 
-@pytest.mark.parametrize("target", ["onnx", "tflite"])
+@pytest.mark.parametrize("target", ["onnx", "tflite", pytest.param("executorch", marks=pytest.mark.long)])
 @pytest.mark.slow
 def test_exported_it_leaves_where_the_student_does(student, tmp_path, target):
-    pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch"}[target])
+    pytest.importorskip({"onnx": "onnxruntime", "tflite": "litert_torch", "executorch": "executorch"}[target])
     artifact = export(student, target=target, out=tmp_path / target, settings=["lengths=[16,32]"])
     manifest, model = read_manifest(artifact), load(student).model
     assert manifest.driver.kind == "cascade"

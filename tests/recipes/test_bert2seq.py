@@ -178,6 +178,7 @@ SMALL = [word for setting in ("shape.layers=1", "shape.hidden_size=16", "shape.f
          for word in ("--set", setting)]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_a_student_that_transformers_writes_with(files, tmp_path):
     task, data, teacher = files
     words = ("distill", NAME, "--task", task, "--data", data, "--teacher", teacher, *SMALL)
