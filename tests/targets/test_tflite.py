@@ -8,7 +8,7 @@ from edgedistill.models.answers import torch_runner
 from edgedistill.models.views import view_of
 from edgedistill.targets import tflite as target
 from tests.support import tiny_model
-from tests.targets.test_onnx import batch_for, largest_difference, lively, manifest_of
+from tests.targets.test_onnx import FAMILIES_AND_HEADS, batch_for, largest_difference, lively, manifest_of
 
 pytest.importorskip("litert_torch", reason="the extra tflite is not installed")
 
@@ -106,8 +106,7 @@ def test_four_buckets_weigh_and_answer_as_one(scheme, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["sequence", "span", "tokens", "bare"])
-@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "electra", "mobilebert", "roberta"])
+@pytest.mark.parametrize(("family", "head"), FAMILIES_AND_HEADS)
 def test_every_family_and_head_in_every_scheme(family, head, tmp_path):
     model = lively(family, head, layers=2, hidden=64)
     inputs = batch_for(model)
