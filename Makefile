@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## the whole road on the embedded task: teacher, student, exports, gate, bench, report
-	@echo "== the whole road on the embedded task (about six minutes on two cores) =="
+	@echo "== the whole road on the embedded task (about seven minutes on two cores) =="
 	@$(BIN)/edgedistill run demo --out runs/demo --overwrite
 
 test: setup  ## the fast tests
