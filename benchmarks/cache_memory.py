@@ -9,11 +9,7 @@ docs/results/cache.json and cache.md.
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from own_process import by_size
 from transformers import BertConfig, BertForSequenceClassification
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.cache_card import Fingerprint, Kept
 from edgedistill.data.logit_cache import LogitCache
@@ -40,26 +36,10 @@ WIDTH, TOKENS, BATCH, STRIDE = 32, 8, 512, 7_368_787
 
 def main() -> None:
     """Measure every size, or the one size of this process."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--rows", default="10000,100000,1000000")
-    options.add_argument("--one", type=int)
-    given = options.parse_args()
-    if given.one:
-        print(json.dumps(_measured(given.one)))
+    found = by_size(__file__, "10000,100000,1000000", _measured)
+    if found is None:
         return
-    started, found = time.monotonic(), []
-    for rows in given.rows.split(","):
-        command = [sys.executable, __file__, "--one", rows]
-        found.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
-        print(found[-1], file=sys.stderr)
-    about = {
-        "command": shlex.join(["python", "benchmarks/cache_memory.py", *sys.argv[1:]]),
-        "created": now(),
-        "seconds": round(time.monotonic() - started),
-        "environment": environment().model_dump(mode="json"),
-        "kept": str(KEPT),
-        "sizes": found,
-    }
+    about = found | {"kept": str(KEPT)}
     files.write_json(RESULTS / "cache.json", about)
     files.write_text(RESULTS / "cache.md", _page(about))
 

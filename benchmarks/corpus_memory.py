@@ -9,22 +9,16 @@ corpus.md.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
-import shlex
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from cache_memory import memory, peak
+from own_process import by_size
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 WORDS, LENGTH, BATCH = 12, 32, 256
@@ -32,27 +26,9 @@ WORDS, LENGTH, BATCH = 12, 32, 256
 
 def main() -> None:
     """Measure every size, or the one size of this process."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--rows", default="20000,200000")
-    options.add_argument("--one", type=int)
-    given = options.parse_args()
-    if given.one:
-        print(json.dumps(_measured(given.one)))
+    about = by_size(__file__, "20000,200000", _measured)
+    if about is None:
         return
-    started, found = time.monotonic(), []
-    for rows in given.rows.split(","):
-        with tempfile.TemporaryDirectory() as cache:
-            command, where = [sys.executable, __file__, "--one", rows], {**os.environ, "HF_DATASETS_CACHE": cache}
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=where)
-        found.append(json.loads(done.stdout))
-        print(found[-1], file=sys.stderr)
-    about = {
-        "command": shlex.join(["python", "benchmarks/corpus_memory.py", *sys.argv[1:]]),
-        "created": now(),
-        "seconds": round(time.monotonic() - started),
-        "environment": environment().model_dump(mode="json"),
-        "sizes": found,
-    }
     files.write_json(RESULTS / "corpus.json", about)
     files.write_text(RESULTS / "corpus.md", _page(about))
 
