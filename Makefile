@@ -12,8 +12,15 @@ export TOKENIZERS_PARALLELISM = false
 # A process for every core; whoever is done first takes over what another one has left.
 WORKERS := --numprocesses auto --dist worksteal
 
+# command:Debian package, of what emulates a phone, compiles for one, and opens apps and pages.
+TOOLS := adb:adb qemu-aarch64:qemu-user mmdebstrap:mmdebstrap g++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu \
+  javac:default-jdk-headless aapt2:aapt zipalign:zipalign apksigner:apksigner node:nodejs npm:npm chromium:chromium
+# Packages without a command: JUnit, Android's own resources, and what TFLite Task Library loads.
+TOOL_FILES := /usr/share/java/junit4.jar:junit4 /usr/share/android-framework-res/framework-res.apk:android-framework-res \
+  /usr/lib/$(shell uname -m)-linux-gnu/libusb-1.0.so.0:libusb-1.0-0
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-long check format docs clean
+.PHONY: help setup tools demo test test-slow test-all test-long check format docs clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,6 +36,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
+
+tools:  ## install the compilers, emulator, JDK, adb and browser that the phone and app tests use (Debian, as root)
+	@missing=""; for t in $(TOOLS); do command -v $${t%%:*} >/dev/null || missing="$$missing $${t##*:}"; done; \
+	  for f in $(TOOL_FILES); do test -e $${f%%:*} || missing="$$missing $${f##*:}"; done; \
+	  if [ -z "$$missing" ]; then echo "== tools: all there =="; else echo "== tools: installing$$missing =="; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
+	  echo "These could not be installed:$$missing. The tests that need them are skipped and say so."; fi
 
 demo: setup  ## the whole road on the embedded task: teacher, student, exports, gate, bench, report
 	@echo "== the whole road on the embedded task (about seven minutes on two cores) =="

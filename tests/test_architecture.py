@@ -29,7 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"artifacts", "drivers", "graphs", "reports", "words"}),
     frozenset({"models", "losses", "data"}),
     frozenset({"training", "quant", "evaluate", "parity"}),
-    frozenset({"recipes", "targets", "gate", "measure", "apps", "pages"}),
+    frozenset({"recipes", "targets", "gate", "measure", "apps", "pages", "phones", "importers"}),
     frozenset({"pipeline"}),
     frozenset({"cli"}),
     frozenset({"__init__", "__main__"}),
