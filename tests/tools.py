@@ -9,6 +9,6 @@ import pytest
 
 
 def needs(*tools: str) -> pytest.MarkDecorator:
-    """Skip unless every command is on the PATH and every file (named with its /) is there; `make tools` installs them."""
+    """Skip unless every command is on the PATH and every file (named with its /) is there (`make tools`)."""
     missing = [tool for tool in tools if not (Path(tool).exists() if "/" in tool else shutil.which(tool))]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}: make tools")
