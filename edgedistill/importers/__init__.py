@@ -41,7 +41,7 @@ def read(
     Raises:
         DataError: the file cannot be read, no tool is recognised, or its numbers are incomplete.
     """
-    text = _text(path)
+    text = _read_text(path)
     for name in plugins.names("importers"):
         importer = cast("Importer", plugins.load("importers", name))
         if importer.recognises(text):
@@ -50,7 +50,7 @@ def read(
     raise DataError(f"'{path}' is not the output of a known tool ({known}). Give what the tool printed, unedited.")
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > LARGEST_BYTES:

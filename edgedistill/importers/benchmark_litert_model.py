@@ -18,7 +18,7 @@ def recognises(text: str) -> bool:
     """Whether it has the title of its block, or is its JSON object."""
     if _BLOCK in text and "Model initialization" in text:
         return True
-    return text.lstrip().startswith("{") and '"latency"' in text and '"warmup_first_ms"' in text
+    return text.lstrip().startswith("{") and '"model_size_mb"' in text and '"accelerators"' in text
 
 
 def rows(text: str) -> list[StatedRow]:
