@@ -14,8 +14,10 @@ from edgedistill.config import Settings
 from edgedistill.errors import ArtifactError
 from edgedistill.times import BenchReport as BenchReport
 from edgedistill.times import BenchRow as BenchRow
+from edgedistill.times import Core as Core
 from edgedistill.times import Heat as Heat
 from edgedistill.times import Latency as Latency
+from edgedistill.times import Moment as Moment
 from edgedistill.times import PhoneCard as PhoneCard
 from edgedistill.times import SelfTest as SelfTest
 from edgedistill.times import StatedLatency as StatedLatency

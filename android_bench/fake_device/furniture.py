@@ -43,7 +43,9 @@ def set_celsius(root: Path, degrees: Sequence[float]) -> None:
 def set_free(root: Path, size_bytes: int) -> None:
     """Room on it."""
     kib = size_bytes // 1024
-    _command(root, "df", f"echo 'Filesystem 1K-blocks Used Available Use% Mounted on'; echo '/dev/x 9 1 {kib} 1% /data'")
+    _command(
+        root, "df", f"echo 'Filesystem 1K-blocks Used Available Use% Mounted on'; echo '/dev/x 9 1 {kib} 1% /data'"
+    )
 
 
 def _getprop(props: Mapping[str, str]) -> str:
