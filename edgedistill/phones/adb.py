@@ -1,6 +1,6 @@
 """The real `adb` program, with every argument quoted, a limit to every wait, and errors that say what to do.
 
-No shell of this computer sees any of it. The phone's shell sees one script per call, whose words are quoted; each script
+No shell of this computer sees any of it. The phone's shell sees one script per call, whose words are quoted; each
 ends with a mark and its exit code, so that a connection that broke is never taken for a program that ended well, on
 whatever Android version.
 

@@ -24,7 +24,8 @@ _STEADY_READINGS = 4
 _PAUSE_SECONDS = 5.0
 
 _SCRIPT = """for z in /sys/class/thermal/thermal_zone*; do echo "zone=$(cat $z/type) $(cat $z/temp)"; done 2>/dev/null
-for c in /sys/devices/system/cpu/cpu[0-9]*; do echo "clock=${c##*/cpu} $(cat $c/cpufreq/scaling_cur_freq)"; done 2>/dev/null
+cd /sys/devices/system/cpu
+for c in cpu[0-9]*; do echo "clock=${c#cpu} $(cat $c/cpufreq/scaling_cur_freq)"; done 2>/dev/null
 dumpsys battery 2>/dev/null
 dumpsys thermalservice 2>/dev/null | grep -i 'thermal status'
 true"""
@@ -79,7 +80,8 @@ def cool_down(
     Args:
         phone: the phone.
         start: before the first measurement.
-        clock, sleep: of time; seconds.
+        clock: monotonic seconds.
+        sleep: waits so many seconds.
 
     Returns:
         The last reading, and how long it rested, seconds. A phone that says no temperature does not rest.

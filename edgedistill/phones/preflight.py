@@ -18,8 +18,8 @@ OLDEST_SDK = 24
 _PROPS = {
     "manufacturer": "ro.product.manufacturer", "model": "ro.product.model", "soc": "ro.soc.model",
     "board": "ro.board.platform", "android": "ro.build.version.release", "sdk": "ro.build.version.sdk",
-    "abis": "ro.product.cpu.abilist", "abi": "ro.product.cpu.abi", "qemu": "ro.kernel.qemu", "boot_qemu": "ro.boot.qemu",
-    "hardware": "ro.hardware",
+    "abis": "ro.product.cpu.abilist", "abi": "ro.product.cpu.abi", "hardware": "ro.hardware",
+    "qemu": "ro.kernel.qemu", "boot_qemu": "ro.boot.qemu",
 }  # fmt: skip
 _EMULATORS = {"goldfish", "ranchu", "cutf_cvm"}
 _SCRIPT = "\n".join(

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgedistill import files
-from edgedistill.errors import DeviceError
-from edgedistill.graphs import Buckets, Cascade, Graph, Heads, Single
+from edgedistill.artifacts import Manifest, resolve_inside
+from edgedistill.errors import DataError, DeviceError
 from edgedistill.phones.adb import SHORT_SECONDS, Phone, quoted
 from edgedistill.phones.preflight import TEMPORARY
-from edgedistill.phones.protocol import (
-    Array,
-    InputSet,
-    Progress,
-    RunRequest,
-    RunResult,
-    Runtime,
-    RuntimeBuild,
-    Where,
+from edgedistill.phones.protocol import Progress, RunResult, Runtime, RuntimeBuild, Where
+from edgedistill.phones.requests import (
+    INPUTS,
+    OUTPUTS,
+    REQUEST,
+    RESULT,
+    Arrays,
+    Models,
+    Plan,
+    read_outputs,
+    read_result,
+    runtime_of,
+    write_request,
 )
 
 HERE = f"{TEMPORARY}/edgedistill"
@@ -40,8 +44,8 @@ SILENCE_SECONDS = 120.0
 _SLACK_SECONDS = 600.0
 """For loading, warming up and a slow phone, on top of the longest measurement."""
 _HASH_LETTERS = 16
-
-Arrays = Mapping[str, NDArray[np.generic]]
+_SUFFIXES = (".onnx", ".ort", ".tflite")
+_PID = "pid"
 
 
 @dataclass(frozen=True)
@@ -62,54 +66,50 @@ class Program:
     runtime_build: RuntimeBuild = "glibc-wheel"
     abi: str = "arm64-v8a"
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes on the phone."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one model.
+    """One run of one artifact.
 
     Attributes:
         name: for people.
-        runtime: what opens the model.
-        models: each graph's file as the manifest names it, and where it is here.
-        graphs, driver: the manifest's.
-        inputs: arrays of each text, (1, tokens), in the graph's own types.
-        threads: given to the runtime.
-        cores: to be bound to; none: all.
-        warm_up_runs, warm_up_seconds, min_runs, min_seconds, max_seconds: as in `RunRequest`.
-        wants_outputs: whether every text's outputs come back.
+        artifact: its folder.
+        manifest: its manifest.
+        inputs: one text each, (1, tokens) integer, without padding.
+        plan: how long and with what; its source and library are filled in by the workplace.
     """
 
     name: str
-    runtime: Runtime
-    models: Mapping[str, Path]
-    graphs: tuple[Graph, ...]
-    driver: Single | Buckets | Cascade | Heads
+    artifact: Path
+    manifest: Manifest
     inputs: Sequence[Arrays]
-    threads: int = 1
-    cores: tuple[int, ...] = ()
-    warm_up_runs: int = 0
-    warm_up_seconds: float = 0.0
-    min_runs: int = 0
-    min_seconds: float = 0.0
-    max_seconds: float = 600.0
-    wants_outputs: bool = False
+    plan: Plan
 
 
 @dataclass
 class Workplace:
-    """The folder on one phone, for one program."""
+    """The folder on one phone, for one program.
+
+    Attributes:
+        phone: the phone.
+        program: what runs there.
+        source: what the phone is: an emulator's answers count, its times do not.
+        copied: files that had to be copied.
+        skipped: files that were there already.
+    """
 
     phone: Phone
     program: Program
     source: Where
     copied: int = 0
-    """Files that had to be copied."""
     skipped: int = 0
-    """Files that were there already."""
-    _placed: dict[Path, str] = field(default_factory=dict)
-    _can_hash: bool = True
 
-    def place(self, local: Path, name: str) -> str:
+    def place(self, local: Path, name: str) -> None:
         """Have a file on the phone, copied only where it is not there with the right hash.
 
         Args:
@@ -123,24 +123,23 @@ class Workplace:
         wanted, remote = files.sha256_of(local), f"{HERE}/{name}"
         if self._hash(remote) == wanted:
             self.skipped += 1
-            return name
+            return
+        found: str | None = None
         for _ in range(2):
             self.phone.push(local, remote)
             self.copied += 1
+            self.phone.shell(f"chmod 755 {quoted(remote)}")
             found = self._hash(remote)
-            if found == wanted or not self._can_hash:
-                self.phone.shell(f"chmod 755 {quoted(remote)}")
-                return name
+            if found == wanted:
+                return
         raise DeviceError(
             f"'{local.name}' arrives damaged on phone {self.phone.serial}: its SHA-256 there is {found or 'unknown'}, "
             f"here {wanted}. Use another cable or port."
         )
 
     def _hash(self, remote: str) -> str | None:
-        """SHA-256 of a file on the phone; none where there is none, or the phone has no command for it."""
+        """SHA-256 of a file on the phone; none where there is none."""
         answer = self.phone.shell(f"sha256sum {quoted(remote)}", seconds=10 * SHORT_SECONDS)
-        if answer.code == 127:
-            self._can_hash = False
         return answer.out.split()[0].lower() if answer.code == 0 and answer.out.split() else None
 
     def set_up(self) -> str:
@@ -150,7 +149,9 @@ class Workplace:
             self.place(path, f"{folder}/{path.relative_to(self.program.folder).as_posix()}")
         return folder
 
-    def run(self, job: Job, on_progress: Callable[[Progress], None] | None = None) -> tuple[RunResult, list[Arrays]]:
+    def run(
+        self, job: Job, on_progress: Callable[[Progress], None] | None = None
+    ) -> tuple[RunResult, list[dict[str, NDArray[np.generic]]]]:
         """Run a job to its end.
 
         Returns:
@@ -159,63 +160,46 @@ class Workplace:
         Raises:
             LostPhoneError: the connection broke.
             DeviceError: the program failed, hung, or answered with something else; its last words are in the message.
+            ArtifactError: an artifact that the runner does not run.
         """
         program = self.set_up()
         run = f"r-{secrets.token_hex(8)}"
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                request = self._request(job, program, run, Path(scratch))
-                self._start(job, request, program, run, on_progress)
-                result = self._result(job, run, Path(scratch))
-                return result, self._outputs(result, run, len(job.inputs), Path(scratch))
+                self._ask(job, program, run, Path(scratch))
+                self._start(job, program, run, on_progress)
+                return self._answer(job, run, Path(scratch))
         finally:
             self.clean(run)
 
     def clean(self, run: str) -> None:
         """End what still runs and remove what belongs to it; a phone that is gone is left as it is."""
-        pid = quoted(f"{HERE}/{run}.pid")
+        folder = quoted(f"{HERE}/{run}")
         with suppress(DeviceError):
-            self.phone.shell(
-                f"if [ -f {pid} ]; then kill $(cat {pid}) 2>/dev/null; fi\nrm -f {quoted(f'{HERE}/{run}')}.*"
-            )
+            self.phone.shell(f"if [ -f {folder}/{_PID} ]; then kill $(cat {folder}/{_PID}); fi\nrm -rf {folder}")
 
-    def _request(self, job: Job, program: str, run: str, scratch: Path) -> RunRequest:
-        models = {name: self._model(path) for name, path in job.models.items()}
-        inputs, packed = _packed(job.inputs, f"{run}.inputs")
-        request = RunRequest(
-            id=run,
-            source=self.source,
-            runtime=job.runtime,
-            runtime_build=self.program.runtime_build,
-            library=f"{program}/{self.program.libraries[job.runtime]}",
-            graphs=tuple(graph.model_copy(update={"file": models[graph.file]}) for graph in job.graphs),
-            driver=job.driver,
-            inputs=inputs,
-            threads=job.threads,
-            cores=job.cores,
-            warm_up_runs=job.warm_up_runs,
-            warm_up_seconds=job.warm_up_seconds,
-            min_runs=job.min_runs,
-            min_seconds=job.min_seconds,
-            max_seconds=job.max_seconds,
-            outputs=f"{run}.outputs" if job.wants_outputs else None,
-        )
-        for name, data in ((f"{run}.inputs", packed), (f"{run}.request.json", request.model_dump_json().encode())):
-            (scratch / name).write_bytes(data)
-            self.place(scratch / name, name)
-        return request
+    def _ask(self, job: Job, program: str, run: str, scratch: Path) -> None:
+        """Have the request, its inputs and its models on the phone; models and program lie beside, linked."""
+        models = {graph.file: self._model(job, graph.file) for graph in job.manifest.graphs}
+        links = [program, *dict.fromkeys(models.values())]
+        folder = f"{HERE}/{run}"
+        linked = [f"ln -s {quoted(f'{HERE}/{name}', f'{folder}/{name}')}" for name in links]
+        self.phone.shell("\n".join([f"mkdir -p {quoted(folder)}", *linked]))
+        library = f"{program}/{self.program.libraries[runtime_of(job.manifest)]}"
+        build = self.program.runtime_build
+        plan = replace(job.plan, source=self.source, library=library, runtime_build=build)
+        write_request(scratch, job.artifact, job.manifest, job.inputs, plan, Models(models))
+        for name in (REQUEST, INPUTS):
+            self.place(scratch / name, f"{run}/{name}")
 
-    def _model(self, path: Path) -> str:
-        """Copy a model once; gives its name on the phone."""
-        if path not in self._placed:
-            suffix = path.suffix if path.suffix in {".onnx", ".ort", ".tflite"} else ".model"
-            self._placed[path] = f"m-{files.sha256_of(path)[:_HASH_LETTERS]}{suffix}"
-        return self.place(path, self._placed[path])
+    def _model(self, job: Job, file: str) -> str:
+        path = resolve_inside(job.artifact, file)
+        name = f"m-{files.sha256_of(path)[:_HASH_LETTERS]}{path.suffix if path.suffix in _SUFFIXES else '.model'}"
+        self.place(path, name)
+        return name
 
-    def _start(
-        self, job: Job, request: RunRequest, program: str, run: str, on_progress: Callable[[Progress], None] | None
-    ) -> None:
-        paths = [f"{HERE}/{run}.{end}" for end in ("pid", "request.json", "result.json")]
+    def _start(self, job: Job, program: str, run: str, on_progress: Callable[[Progress], None] | None) -> None:
+        paths = [f"{HERE}/{run}/{name}" for name in (_PID, REQUEST, RESULT)]
         words = quoted(paths[0], *self.program.command, *paths[1:])
         script = f"""cd {quoted(f"{HERE}/{program}")} && exec sh -c 'echo $$ > "$0"; exec "$@"' {words}"""
         told: list[str] = []
@@ -227,7 +211,7 @@ class Workplace:
             elif on_progress:
                 on_progress(progress)
 
-        seconds = request.max_seconds + request.warm_up_seconds + _SLACK_SECONDS
+        seconds = job.plan.max_seconds + job.plan.warm_up_seconds + _SLACK_SECONDS
         answer = self.phone.shell(script, seconds, SILENCE_SECONDS, hear)
         if answer.code not in {0, 2}:
             raise DeviceError(
@@ -235,62 +219,19 @@ class Workplace:
                 f"{_words(told)}. See: edgedistill doctor --device adb"
             )
 
-    def _result(self, job: Job, run: str, scratch: Path) -> RunResult:
-        local = scratch / "result.json"
-        self.phone.pull(f"{HERE}/{run}.result.json", local)
+    def _answer(
+        self, job: Job, run: str, scratch: Path
+    ) -> tuple[RunResult, list[dict[str, NDArray[np.generic]]]]:  # fmt: skip
+        self.phone.pull(f"{HERE}/{run}/{RESULT}", scratch / RESULT)
         try:
-            result = RunResult.model_validate(json.loads(local.read_bytes()))
-        except (ValueError, ValidationError) as error:
-            raise DeviceError(
-                f"phone {self.phone.serial} answered {job.name} with something that is no result "
-                f"({type(error).__name__}). Try again; if it stays so, report it."
-            ) from error
-        if result.id != run:
-            raise DeviceError(f"phone {self.phone.serial} answered another request ({result.id!r}, asked: {run!r}).")
-        if result.status == "failed":
-            raise DeviceError(f"{job.name} does not run on phone {self.phone.serial}: {result.error}")
-        return result
-
-    def _outputs(self, result: RunResult, run: str, count: int, scratch: Path) -> list[Arrays]:
-        if not result.outputs:
-            return []
-        local = scratch / "outputs"
-        self.phone.pull(f"{HERE}/{run}.outputs", local)
-        return unpacked(result, local.read_bytes(), count)
-
-
-def _packed(inputs: Sequence[Arrays], name: str) -> tuple[tuple[InputSet, ...], bytes]:
-    """Arrays one after another in one file, and where each of them lies."""
-    sets, data = [], bytearray()
-    for arrays in inputs:
-        places = []
-        for key, value in arrays.items():
-            shape = tuple(int(size) for size in value.shape)
-            places.append(
-                Array.model_validate(
-                    {"name": key, "dtype": value.dtype.name, "shape": shape, "file": name, "offset": len(data)}
-                )
-            )
-            data += np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<")).tobytes()
-        sets.append(InputSet(arrays=tuple(places)))
-    return tuple(sets), bytes(data)
-
-
-def unpacked(result: RunResult, data: bytes, count: int) -> list[Arrays]:
-    """The outputs of every input set, out of their file's bytes.
-
-    Raises:
-        DeviceError: an output lies outside the file, or belongs to no input set.
-    """
-    sets: list[dict[str, NDArray[np.generic]]] = [{} for _ in range(count)]
-    for one in result.outputs:
-        kind = np.dtype(one.dtype).newbyteorder("<")
-        size = int(np.prod(one.shape, dtype=np.int64)) * kind.itemsize
-        if one.input >= count or one.offset + size > len(data):
-            raise DeviceError(f"the phone's outputs are cut off: '{one.name}' of text {one.input} is not in its file.")
-        array = np.frombuffer(data, kind, count=size // kind.itemsize, offset=one.offset)
-        sets[one.input][one.name] = array.reshape(one.shape)
-    return list(sets)
+            result = read_result(scratch)
+            if job.plan.dumps:
+                self.phone.pull(f"{HERE}/{run}/{OUTPUTS}", scratch / OUTPUTS)
+            outputs = read_outputs(scratch, result)
+        except DataError as error:
+            words = str(error).replace(f"{scratch}/", "")
+            raise DeviceError(f"phone {self.phone.serial}, {job.name}: {words}") from error
+        return result, outputs
 
 
 def _progress(line: str) -> Progress | None:
