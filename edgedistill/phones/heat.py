@@ -48,8 +48,9 @@ def read(phone: Phone, cores: Sequence[int] = ()) -> Heat:
     battery = re.search(r"^\s*temperature: (-?\d+)", text, re.MULTILINE)
     level = re.search(r"^\s*level: (\d+)", text, re.MULTILINE)
     status = re.search(r"thermal status: (\d)", text, re.IGNORECASE)
+    zones = re.findall(r"^zone=(\S+) (-?\d+)$", text, re.MULTILINE)
     return Heat(
-        celsius=_hottest(re.findall(r"^zone=(\S+) (-?\d+)$", text, re.MULTILINE)),
+        celsius=hottest([(name, _celsius(int(number))) for name, number in zones]),
         mhz=round(fmean(wanted) / 1000.0, 1) if wanted else None,
         thermal_status=int(status.group(1)) if status else None,
         battery_celsius=int(battery.group(1)) / 10.0 if battery else None,
@@ -57,11 +58,11 @@ def read(phone: Phone, cores: Sequence[int] = ()) -> Heat:
     )
 
 
-def _hottest(zones: Sequence[tuple[str, str]]) -> float | None:
-    """Of the processor's zones; of all where none is named so. Zones that say nonsense are left out."""
-    degrees = {name: value for name, text in zones if 0.0 < (value := _celsius(int(text))) < 150.0}
-    processor = [value for name, value in degrees.items() if _PROCESSOR.search(name)]
-    return round(max(processor or degrees.values()), 1) if degrees else None
+def hottest(zones: Sequence[tuple[str, float]]) -> float | None:
+    """Of the processor's zones, degrees Celsius; of all where none is named so. Nonsense is left out."""
+    degrees = [(name, value) for name, value in zones if 0.0 < value < 150.0]
+    processor = [value for name, value in degrees if _PROCESSOR.search(name)]
+    return round(max(processor or [value for _, value in degrees]), 1) if degrees else None
 
 
 def _celsius(number: int) -> float:

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ class Program:
         folder: on this computer; all of it is copied.
         command: words that start it, relative to the folder; the request's and the result's path are added.
         libraries: each runtime's shared library, relative to the folder.
+        variables: environment it needs.
         runtime_build: where those come from.
         abi: what the phone must run.
     """
@@ -63,6 +64,7 @@ class Program:
     folder: Path
     command: tuple[str, ...]
     libraries: Mapping[Runtime, str]
+    variables: Mapping[str, str] = field(default_factory=dict)
     runtime_build: RuntimeBuild = "glibc-wheel"
     abi: str = "arm64-v8a"
 
@@ -200,7 +202,8 @@ class Workplace:
 
     def _start(self, job: Job, program: str, run: str, on_progress: Callable[[Progress], None] | None) -> None:
         paths = [f"{HERE}/{run}/{name}" for name in (_PID, REQUEST, RESULT)]
-        words = quoted(paths[0], *self.program.command, *paths[1:])
+        variables = [f"{name}={value}" for name, value in self.program.variables.items()]
+        words = quoted(paths[0], *(["env", *variables] if variables else []), *self.program.command, *paths[1:])
         script = f"""cd {quoted(f"{HERE}/{program}")} && exec sh -c 'echo $$ > "$0"; exec "$@"' {words}"""
         told: list[str] = []
 
