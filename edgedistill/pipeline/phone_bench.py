@@ -57,6 +57,7 @@ def bench_on_phone(
     lengths: Sequence[int] | None = None,
     out: Path | str | None = None,
     seed: int = 0,
+    tools: Sequence[str] = (),
     ticks: Ticks | None = None,
 ) -> BenchReport:
     """Time artifacts on a phone and write bench-PHONE.json into each.
@@ -74,6 +75,7 @@ def bench_on_phone(
         lengths: input lengths in tokens; the fixed lengths of the artifacts when not given, else 128.
         out: a file to write the report to as well.
         seed: of the texts and the order of turns.
+        tools: NAME=FILE of other benchmark tools' programs, to be timed with too.
         ticks: time.
 
     Raises:
