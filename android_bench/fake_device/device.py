@@ -21,6 +21,8 @@ from android_bench.fake_device.furniture import furnish
 from android_bench.fake_device.wire import LARGEST, VERSION, Message, Stream, receive, send
 
 _TOKEN = 1
+_SETTLE_SECONDS = 0.02
+"""For transports to close before their loop does."""
 _FEATURES = "shell_v2,cmd,stat_v2"
 
 
@@ -78,6 +80,7 @@ class FakeDevice:
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
+        await asyncio.sleep(_SETTLE_SECONDS)
 
     def _break(self) -> None:
         for writer in self._writers:
@@ -146,13 +149,9 @@ class FakeDevice:
     async def _serve(self, stream: Stream, service: str) -> None:
         with suppress(EOFError, ConnectionError):
             if service == "sync:":
-                await sync.serve(stream, self._noted, self.faults, self._break)
+                await sync.serve(stream, self.place, self.faults, self._break, self.pushed.append)
             elif service.startswith("shell"):
                 script = service.partition(":")[2]
                 self.scripts.append(script)
                 await shell.serve(stream, script, self.root, self.faults, self._dropped_in_run, self._emulator)
             await stream.close()
-
-    def _noted(self, name: str) -> Path:
-        self.pushed.append(name)
-        return self.place(name)

@@ -60,7 +60,7 @@ async def serve(
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # its pipes, which nobody reads to their end now
 
 
 def _breaks(faults: Faults) -> bool:

@@ -17,7 +17,13 @@ _MISSING = 2
 _STAT2 = struct.Struct("<4sI2Q4IQ3q")
 
 
-async def serve(stream: Stream, place: Callable[[str], Path], faults: Faults, drop: Callable[[], None]) -> None:
+async def serve(
+    stream: Stream,
+    place: Callable[[str], Path],
+    faults: Faults,
+    drop: Callable[[], None],
+    on_push: Callable[[str], None],
+) -> None:
     """Answer requests until the client quits.
 
     Args:
@@ -25,6 +31,7 @@ async def serve(stream: Stream, place: Callable[[str], Path], faults: Faults, dr
         place: from a path on the device to where it is here.
         faults: what shall go wrong.
         drop: breaks the whole connection.
+        on_push: told the name of every file that comes.
     """
     while True:
         kind, size = struct.unpack("<4sI", await stream.read(8))
@@ -32,6 +39,7 @@ async def serve(stream: Stream, place: Callable[[str], Path], faults: Faults, dr
             return
         name = (await stream.read(size)).decode("utf-8")
         if kind == b"SEND":
+            on_push(name.rpartition(",")[0])
             await _take(stream, place(name.rpartition(",")[0]), faults, drop)
         elif kind == b"RECV":
             await _give(stream, place(name))

@@ -147,6 +147,7 @@ def again(place: Workplace, work: Callable[[], T], ticks: Ticks | None = None) -
                     "cable or port; what is finished is kept, and the same command goes on."
                 ) from error
             _wait(place, ticks)
+            place.look_again()
     raise AssertionError("not reached")
 
 

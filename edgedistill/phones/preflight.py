@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -139,8 +140,8 @@ def faults(facts: Facts, abi: str = "arm64-v8a", needed_bytes: int = 0) -> list[
         found.append(
             Fault(
                 "no_space",
-                f"{card.model} has {facts.free_bytes / 1e6:,.0f} MB free in {TEMPORARY}; the bench takes "
-                f"{needed_bytes / 1e6:,.0f} MB. Free some on it, then try again.",
+                f"{card.model} has {facts.free_bytes / 1e6:,.1f} MB free in {TEMPORARY}; the bench takes "
+                f"{needed_bytes / 1e6:,.1f} MB. Free some on it, then try again.",
             )
         )
     return found
@@ -179,10 +180,7 @@ def cores_of(facts: Facts, affinity: str | None) -> tuple[int, ...]:
             raise DeviceError(f"{facts.card.model} has no {affinity} cores: {alike}. Give a mask, such as f0.")
         wanted = max(clocks) if affinity == "big" else min(clocks)
         return tuple(core.number for core in cores if core.max_khz == wanted)
-    try:
-        mask = int(affinity, 16)
-    except ValueError:
-        mask = 0
+    mask = int(affinity, 16) if re.fullmatch(r"(0x)?[0-9a-f]{1,16}", affinity, re.IGNORECASE) else 0
     chosen = tuple(number for number in range(mask.bit_length()) if mask >> number & 1)
     known = {core.number for core in cores}
     if not chosen or not set(chosen) <= known:

@@ -33,7 +33,9 @@ def main() -> None:
     if request["min_runs"]:
         for number in range(3):
             time.sleep(how.get("seconds", 0.0) / 3)
-            print(json.dumps({"phase": "measure", "runs": number, "seconds": float(number)}), file=sys.stderr, flush=True)
+            line = json.dumps({"phase": "measure", "runs": number, "seconds": float(number)})
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
         count = max(request["min_runs"], round(request["min_seconds"] / how["ms"] * 1000) + 1)
         result |= {
             "load_ns": 80_000_000, "first_ns": 9_000_000, "warm_up_runs": 5, "runs": count,
