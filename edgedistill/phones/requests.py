@@ -121,7 +121,9 @@ def _write_inputs(path: Path, inputs: Sequence[Arrays], dtypes: Mapping[str, str
             for name in (name for name in one if name in dtypes):
                 array = np.ascontiguousarray(one[name], dtype=np.dtype(dtypes[name]).newbyteorder("<"))
                 place = {"file": INPUTS, "offset": target.tell()}
-                arrays.append(Array.model_validate({"name": name, "dtype": dtypes[name], "shape": array.shape, **place}))
+                arrays.append(
+                    Array.model_validate({"name": name, "dtype": dtypes[name], "shape": array.shape, **place})
+                )
                 target.write(array.tobytes())
             sets.append(InputSet(arrays=tuple(arrays)))
     return tuple(sets)
