@@ -1,8 +1,8 @@
-"""Recipes and targets by name: the folder is the list, the file name is the name.
+"""Recipes, targets and importers by name: the folder is the list, the file name is the name.
 
 `names` and `summaries` read no module, so `edgedistill ls` imports no torch; `load` imports just the one
-that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes` and
-`edgedistill.targets`, with the same contract.
+that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes`,
+`edgedistill.targets` and `edgedistill.importers`, with the same contract.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Literal
 
 from edgedistill.errors import MissingExtraError, UnknownNameError
 
-Kind = Literal["recipes", "targets"]
+Kind = Literal["recipes", "targets", "importers"]
 
 _HERE = Path(__file__).parent
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of every recipe or target, built in and installed beside us, sorted."""
+    """Names of every recipe, target or importer, built in and installed beside us, sorted."""
     return sorted({*_own(kind), *_outside(kind)})
 
 
@@ -36,7 +36,7 @@ def summaries(kind: Kind) -> dict[str, str]:
 
 
 def load(kind: Kind, name: str) -> ModuleType:
-    """Import one recipe or target.
+    """Import one of them.
 
     Raises:
         UnknownNameError: there is none of that name.
