@@ -157,7 +157,8 @@ def _from_aar(part: Path, aar: Path) -> Mapping[str, object]:
     found = {target: name for target, name in _AAR_LIBRARIES.items() if name in members}
     if not found:
         raise ConfigError(
-            f"'{aar}' has no {' or '.join(_AAR_LIBRARIES.values())} in {_NATIVE} (found {sorted(members) or 'nothing'})."
+            f"'{aar}' has no {' or '.join(_AAR_LIBRARIES.values())} in {_NATIVE} "
+            f"(found there: {', '.join(sorted(members)) or 'nothing'})."
         )
     for name in found.values():
         arm64.taken_out(aar, f"{_NATIVE}/{name}", part / LIBRARIES / name)
