@@ -76,7 +76,7 @@ def _breaks(faults: Faults) -> bool:
 
 def _here(script: str, root: Path, emulator: tuple[str, ...]) -> str:
     script = _FOLDERS.sub(f"{root}/", script)
-    return _emulated(script, emulator) if emulator else script
+    return _emulated(script, emulator) if emulator and "exec " in script else script
 
 
 def _emulated(script: str, emulator: tuple[str, ...]) -> str:
