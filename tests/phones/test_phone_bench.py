@@ -19,11 +19,13 @@ from android_bench.fake_device.device import FakeDevice
 from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
 from edgedistill import reports
-from edgedistill.errors import DeviceError
+from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
 from edgedistill.phones import adb, driver, heat, preflight, selftest
+from edgedistill.phones.bundle import CARD, Bundle
 from edgedistill.phones.driver import Journal
 from edgedistill.phones.workplace import Workplace
+from edgedistill.pipeline.doctor import doctor
 from edgedistill.pipeline.phone_bench import JOURNAL, bench_on_phone, name_of
 from edgedistill.reports import BenchReport, Heat
 from tests.made import write_artifact
@@ -298,3 +300,32 @@ def test_a_copy_of_many_bytes_is_whole(device: Callable[..., FakeDevice], tmp_pa
     assert back.read_bytes() == local.read_bytes()
     with pytest.raises(DeviceError, match=r"refused copying .* No such file"):
         phone.pull("/data/local/tmp/nothing", back)
+
+
+@pytest.mark.slow
+def test_the_doctor_looks_at_a_phone(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    one = device()
+    program = make_program(tmp_path / "bundle")
+    probe = {"machine": "aarch64", "kernel": "Linux 5.10", "page_bytes": 4096, "memory_bytes": 1, "hwcap": ["asimd"],
+             "cores": [], "emulated": False}  # fmt: skip
+    for name, script in (("probe", f"echo '{json.dumps(probe)}'"), ("runner", "exit 2")):
+        (program.folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (program.folder / name).chmod(0o755)
+    card = Bundle(
+        created="now", runtime_build="glibc-wheel", runtimes={}, libraries={}, command=program.command, files=()
+    )
+    reports.save(card, program.folder / CARD)
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert not found.is_broken
+    signs = {sign.name: sign.detail for sign in found.signs}
+    assert signs["cores"] == "4 at 1.80 GHz, 4 at 2.40 GHz"
+    assert (signs["probe"], signs["battery"]) == ("aarch64, Linux 5.10; asimd", "80 %")
+
+    (program.folder / "runner").write_text("#!/bin/sh\necho 'FATAL: kernel too old' >&2\nexit 127\n")
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert "kernel too old. This phone does not start the bundle" in found.signs[-1].detail
+    assert found.is_broken
+    assert doctor(device="adb:nobody").is_broken
+    for device_name, path in (("usb", None), ("adb", tmp_path)):
+        with pytest.raises(ConfigError, match="doctor looks at one thing"):
+            doctor(path, device=device_name)
