@@ -13,7 +13,11 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
 @click.command()
 @click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "--device", default="host", show_default=True, metavar="host|adb[:SERIAL]", help="This computer, or a phone."
+    "--device",
+    default="host",
+    show_default=True,
+    metavar="host|adb[:SERIAL]|qemu[:NAME,...]",
+    help="This computer, a phone, or emulated arm64 processors: a53, a76, max.",
 )
 @click.option(
     "--mode",
@@ -57,8 +61,13 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     """Time ARTIFACTS on this computer beside PyTorch, or on a phone, interleaved.
 
     Writes its report into each: bench.json, bench-PHONE.json, or with --import bench-imported.json. No phone time is
-    ever guessed from this computer's, and none is taken from an emulator.
+    ever guessed from this computer's, and none is taken from an emulator: with --device qemu the report, qemu.json,
+    says whether arm64 answers alike and how many instructions an inference takes.
     """
+    if asked["device"].partition(":")[0] == "qemu":
+        from edgedistill.cli.emulation import emulated_bench
+
+        return emulated_bench(ctx, asked, as_json)
     from edgedistill.cli import show
     from edgedistill.cli.group import GATE_FAILED
     from edgedistill.pipeline.bench_anywhere import bench_anywhere
@@ -67,3 +76,4 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     show.bench(report, as_json)
     if any(test.status == "failed" for test in report.self_tests):
         ctx.exit(GATE_FAILED)
+    return None
