@@ -96,8 +96,7 @@ def devices(tool: str) -> list[Listed]:
     done = _client([tool, "devices", "-l"], SHORT_SECONDS)
     if done.returncode:
         raise DeviceError(f"adb does not list devices: {_last(done.stderr + done.stdout)}. Try: adb kill-server")
-    rows = [line for line in done.stdout.splitlines()[1:] if line.strip() and not line.startswith("*")]
-    return [_listed(row) for row in rows]
+    return [_listed(line) for line in done.stdout.splitlines()[1:] if line.strip() and not line.startswith("*")]
 
 
 def _listed(row: str) -> Listed:
@@ -289,8 +288,9 @@ def _client(command: Sequence[str], seconds: float) -> subprocess.CompletedProce
             timeout=seconds, check=False, start_new_session=True, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        words = " ".join(command[1:4])
-        raise LostPhoneError(f"'adb {words} ...' did not finish within {seconds:.0f} s. Is the phone awake?") from error
+        raise LostPhoneError(
+            f"'adb {' '.join(command[1:4])} ...' did not finish within {seconds:.0f} s. Is the phone awake?"
+        ) from error
     except OSError as error:
         raise DeviceError(f"cannot run '{command[0]}': {error.strerror or error}.") from error
 
