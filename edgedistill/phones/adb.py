@@ -68,7 +68,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a script on the phone printed, and how it ended."""
+    """How a script on the phone ended, and what it printed."""
 
     code: int
     out: str
@@ -101,10 +101,9 @@ def devices(tool: str) -> list[Listed]:
 
 def _listed(row: str) -> Listed:
     serial, _, rest = row.strip().partition(" ")
-    rest = rest.strip()
-    if rest.startswith("no permissions"):
+    if rest.strip().startswith("no permissions"):
         return Listed(serial, "no permissions", "")
-    state, _, details = rest.partition(" ")
+    state, _, details = rest.strip().partition(" ")
     return Listed(serial, state, details.strip())
 
 
