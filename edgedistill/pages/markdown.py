@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from edgedistill.pages import charts, numbers
+from edgedistill.pages import charts, markdown_times, numbers
 from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, Training
 from edgedistill.pages.highlights import reason_of, shares, tiles, timing_of
+from edgedistill.pages.markdown_table import safe as _safe
+from edgedistill.pages.markdown_table import table as _table
 from edgedistill.pages.stages import StageContent
 from edgedistill.reports import Measure, Rung
 
@@ -27,6 +29,8 @@ def markdown(content: Content) -> str:
         lines += _section("The ladder", _ladders(content.artifacts))
     if content.benches:
         lines += _section("Times", [line for bench in content.benches for line in _bench(bench)])
+    if content.published:
+        lines += _section("Published by others, not measured here", markdown_times.stated(content.published))
     if content.training or content.stages:
         lines += _section("Training", _training(content.training, content.stages))
     if content.layer_errors:
@@ -35,11 +39,6 @@ def markdown(content: Content) -> str:
     if content.missing:
         lines += _section("Not on this page", [f"- {_safe(sentence)}" for sentence in content.missing])
     return "\n".join(lines) + "\n"
-
-
-def _safe(words: object) -> str:
-    """Words from files: no markup, no link, no second line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(str(words).split()))
 
 
 def _code(words: str) -> str:
@@ -51,12 +50,6 @@ def _code(words: str) -> str:
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", "", *lines]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]], right: int) -> list[str]:
-    """A table whose columns from `right` on hold numbers."""
-    rules = ["---" if column < right else "---:" for column in range(len(header))]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rules, *([_safe(cell) for cell in row] for row in rows))]
 
 
 def _artifacts(content: Content) -> list[str]:
@@ -110,6 +103,10 @@ def _measure(measure: Measure) -> str:
 
 
 def _bench(bench: BenchContent) -> list[str]:
+    if bench.phone:
+        return markdown_times.phone(bench)
+    if not bench.rows:
+        return [*markdown_times.stated(bench.stated), "", *map(_safe, bench.notes), ""]
     rows = [
         (
             row.artifact,
