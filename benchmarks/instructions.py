@@ -56,19 +56,20 @@ def page(report: EmulationReport) -> str:
     rows: dict[str, dict[str, EmulationRow]] = {}
     for row in report.rows:
         rows.setdefault(row.artifact, {})[row.profile] = row
+    first = report.rows[0]
     runtimes = sorted({f"{row.target} {row.runtime_version}" for row in report.rows})
     cpus = {row.profile: row.cpu for row in report.rows}
     lines = [
         "# Instructions of one inference on emulated arm64",
         "",
-        f"Made by `python benchmarks/instructions.py`: {report.rows[0].length} real tokens, batch 1, one thread, median "
-        f"of {len(report.rows[0].counted)} inferences, qemu {report.emulator}; runtimes: {', '.join(runtimes)}. The stock "
-        "row is ONNX Runtime's `quantize_dynamic` with its defaults (int8 weights) of the same fp32 ONNX model.",
+        f"Made by `{report.command}`: {first.length} real tokens, batch 1, one thread, median of {len(first.counted)} "
+        f"inferences, qemu {report.emulator}; runtimes: {', '.join(runtimes)}. The stock row is ONNX Runtime's "
+        "`quantize_dynamic` with its defaults (int8 weights) of the same fp32 ONNX model.",
         "",
-        "These are no times: nothing here models caches, memory or clocks. They say which kernels a processor's abilities "
-        "lead to, and a change of more than 1 % says that others are chosen.",
+        "These are no times: nothing here models caches, memory or clocks. They say which kernels a processor's "
+        "abilities lead to, and a change of more than 1 % says that others are chosen.",
         "",
-        "Millions of instructions; in brackets the share of them that multiply and accumulate, by the widest kind used:",
+        "Millions of instructions; in brackets the commonest multiply-accumulates and their share of all instructions:",
         "",
         "| artifact | " + " | ".join(f"{name} (`{cpus[name]}`)" for name in profiles) + " | arm64 parity |",
         "|---|" + "---|" * (len(profiles) + 1),

@@ -16,11 +16,13 @@ from edgedistill import files, reports, resources
 from edgedistill.artifacts import Golden, environment, file_entry, now
 from edgedistill.cli import main
 from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
+from edgedistill.gate.ladder import elsewhere
 from edgedistill.phones import arm64, bundle, qemu, requests
-from edgedistill.phones.emulation import EMULATION, EmulationReport, EmulationRow
+from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline import emulate
+from edgedistill.pipeline.elsewhere import with_emulated
 from edgedistill.pipeline.runners import asked_for_all, open_runner
-from edgedistill.reports import BenchRow
+from edgedistill.reports import BenchRow, Rung
 from tests.phones.runner_models import NAMES, texts, write_cascade
 from tests.tools import needs
 
@@ -127,6 +129,24 @@ def test_counts_of_something_else_are_no_limit(other: dict[str, Any]) -> None:
     assert emulate.against_stored(row, report_of(other), "7.2.22").status == "not_run"
     assert emulate.against_stored(row, report_of({}), "10.0.0").status == "not_run"
     assert emulate.against_stored(row, None, "7.2.22").status == "not_run"
+
+
+def test_the_gate_repeats_what_was_seen_of_the_same_bytes(tmp_path: Path) -> None:
+    ladder = elsewhere()
+    good = emulate.judge("fp32", goldens(0.0), answered(goldens(0.0), 0.0), "a76").model_dump()
+    bad = emulate.judge("fp32", goldens(0.0), answered(goldens(0.0), 0.1), "max").model_dump()
+
+    def rung_of(*rows: dict[str, Any]) -> Rung:
+        reports.save(report_of(*rows), tmp_path / EMULATION)
+        return next(rung for rung in with_emulated(ladder, tmp_path, "0" * 64) if rung.name == ARCHITECTURE)
+
+    assert with_emulated(ladder, tmp_path, "0" * 64) == ladder
+    assert rung_of({"rungs": [good]}).status == "passed"
+    assert rung_of({"rungs": [good]}).measures[0].name == "a76: logits relative"
+    failed = rung_of({"rungs": [good]}, {"profile": "max", "rungs": [bad]})
+    assert failed.status == "failed"
+    assert failed.reason.startswith("max: ")
+    assert rung_of({"rungs": [good], "manifest_sha256": "1" * 64}).status == "not_run"
 
 
 def test_what_the_plugin_wrote_is_read_or_refused(tmp_path: Path) -> None:
