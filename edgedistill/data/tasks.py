@@ -168,7 +168,7 @@ def _written(name: str, path: str | HubSource, text: tuple[str, ...], label: str
 _TWO_SENTENCES = ("sentence1", "sentence2")
 _ENTAILS = ("entailment", "not_entailment")
 _TRAIN_AND_TEST = {"train": "train", "test": "test"}
-_TRAIN_AND_VALIDATION = {"train": "train", "validation": "validation"}
+_TRAIN_AND_VALIDATION: dict[Split, str] = {"train": "train", "validation": "validation"}
 _SQUAD = HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET)
 
 TASKS: dict[str, Task] = {
