@@ -208,9 +208,9 @@ def _markdown(results: dict[str, Any]) -> str:
         "",
         f"Measured {results['created']} by `{results['command']}`: {results['threads']} thread(s), the median of "
         f"{results['rounds']} rounds in turns, batches of {peer_loops.BATCH}, fp32 where the processor has no bf16. "
-        "Seconds are of processor time. The ratio is of rows per second to TextBrewer's in the same epoch. Of the ceiling: the multiplications of the "
-        f"layers for real tokens, as a share of what a product of matrices reaches here ({results['gemm_gflops']:.0f} "
-        "GFLOP/s). The score is of SST-2's judged rows after two epochs.",
+        "Seconds are of processor time. The ratio is of rows per second to TextBrewer's in the same epoch. Of the "
+        "ceiling: the multiplications of the layers for real tokens, as a share of what a product of matrices reaches "
+        f"here ({results['gemm_gflops']:.0f} GFLOP/s). The score is of SST-2's judged rows after two epochs.",
     ]
     for name, case in results["cases"].items():
         lines += ["", f"## {name}", "", f"{case['rows']:,} rows of {case['tokens'] / case['rows']:.1f} tokens."]
