@@ -137,7 +137,7 @@ def run(case: Case, folder: Path) -> tuple[str, BenchReport | None]:
     driver.say = said.append  # type: ignore[assignment]
     try:
         with ExitStack() as stack:
-            stack.enter_context(quick())
+            stack.enter_context(quick(1.0 if faults.hangs else 60.0))
             made = [FakeDevice(folder / f"device{n}", faults, case.props) for n in range(case.devices)]
             for device in made:
                 stack.enter_context(device)

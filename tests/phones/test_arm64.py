@@ -40,17 +40,18 @@ def test_an_arm64_runner_answers_through_adb(tmp_path: Path) -> None:
     entries = tuple(file_entry(artifact, artifact / name, role) for name, role in roles.items())
     reports.save(manifest.model_copy(update={"files": entries}), artifact / "manifest.json")
 
+    place = bundle.cached_bundle()  # before adb gets a home of its own: the cache lies in this one
     profile = qemu.find_profile("a76")
     root = qemu._root(profile, tmp_path / "soc")
     emulator = (qemu.EMULATOR, "-L", str(root), "-cpu", profile.cpu)
     with private_adb(tmp_path), FakeDevice(tmp_path / "phone", emulator=emulator) as device:
         where = f"adb:{device.serial}"
-        report = bench_anywhere([artifact], device=where, mode="rapid", threads=[1])
+        report = bench_anywhere([artifact], device=where, bundle=place, mode="rapid", threads=[1])
         assert report.self_tests[0].model_dump(include={"status", "source", "goldens", "within"}) == {
             "status": "passed", "source": "qemu", "goldens": 3, "within": 3,
         }  # fmt: skip
         assert report.rows == ()
-        signs = {sign.name: sign.status for sign in doctor(device=where).signs}
+        signs = {sign.name: sign.status for sign in doctor(device=where, bundle=place).signs}
         assert (signs["probe"], signs["runner"]) == ("ok", "ok")
 
         changed = [json.loads(line) for line in lines]
@@ -59,8 +60,8 @@ def test_an_arm64_runner_answers_through_adb(tmp_path: Path) -> None:
         (artifact / "golden.jsonl").write_text("\n".join(map(json.dumps, changed)))
         entries = tuple(file_entry(artifact, artifact / name, role) for name, role in roles.items())
         reports.save(manifest.model_copy(update={"files": entries}), artifact / "manifest.json")
-        assert bench_anywhere([artifact], device=where, threads=[1]).self_tests[0].status == "failed"
+        assert bench_anywhere([artifact], device=where, bundle=place, threads=[1]).self_tests[0].status == "failed"
         names = sorted(path.name[:2] for path in (device.root / "data/local/tmp/edgedistill").iterdir())
         assert names == ["b-", "m-", "m-"]
-    assert bundle.read_bundle(bundle.cached_bundle()).hardware.startswith("Not yet run on hardware")
+    assert bundle.read_bundle(place).hardware.startswith("Not yet run on hardware")
     assert subprocess.run(["pgrep", "-f", str(tmp_path / "phone")], check=False, capture_output=True).stdout == b""
