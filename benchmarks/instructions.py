@@ -1,9 +1,10 @@
 """Instructions of one inference on emulated arm64 processors, beside ONNX Runtime's own dynamic quantization.
 
-    python benchmarks/instructions.py ARTIFACT... [--out docs/results]
+    python benchmarks/instructions.py ARTIFACT... [--work DIR] [--out docs/results]
 
 Takes artifacts of one student. The stock quantization is made here, by `quantize_dynamic` with its defaults, from the
-first ONNX fp32 artifact among them. Writes qemu.md and qemu.json. No times: an emulator has none to give.
+first ONNX fp32 artifact among them. An emulated inference takes seconds and a load up to a minute: what is done stays
+in --work, and the next run goes on from there. Writes qemu.md and qemu.json. No times: an emulator has none to give.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from edgedistill import files, reports
 from edgedistill.artifacts import GOLDENS, MANIFEST, file_entry, read_manifest
-from edgedistill.phones.emulation import EmulationReport, EmulationRow
+from edgedistill.phones import qemu
+from edgedistill.phones.emulation import EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline.emulate import emulate
 from edgedistill.pipeline.runners import open_runner
 
@@ -97,17 +98,34 @@ def _cell(row: EmulationRow) -> str:
     return f"{row.instructions / 1e6:.2f} ({name} {count / row.instructions:.0%})"
 
 
+def counted(folder: Path) -> EmulationReport:
+    """The artifact's report on all processors: the one that is there already, or a new one."""
+    path = folder / EMULATION
+    if path.is_file():
+        report = reports.read(EmulationReport, path)
+        if {row.profile for row in report.rows} == set(qemu.profiles()):
+            return report
+    return emulate([folder], [])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifacts", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--work", type=Path, default=Path("runs/instructions"), help="what is done already stays here")
     given = parser.parse_args()
     of = {folder: read_manifest(folder) for folder in given.artifacts}
     fp32 = next(folder for folder, manifest in of.items() if (manifest.target, manifest.scheme) == ("onnx", "fp32"))
-    with tempfile.TemporaryDirectory() as scratch:
+    if not (given.work / STOCK / MANIFEST).is_file():
+        stock(fp32, given.work / STOCK)
+    found = [counted(given.work / STOCK)]
+    for folder in given.artifacts:
         # Copies: a benchmark leaves what it is given as it was.
-        copies = [Path(shutil.copytree(folder, Path(scratch) / folder.name)) for folder in given.artifacts]
-        report = emulate([*copies, stock(fp32, Path(scratch) / STOCK)], [])
+        copy = given.work / folder.name
+        if not copy.is_dir():
+            shutil.copytree(folder, copy)
+        found.append(counted(copy))
+    report = found[0].model_copy(update={"rows": tuple(row for one in [*found[1:], found[0]] for row in one.rows)})
     words = " ".join(["python benchmarks/instructions.py", *(folder.name for folder in given.artifacts)])
     report = report.model_copy(update={"command": words})
     reports.save(report, given.out / "qemu.json")
