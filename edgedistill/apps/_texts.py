@@ -38,10 +38,10 @@ ODD: tuple[str, ...] = (
     "a\u034f\u0323\u0301", "\u0f71\u0f72\u0f74", "\u0f77", "\u09cb", "\u1b06",
 )  # fmt: skip
 """What people, keyboards and clipboards really send, and what sits on the borders of the rules."""
-_WORDS = tuple(
+_WORDS = (
     "the a of film movie good bad not was is an actor story Wonderful TERRIBLE plot scene it's don't naïve café "
-    "Zürich Ångström São niño façade 2026 10,000 3.5 #tag @you http://a.b/c?d=e&f email@example.com".split()
-)
+    "Zürich Ångström São niño façade 2026 10,000 3.5 #tag @you http://a.b/c?d=e&f email@example.com"
+).split()
 _MARKS = ("\u0300", "\u0301", "\u0308", "\u0323", "\u0327", "\u0334", "\u0345", "\u20e3", "\ufe0f", "\u200d", "\u302e")
 _BLANKS = (" ", " ", " ", "\u00a0", "\t", "\n", "\u2009", "\u200b", "\u3000", "\u202f")
 _LENGTHS = (8, 9, 10, 11, 12, 16, 24, 32, 128)

@@ -1,4 +1,7 @@
-/** The page: one form, one answer. Whatever comes from files or people is shown as text, never as markup. */
+/**
+ * The page: one form, one answer. Whatever comes from files or people is shown as text, never as markup.
+ * A link that ends in `#text=...` (and `&pair=...`) asks that at once; what follows a # is sent to no server.
+ */
 
 import { load } from "./edgedistill.js";
 
@@ -22,6 +25,7 @@ async function start() {
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
   const begun = performance.now();
   const model = await load(undefined, (note) => tell(`${note}…`));
+  await model.run("a", model.takesPairs ? "a" : null); // the first inference prepares much that later ones find
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
   const [first, second] = FIELDS[model.kind];
   at("text-label").textContent = first;
@@ -37,6 +41,10 @@ async function start() {
   });
   for (const field of [at("text"), at("pair")]) field.addEventListener("keydown", submitOnEnter);
   at("text").focus();
+  const asked = new URLSearchParams(location.hash.slice(1));
+  if (!asked.has("text")) return;
+  for (const name of ["text", "pair"]) at(name).value = asked.get(name) ?? "";
+  at("form").requestSubmit();
 }
 
 async function ask(model) {
