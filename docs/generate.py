@@ -21,6 +21,7 @@ from edgedistill.artifacts import Golden, Manifest, ReferenceRow
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.tasks import Task
 from edgedistill.errors import MissingExtraError
+from edgedistill.phones.protocol import Probe, Progress, RunRequest, RunResult
 from edgedistill.pipeline.doctor import Checkup
 from edgedistill.pipeline.plan import Road
 from edgedistill.pipeline.road import RoadResult
@@ -43,6 +44,10 @@ FORMATS: dict[str, type[BaseModel]] = {
     "road": Road,
     "road-result": RoadResult,
     "task": Task,
+    "run-request": RunRequest,
+    "run-result": RunResult,
+    "run-progress": Progress,
+    "probe": Probe,
 }
 KINDS: tuple[plugins.Kind, ...] = ("recipes", "targets", "apps")
 
