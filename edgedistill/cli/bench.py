@@ -60,8 +60,8 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
 def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     """Time ARTIFACTS on this computer beside PyTorch, in its browser, or on a phone.
 
-    Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import bench-imported.json. No phone time is
-    ever guessed from this computer's, and none is taken from an emulator.
+    Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import
+    bench-imported.json. No phone time is ever guessed from this computer's, and none is taken from an emulator.
     """
     from edgedistill.cli import show
     from edgedistill.cli.group import GATE_FAILED

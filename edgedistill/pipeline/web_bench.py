@@ -61,8 +61,8 @@ def bench_in_browser(
     words += ["--lengths", ",".join(map(str, lengths))] if lengths else []
     words += ["--out", str(out)] if out else []
     notes = [
-        f"Measured in headless {name}: ONNX Runtime Web on WebAssembly, one thread. Artifacts one after another, not in "
-        "turns. Memory is not measured. Each answered its goldens there first."
+        f"Measured in headless {name}: ONNX Runtime Web on WebAssembly, one thread. Artifacts one after another, not "
+        "in turns. Memory is not measured. Each answered its goldens there first."
     ]
     report = BenchReport(
         created=now(),

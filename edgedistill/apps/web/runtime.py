@@ -55,8 +55,8 @@ def _cached() -> Path:
         found = part / archive.name
         if not found.is_file() or files.sha256_of(found) != SHA256:
             raise DeviceError(
-                f"the npm registry's {PACKAGE} {VERSION} is not the pinned file (SHA-256 {SHA256}). Do not use it; look "
-                "at which registry npm asks: npm config get registry"
+                f"the npm registry's {PACKAGE} {VERSION} is not the pinned file (SHA-256 {SHA256}). Do not use it; "
+                "look at which registry npm asks: npm config get registry"
             )
     return archive
 
