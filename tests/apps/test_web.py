@@ -162,7 +162,7 @@ try {
 def test_a_browser_answers_as_pytorch_does(classifier: Path, tmp_path: Path) -> None:
     """The whole road: packaged, its goldens in Node and in Chromium, 50 texts typed into the page."""
     from edgedistill.data.encoding import encode, load_tokenizer, pad
-    from edgedistill.models.loading import load_checkpoint
+    from edgedistill.models.loading import load
 
     out = package(classifier, platform="web", out=tmp_path / "dist", settings=["title=Mood"])
     proved = json.loads((out / "PROOF.json").read_text(encoding="utf-8"))["checks"]
@@ -179,7 +179,7 @@ def test_a_browser_answers_as_pytorch_does(classifier: Path, tmp_path: Path) -> 
     files.write_json(out / "tests" / "texts.json", texts)
     answers = browser.posted(out, "tests/drive.html", seconds=300)["answers"]
     assert len(answers) == 50
-    checkpoint = load_checkpoint(read_manifest(classifier).source.path)
+    checkpoint = load(read_manifest(classifier).source.path)
     tokenizer = load_tokenizer(classifier)
     import torch
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgedistill.apps import GoldenCheck
 from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
@@ -66,7 +69,10 @@ def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
     lib = folder / bundle.LIBRARIES
     program = [str(lib / arm64.LOADER), "--library-path", str(lib), str(folder / "classify"), str(folder), "--all"]
     done = _run([*emulator, *program], folder, asked)
-    said = [json.loads(line) for line in done.stdout.split("\n") if line]
+    try:
+        said = [json.loads(line) for line in done.stdout.split("\n") if line]
+    except ValueError:  # an answer that is no number is no JSON either
+        return _check("answers", where, len(goldens), [], "an answer is not JSON: NaN or infinity")
     if done.returncode or len(said) != len(goldens):
         return _check("answers", where, len(said), [], _last(done))
     wrong = {number: why for number, why in _differences(goldens, said)}
@@ -83,8 +89,8 @@ def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -
         for name, wanted in golden.artifact.items():
             found = answer["outputs"].get(name, [])
             is_whole = len(found) == len(wanted)
-            apart = max((abs(a - b) for a, b in zip(found, wanted, strict=False)), default=0.0)
-            if not is_whole or not apart <= golden.tolerance[name]:
+            apart = float(np.abs(np.subtract(found, wanted)).max(initial=0.0)) if is_whole else math.inf
+            if not apart <= golden.tolerance[name]:  # so that NaN, which is not below anything, differs too
                 yield number, f"{name} {apart:.2g} apart, {golden.tolerance[name]:.2g} allowed"
                 break
 
