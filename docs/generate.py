@@ -21,6 +21,8 @@ from edgedistill.artifacts import Golden, Manifest, ReferenceRow
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.tasks import Task
 from edgedistill.errors import MissingExtraError
+from edgedistill.phones.bundle import Bundle
+from edgedistill.phones.emulation import EmulationReport
 from edgedistill.phones.protocol import Probe, Progress, RunRequest, RunResult
 from edgedistill.pipeline.doctor import Checkup
 from edgedistill.pipeline.plan import Road
@@ -48,6 +50,8 @@ FORMATS: dict[str, type[BaseModel]] = {
     "run-result": RunResult,
     "run-progress": Progress,
     "probe": Probe,
+    "bundle": Bundle,
+    "emulation": EmulationReport,
 }
 KINDS: tuple[plugins.Kind, ...] = ("recipes", "targets", "apps")
 

@@ -157,6 +157,8 @@ M = TypeVar("M", bound=BaseModel)
 STUDENT_CARD = "edgedistill.json"
 VERDICT = "parity.json"
 BENCH = "bench.json"
+BENCHES = "bench*.json"
+"""This machine's bench, every phone's and the imported one."""
 
 
 def save(report: BaseModel, path: Path) -> Path:

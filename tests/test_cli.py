@@ -82,7 +82,7 @@ def test_every_verb_explains_itself_and_speaks_json(verb: str) -> None:
         (["distill", "mobilebert", "--out", "x"], "needs a task. Give it with --task"),
         (["distill", "mobilebert", "--task", "sst2"], "Missing option '--out'"),
         (["distill", "mobilebert", "--task", "sst2", "--out", "x", "--limit", "0"], "'--limit'"),
-        (["bench"], "Missing argument 'ARTIFACTS...'"),
+        (["bench"], "nothing to bench. Name at least one artifact folder"),
         (["bench", "x", "--threads", "two"], "'two' is not a list of whole numbers such as 32,128"),
         (["bench", "x", "--lengths", "32,0"], "0 is too small; the least is 1"),
         (["bench", "x", "--mode", "fast"], "'submission', 'quick', 'rapid'"),
@@ -415,3 +415,32 @@ def test_doctor_exits_with_1_when_something_is_broken(tmp_path: Path) -> None:
 def test_every_verb_has_its_test() -> None:
     assert isinstance(edgedistill, click.Group)
     assert list(edgedistill.commands) == VERBS
+
+
+def test_bench_takes_other_tools_numbers(tmp_path: Path) -> None:
+    files = Path(__file__).parent / "importers" / "files"
+    out = tmp_path / "stated.json"
+    result = call("bench", "--import", str(files / "benchmark_model.txt"), "--import", str(files / "ai_hub.yaml"),
+                  "--from", "phone", "--out", str(out))  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    for shown in ("student.tflite", "benchmark_model", "phone", "78.85", "published", "Phone One"):
+        assert shown in result.stdout
+    assert [row["source"] for row in json.loads(out.read_text())["stated"]] == ["phone", "published"]
+    (tmp_path / "cut").write_text("INFO: Initialized session in 3ms.")
+    result = call("bench", "--import", str(tmp_path / "cut"))
+    assert result.exit_code == 2
+    assert "cut off or failed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--device", "usb"], "no device 'usb'. There are: host, adb, adb:SERIAL"),
+        (["--affinity", "big"], "--affinity goes with --device adb"),
+        (["--from", "phone"], "--from goes with --import"),
+    ],
+)
+def test_bench_refuses_options_that_do_not_go_together(arguments: list[str], reason: str) -> None:
+    result = call("bench", "one", *arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr

@@ -76,20 +76,20 @@ def _breaks(faults: Faults) -> bool:
 
 def _here(script: str, root: Path, emulator: tuple[str, ...]) -> str:
     script = _FOLDERS.sub(f"{root}/", script)
-    if not emulator:
-        return script
-    return re.sub(r"\bexec (?=(\S+))", lambda match: _started(match, script, emulator), script)
+    return _emulated(script, emulator) if emulator and "exec " in script else script
 
 
-def _started(match: re.Match[str], script: str, emulator: tuple[str, ...]) -> str:
-    """`exec`, with the emulator before a program that is arm64's."""
-    folder = re.search(r"\bcd (\S+)", script)
-    path = Path(folder.group(1) if folder else ".", match.group(1))
-    with suppress(OSError):
-        head = path.read_bytes()[:20]
-        if head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") == _AARCH64:
-            return f"exec {' '.join(emulator)} "
-    return "exec "
+def _emulated(script: str, emulator: tuple[str, ...]) -> str:
+    """The script with the emulator before its first word that is an arm64 program."""
+    changed = re.search(r"\bcd (\S+)", script)
+    folder = Path(changed.group(1) if changed else ".")
+    for word in re.finditer(r"(?<=\s)[\w./-]+", script):
+        with suppress(OSError):
+            with (folder / word.group()).open("rb") as file:
+                head = file.read(20)
+            if head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") == _AARCH64:
+                return f"{script[: word.start()]}{' '.join(emulator)} {script[word.start() :]}"
+    return script
 
 
 async def _feed(stream: Stream, process: asyncio.subprocess.Process) -> None:

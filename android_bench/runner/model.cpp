@@ -20,11 +20,19 @@ const Tensor* find(const InputSet& given, const std::string& name) {
   return nullptr;
 }
 
-// Tokens of a text: the second size of its ids.
+// Tokens of a text: the second size of its arrays, which is the same for all of them.
 int64_t tokens(const InputSet& inputs) {
-  for (const auto& tensor : inputs)
-    if (tensor.shape.size() >= 2) return tensor.shape[1];
-  throw Error("an input set has no array of the shape (1, tokens).");
+  int64_t size = -1;
+  for (const auto& tensor : inputs) {
+    if (tensor.shape.size() < 2 || tensor.shape[0] != 1 || tensor.shape[1] < 1)
+      throw Error("'" + tensor.name + "' is not of the shape (1, tokens).");
+    if (size >= 0 && tensor.shape[1] != size)
+      throw Error("'" + tensor.name + "' has " + std::to_string(tensor.shape[1]) + " tokens, another array " +
+                  std::to_string(size) + ".");
+    size = tensor.shape[1];
+  }
+  if (size < 0) throw Error("an input set has no array.");
+  return size;
 }
 
 // The array with `length` columns: its first ones, as many as fit, then zeros. Rows are kept.

@@ -16,8 +16,8 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
     "--device",
     default="host",
     show_default=True,
-    metavar="host|web|adb[:SERIAL]",
-    help="This computer, its browser, or a phone.",
+    metavar="host|web|adb[:SERIAL]|qemu[:NAME,...]",
+    help="This computer, its browser, a phone, or emulated arm64 processors: a53, a76, max.",
 )
 @click.option(
     "--mode",
@@ -60,9 +60,14 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
 def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     """Time ARTIFACTS on this computer beside PyTorch, in its browser, or on a phone.
 
-    Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import
-    bench-imported.json. No phone time is ever guessed from this computer's, and none is taken from an emulator.
+    Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import bench-imported.json.
+    No phone time is ever guessed from this computer's, and none is taken from an emulator: with --device qemu the
+    report, qemu.json, says whether arm64 answers alike and how many instructions an inference takes.
     """
+    if asked["device"].partition(":")[0] == "qemu":
+        from edgedistill.cli.emulation import emulated_bench
+
+        return emulated_bench(ctx, asked, as_json)
     from edgedistill.cli import show
     from edgedistill.cli.group import GATE_FAILED
     from edgedistill.pipeline.bench_anywhere import bench_anywhere
@@ -71,3 +76,4 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     show.bench(report, as_json)
     if any(test.status == "failed" for test in report.self_tests):
         ctx.exit(GATE_FAILED)
+    return None

@@ -75,17 +75,19 @@ def config(name: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--device", metavar="adb[:SERIAL]", help="Look at a phone instead, and start the runner there.")
+@click.option("--bundle", type=click.Path(path_type=Path), metavar="DIR", help="Runner for the phone.  [default: made]")
 @as_json
 @click.pass_context
-def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
-    """Look for known faults in PATH, or in this installation.
+def doctor(ctx: click.Context, path: Path | None, device: str | None, bundle: Path | None, as_json: bool) -> None:
+    """Look for known faults in PATH, in a phone, or in this installation.
 
-    PATH is an artifact or a checkpoint. Nothing is run. Exits with 1 when something is broken.
+    PATH is an artifact or a checkpoint, of which nothing is run. Exits with 1 when something is broken.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.doctor import doctor as run_doctor
 
-    checkup = run_doctor(path)
+    checkup = run_doctor(path, device, bundle)
     show.checkup(checkup, as_json)
     if checkup.is_broken:
         ctx.exit(GATE_FAILED)

@@ -33,7 +33,8 @@ def scatter(plot: Plot) -> Markup:
     for tick in x_ticks:
         parts.append(svg.line(x(tick), top, x(tick), height - bottom, "grid"))
         parts.append(svg.text(x(tick), height - bottom + 17, f"{tick:g}", "tick", "middle"))
-    label = f"p90 latency in ms, {plot.length} tokens, {_threads(plot.threads)} (left is faster)"
+    where = f" on {plot.device}" if plot.device else ""
+    label = f"p90 latency in ms{where}, {plot.length} tokens, {_threads(plot.threads)} (left is faster)"
     parts.append(svg.text((left + width - right) / 2, height - 6, label, "axis", "middle"))
     parts.append(svg.text(left, 12, f"{plot.metric} (up is better); area is the size of the model", "axis"))
     taken: list[Box] = []

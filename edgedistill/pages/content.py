@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgedistill.artifacts import Environment, FileEntry, Source, TaskCard
+from edgedistill.artifacts import Delegation, Environment, FileEntry, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.pages.stages import StageContent
-from edgedistill.reports import Latency, Rung
+from edgedistill.reports import Latency, Moment, PhoneCard, Rung, SelfTest, StatedRow
 from edgedistill.words import EmbeddingReport, VocabularyReport
 
 ArtifactStatus = Literal["passed", "failed", "inconclusive", "unchecked", "void"]
@@ -100,6 +100,8 @@ class ArtifactContent(Settings):
     """Of the manifest."""
     kept_float: dict[str, str]
     """Operators left in float, each with the reason."""
+    delegations: tuple[Delegation, ...] = ()
+    """What accelerators take of it."""
     score: Score | None
     """Task metric of the artifact, where the gate measured it."""
     rungs: tuple[Rung, ...]
@@ -141,13 +143,17 @@ class TimingContent(Settings):
     """MLPerf's word."""
     is_throttled: bool
     """Whether the machine slowed down meanwhile."""
+    score: float | None = None
+    """The artifact's task metric, where the gate measured it: what these times buy."""
+    fallback: str = ""
+    """Share of its nodes that each accelerator leaves to the processor, as its checker says."""
 
 
 class BenchContent(Settings):
     """Rows measured together."""
 
     mode: str
-    """submission, quick or rapid."""
+    """submission, quick or rapid; empty where every row is stated by others."""
     created: str
     """When."""
     device: str
@@ -160,6 +166,16 @@ class BenchContent(Settings):
     """The rows; those of artifacts that were changed meanwhile are left out."""
     notes: tuple[str, ...]
     """How the inputs were made, what is missing."""
+    phone: PhoneCard | None = None
+    """The phone; none where none was used."""
+    runtime_build: str = ""
+    """Which build of the runtime ran there."""
+    self_tests: tuple[SelfTest, ...] = ()
+    """Goldens answered there."""
+    timeline: tuple[Moment, ...] = ()
+    """How hot it was."""
+    stated: tuple[StatedRow, ...] = ()
+    """What other tools state."""
 
 
 class Point(Settings):
@@ -188,6 +204,8 @@ class Plot(Settings):
     """Tokens all points were timed at."""
     threads: int
     """Threads all points were timed with."""
+    device: str = ""
+    """The phone all points were timed on; empty for this machine."""
     teacher: float | None
     """The teacher's score, a line across the plot."""
     points: tuple[Point, ...]
@@ -259,6 +277,10 @@ class Content(Settings):
     """Every bench."""
     plot: Plot | None
     """Accuracy, latency, size; none where no artifact has both score and time."""
+    phone_plot: Plot | None = None
+    """The same with the newest phone's times; none likewise."""
+    published: tuple[StatedRow, ...] = ()
+    """What others published, where a phone's times are on the page."""
     commands: tuple[Command, ...]
     """How to make it all again, in order."""
     missing: tuple[str, ...]

@@ -19,7 +19,8 @@ from edgedistill.pages.content import (
     Headline,
     Training,
 )
-from edgedistill.reports import BENCH, STUDENT_CARD, VERDICT, BenchReport, StudentCard, Verdict
+from edgedistill.pages.published import published
+from edgedistill.reports import BENCH, BENCHES, STUDENT_CARD, VERDICT, BenchReport, StudentCard, Verdict
 
 _GRAVITY: tuple[ArtifactStatus, ...] = ("failed", "void", "inconclusive", "unchecked", "passed")
 
@@ -58,6 +59,8 @@ def gather(folder: Path) -> Content:
         artifacts=artifacts,
         benches=benches,
         plot=timings.plot(artifacts, benches),
+        phone_plot=timings.plot(artifacts, benches, is_phone=True),
+        published=published() if any(bench.phone and bench.rows for bench in benches) else (),
         commands=_commands(folder, card, manifests, verdicts, bench_reports),
         missing=tuple(dict.fromkeys(missing)),
     )
@@ -155,6 +158,7 @@ def _artifact(
         files=states,
         manifest_sha256=sha256,
         kept_float=manifest.quantization.kept_float if manifest.quantization else {},
+        delegations=manifest.delegations,
         score=scores.score_of("artifact", verdict.rungs, manifest.task.metric) if verdict and is_current else None,
         rungs=verdict.rungs if verdict and is_current else (),
         overrides=verdict.overrides if verdict and is_current else {},
@@ -205,16 +209,16 @@ def _benches(folder: Path, artifacts: tuple[ArtifactContent, ...], missing: list
     """Every bench once, the newest first, though each artifact keeps a copy of its own."""
     found: dict[tuple[str, str], BenchReport] = {}
     for artifact in artifacts:
-        path = folder / artifact.folder / BENCH
-        if not path.is_file():
-            missing.append(f"{artifact.name}: not timed. Run: edgedistill bench {shlex.quote(str(path.parent))}")
-            continue
-        try:
-            report = reports.read(BenchReport, path)
-        except ArtifactError as error:
-            missing.append(str(error))
-            continue
-        found[report.created, report.command] = report
+        own = folder / artifact.folder
+        if not (own / BENCH).is_file():
+            missing.append(f"{artifact.name}: not timed. Run: edgedistill bench {shlex.quote(str(own))}")
+        for path in sorted(own.glob(BENCHES)):
+            try:
+                report = reports.read(BenchReport, path)
+            except ArtifactError as error:
+                missing.append(str(error))
+                continue
+            found[report.created, report.command] = report
     return sorted(found.values(), key=lambda report: report.created, reverse=True)
 
 

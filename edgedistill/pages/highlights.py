@@ -13,8 +13,10 @@ _HEADLINE_LENGTH = 128
 
 
 def timing_of(content: Content, artifact: ArtifactContent) -> TimingContent | None:
-    """The artifact's headline row: one thread and 128 tokens where there is such a one, from the newest bench."""
+    """The artifact's headline row: one thread and 128 tokens where there is such a one, from this machine's newest."""
     for bench in content.benches:
+        if bench.source == "phone":
+            continue
         rows = [row for row in bench.rows if row.artifact == artifact.name]
         if rows:
             return min(rows, key=lambda row: (row.threads, row.length != _HEADLINE_LENGTH, -row.length))

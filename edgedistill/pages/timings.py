@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Literal
 
-from edgedistill.pages import scores
+from edgedistill.pages import numbers, scores
 from edgedistill.pages.content import (
     ArtifactContent,
     ArtifactStatus,
@@ -35,19 +35,25 @@ def bench(report: BenchReport, artifacts: Sequence[ArtifactContent], missing: li
             kept.append(row)
     first = report.rows[0] if report.rows else None
     return BenchContent(
-        mode=report.mode,
+        mode=report.mode or "",
         created=report.created,
-        device=first.device if first else report.environment.cpu,
-        source=first.source if first else "host",
+        device=first.device if first else report.phone.model if report.phone else report.environment.cpu,
+        source=first.source if first else "phone" if report.phone else "host",
         affinity=first.affinity if first else "",
         rows=tuple(_timing(row, report.rows, by_name) for row in kept),
         notes=report.notes,
+        phone=report.phone,
+        runtime_build=report.runtime_build,
+        self_tests=report.self_tests,
+        timeline=report.timeline,
+        stated=report.stated,
     )
 
 
 def _timing(row: BenchRow, rows: Sequence[BenchRow], artifacts: dict[str, ArtifactContent]) -> TimingContent:
     is_reference = row.target == PYTORCH
-    reference = None if is_reference else _reference(row, rows, artifacts.get(row.artifact))
+    artifact = artifacts.get(row.artifact)
+    reference = None if is_reference else _reference(row, rows, artifact)
     return TimingContent(
         artifact=row.artifact,
         is_reference=is_reference,
@@ -61,7 +67,14 @@ def _timing(row: BenchRow, rows: Sequence[BenchRow], artifacts: dict[str, Artifa
         size_bytes=row.size_bytes,
         validity=row.validity,
         is_throttled=row.is_throttled,
+        score=artifact.score.value if artifact and artifact.score else None,
+        fallback=_fallback(artifact) if artifact else "",
     )
+
+
+def _fallback(artifact: ArtifactContent) -> str:
+    shares = [(one.accelerator, 1 - one.delegated / one.nodes) for one in artifact.delegations if one.nodes]
+    return ", ".join(f"{name} {numbers.percent(share, 0)}" for name, share in shares)
 
 
 def _reference(row: BenchRow, rows: Sequence[BenchRow], artifact: ArtifactContent | None) -> BenchRow | None:
@@ -76,12 +89,15 @@ def _reference(row: BenchRow, rows: Sequence[BenchRow], artifact: ArtifactConten
     return beside[0] if len(beside) == 1 else None
 
 
-def plot(artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent]) -> Plot | None:
+def plot(artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent], is_phone: bool = False) -> Plot | None:
     """Accuracy over latency for everything that has both; none when nothing has.
 
-    All points are of one length and one thread count (128 tokens and one thread where they were timed), and of
-    the newest bench that knows the artifact.
+    All points are of one machine, one length and one thread count (128 tokens and one thread where they were timed),
+    and of the newest bench that knows the artifact. A phone's times and this machine's never share a plot.
     """
+    benches = [bench for bench in benches if (bench.source == "phone") is is_phone and bench.rows]
+    if is_phone:
+        benches = [bench for bench in benches if bench.phone == benches[0].phone]
     metric = next((artifact.score.name for artifact in artifacts if artifact.score), None)
     shape = _common_shape(benches)
     if metric is None or shape is None:
@@ -110,6 +126,7 @@ def plot(artifacts: Sequence[ArtifactContent], benches: Sequence[BenchContent]) 
         metric=metric,
         length=shape[0],
         threads=shape[1],
+        device=benches[0].device if is_phone else "",
         teacher=teacher,
         points=tuple(points),
         absent=tuple(absent),

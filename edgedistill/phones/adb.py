@@ -3,9 +3,6 @@
 No shell of this computer sees any of it. The phone's shell sees one script per call, whose words are quoted; each
 ends with a mark and its exit code, so that a connection that broke is never taken for a program that ended well, on
 whatever Android version.
-
-Reference:
-    Android Debug Bridge's own documentation; behaviour seen with adb 29 and 1.0.41.
 """
 
 from __future__ import annotations
@@ -28,6 +25,8 @@ from edgedistill.errors import DeviceError, LostPhoneError
 
 SHORT_SECONDS = 30.0
 """For what a phone answers at once."""
+SETTLE_SECONDS = 3.0
+"""For a phone that was just plugged in."""
 PUSH_BYTES_PER_SECOND = 100_000.0
 """Slower than any cable; with `SHORT_SECONDS` the limit of a copy."""
 
@@ -42,6 +41,8 @@ _ADVICE = {
     "sideload": "it is in sideload mode: start Android on it",
     "bootloader": "it is in its boot loader: start Android on it",
 }
+_PASSING = {"authorizing", "connecting", "offline"}
+"""States that a phone has for a moment while it is plugged in."""
 _LOST = (
     "device offline", "no devices/emulators found", "error: closed", "protocol fault", "connection reset",
     "failed to read response", "broken pipe", "device still authorizing", "device unauthorized",
@@ -67,7 +68,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a script on the phone printed, and how it ended."""
+    """How a script on the phone ended, and what it printed."""
 
     code: int
     out: str
@@ -95,16 +96,14 @@ def devices(tool: str) -> list[Listed]:
     done = _client([tool, "devices", "-l"], SHORT_SECONDS)
     if done.returncode:
         raise DeviceError(f"adb does not list devices: {_last(done.stderr + done.stdout)}. Try: adb kill-server")
-    rows = [line for line in done.stdout.splitlines()[1:] if line.strip() and not line.startswith("*")]
-    return [_listed(row) for row in rows]
+    return [_listed(line) for line in done.stdout.splitlines()[1:] if line.strip() and not line.startswith("*")]
 
 
 def _listed(row: str) -> Listed:
     serial, _, rest = row.strip().partition(" ")
-    rest = rest.strip()
-    if rest.startswith("no permissions"):
+    if rest.strip().startswith("no permissions"):
         return Listed(serial, "no permissions", "")
-    state, _, details = rest.partition(" ")
+    state, _, details = rest.strip().partition(" ")
     return Listed(serial, state, details.strip())
 
 
@@ -114,10 +113,10 @@ def choose(tool: str, serial: str | None = None) -> Phone:
     Raises:
         DeviceError: none, several, another one, or one that cannot be used; the message says what to do.
     """
-    known = devices(tool)
+    known = _settled(tool, serial)
     if serial is not None and ":" in serial and serial not in {one.serial for one in known}:
         _client([tool, "connect", serial], SHORT_SECONDS)
-        known = devices(tool)
+        known = _settled(tool, serial)
     if not known:
         raise DeviceError(
             "no phone is connected. Plug one in with USB debugging allowed (Settings, Developer options), or connect "
@@ -135,6 +134,17 @@ def choose(tool: str, serial: str | None = None) -> Phone:
         advice = _ADVICE.get(one.state, "see: adb devices -l")
         raise DeviceError(f"phone {one.serial} is {one.state}: {advice}.")
     return Phone(tool, usable[0].serial)
+
+
+def _settled(tool: str, serial: str | None) -> list[Listed]:
+    """Every device, once none that is meant is just on its way in or out; as they are after three seconds."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while True:
+        known = devices(tool)
+        states = {one.state for one in known if serial in (None, one.serial)}
+        if "device" in states or not states & _PASSING or time.monotonic() >= end:
+            return known
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -196,16 +206,16 @@ class Phone:
     def is_back(self) -> bool:
         """Whether it can be used again; one that is reached over a network is called once more."""
         with suppress(DeviceError):
-            if any(one == (self.serial, "device") for one in self._states()):
+            if self._is_here():
                 return True
             if ":" in self.serial:
                 _client([self.tool, "disconnect", self.serial], SHORT_SECONDS)
                 _client([self.tool, "connect", self.serial], SHORT_SECONDS)
-                return any(one == (self.serial, "device") for one in self._states())
+                return self._is_here()
         return False
 
-    def _states(self) -> list[tuple[str, str]]:
-        return [(one.serial, one.state) for one in devices(self.tool)]
+    def _is_here(self) -> bool:
+        return any((one.serial, one.state) == (self.serial, "device") for one in devices(self.tool))
 
     def _refuse(self, done: subprocess.CompletedProcess[str], doing: str) -> None:
         if done.returncode == 0:
@@ -277,8 +287,9 @@ def _client(command: Sequence[str], seconds: float) -> subprocess.CompletedProce
             timeout=seconds, check=False, start_new_session=True, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        words = " ".join(command[1:4])
-        raise LostPhoneError(f"'adb {words} ...' did not finish within {seconds:.0f} s. Is the phone awake?") from error
+        raise LostPhoneError(
+            f"'adb {' '.join(command[1:4])} ...' did not finish within {seconds:.0f} s. Is the phone awake?"
+        ) from error
     except OSError as error:
         raise DeviceError(f"cannot run '{command[0]}': {error.strerror or error}.") from error
 

@@ -10,6 +10,8 @@ from edgedistill.reports import Rung
 
 EMULATION = "qemu.json"
 """Its name in an artifact's folder."""
+ARCHITECTURE = "other_architecture"
+"""Name of the rung that says whether the same file answers alike on another processor architecture."""
 
 
 class EmulationRow(Settings):

@@ -23,7 +23,7 @@ from edgedistill.artifacts import Manifest, resolve_inside
 from edgedistill.errors import DataError, DeviceError
 from edgedistill.phones.adb import SHORT_SECONDS, Phone, quoted
 from edgedistill.phones.preflight import TEMPORARY
-from edgedistill.phones.protocol import Progress, RunResult, Runtime, RuntimeBuild, Where
+from edgedistill.phones.protocol import Progress, RunResult, RuntimeBuild, Where
 from edgedistill.phones.requests import (
     INPUTS,
     OUTPUTS,
@@ -56,7 +56,7 @@ class Program:
     Attributes:
         folder: on this computer; all of it is copied.
         command: words that start it, relative to the folder; the request's and the result's path are added.
-        libraries: each runtime's shared library, relative to the folder.
+        libraries: the shared library of each target's runtime, relative to the folder.
         variables: environment it needs.
         runtime_build: where those come from.
         abi: what the phone must run.
@@ -64,7 +64,7 @@ class Program:
 
     folder: Path
     command: tuple[str, ...]
-    libraries: Mapping[Runtime, str]
+    libraries: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
     runtime_build: RuntimeBuild = "glibc-wheel"
     abi: str = "arm64-v8a"
@@ -197,12 +197,19 @@ class Workplace:
         folder = f"{HERE}/{run}"
         linked = [f"ln -s {quoted(f'{HERE}/{name}', f'{folder}/{name}')}" for name in links]
         self.phone.shell("\n".join([f"mkdir -p {quoted(folder)}", *linked]))
-        library = f"{program}/{self.program.libraries[runtime_of(job.manifest)]}"
+        library = f"{program}/{self._library(job)}"
         build = self.program.runtime_build
         plan = replace(job.plan, source=self.source, library=library, runtime_build=build)
         write_request(scratch, job.artifact, job.manifest, job.inputs, plan, Models(models))
         for name in (REQUEST, INPUTS):
             self.place(scratch / name, f"{run}/{name}")
+
+    def _library(self, job: Job) -> str:
+        target = runtime_of(job.manifest)
+        if target not in self.program.libraries:
+            known = ", ".join(self.program.libraries)
+            raise DeviceError(f"the program for the phone has no runtime for '{target}', only for {known}.")
+        return self.program.libraries[target]
 
     def _model(self, job: Job, file: str) -> str:
         path = resolve_inside(job.artifact, file)

@@ -85,8 +85,7 @@ def program_of(folder: Path) -> Program:
         ArtifactError: there is no bundle.
     """
     card = bundles.read_bundle(folder)
-    libraries = {target: bundles.runtime_library(card, target) for target in card.libraries}
-    return Program(folder, card.command, libraries, card.variables, card.runtime_build)
+    return Program(folder, card.command, card.libraries, card.variables, card.runtime_build)
 
 
 def import_numbers(

@@ -29,6 +29,7 @@ from edgedistill.gate.files import files_rung, is_usable
 from edgedistill.gate.ladder import climb_each, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
+from edgedistill.pipeline.elsewhere import with_emulated
 from edgedistill.pipeline.origins import checkpoint_folders
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.reports import VERDICT, Rung, Verdict
@@ -64,13 +65,14 @@ def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = T
     folder = Path(artifact)
     tolerances, overrides = read_tolerances(settings)
     manifest = read_manifest(folder)
-    rungs = judge(folder, manifest, tolerances)
+    sha256 = files.sha256_of(folder / MANIFEST)
+    rungs = with_emulated(judge(folder, manifest, tolerances), folder, sha256)
     verdict = Verdict(
         created=now(),
         command=shlex.join(["edgedistill", "check", str(folder), *(part for s in settings for part in ("--set", s))]),
         environment=environment(),
         artifact=folder.resolve().name,
-        manifest_sha256=files.sha256_of(folder / MANIFEST),
+        manifest_sha256=sha256,
         status=overall(rungs),
         rungs=tuple(rungs),
         overrides=overrides,

@@ -20,7 +20,7 @@ from edgedistill.gate.rungs import judged, measure, not_run
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.measure.inputs import inputs_of
 from edgedistill.phones import arm64, qemu
-from edgedistill.phones.emulation import EMULATION, EmulationReport, EmulationRow
+from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.pipeline.subjects import refuse_changed
 from edgedistill.progress import progress
@@ -167,7 +167,7 @@ def judge(scheme: str, goldens: Sequence[Golden], found: Sequence[dict[str, NDAr
         if len(stored[0]) > 1:
             same = parity.agreement([int(x.argmax()) for x in stored], [int(x.argmax()) for x in ours])
             measures.append(measure(f"{name} agreement", same, tolerances.int8_agreement, ">="))
-    return judged("other_architecture", f"The same file on {where}", measures, rows=len(goldens))
+    return judged(ARCHITECTURE, f"The same file on {where}", measures, rows=len(goldens))
 
 
 def against_stored(row: EmulationRow, stored: EmulationReport | None, emulator: str) -> Rung:

@@ -21,11 +21,13 @@ from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import Facts
 from edgedistill.phones.protocol import Progress
 from edgedistill.phones.requests import Plan
+from edgedistill.phones.tools import parse as parse_tool
 from edgedistill.phones.workplace import Job, Program, Workplace
 from edgedistill.pipeline.phone_rows import moments, row_of
+from edgedistill.pipeline.phone_tools import times_by_tools
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length
 from edgedistill.progress import progress, say
-from edgedistill.reports import BenchReport, PhoneCard, SelfTest
+from edgedistill.reports import BenchReport, PhoneCard, SelfTest, StatedRow
 
 JOURNAL = ".bench-phone.partial"
 """Finished slices of a bench that was stopped, in the first artifact's folder."""
@@ -85,6 +87,7 @@ def bench_on_phone(
         StorageError: the report cannot be written, which is tried out before anything is measured.
     """
     chosen, counts = find_mode(mode), tuple(sorted(set(threads or THREADS)))
+    others = [parse_tool(tool) for tool in tools]
     if min(counts) < 1:
         raise ConfigError(f"threads must be whole numbers of at least 1 (found {list(counts)}).")
     subjects = artifact_subjects(artifacts, lengths)
@@ -102,10 +105,13 @@ def bench_on_phone(
     tests = tuple(_self_test(work, subject, ticks) for subject in subjects)
     notes = _notes(work, facts, tests, affinity)
     slices: list[driver.Slice] = []
+    stated: list[StatedRow] = []
     variants = _variants(subjects, chosen, counts, cores, seed)
     if all(test.source == "phone" for test in tests):
         journal = subjects[0].folder / JOURNAL
         slices = _measured(work, variants, chosen, seed, journal, _key(facts, variants, chosen, seed, program), ticks)
+        stated, more = times_by_tools(work, others, subjects, counts, cores, chosen, facts.card, seed, ticks)
+        notes += more
     report = BenchReport(
         created=now(),
         command=_command(artifacts, phone.serial if serial else None, mode, counts, affinity, lengths, out, seed),
@@ -122,6 +128,7 @@ def bench_on_phone(
         runtime_build=program.runtime_build,
         self_tests=tests,
         timeline=moments(slices),
+        stated=tuple(stated),
     )
     for place in places:
         reports.save(report, place)

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgedistill import files, reports
 from edgedistill.apps import STAYS_HOME, Built, GoldenCheck, Proof
 from edgedistill.artifacts import Manifest
-from edgedistill.pages.markdown import code, safe, table
+from edgedistill.pages.markdown_table import code, safe, table
 from edgedistill.reports import Verdict
 
 PROOF, PROOF_PAGE = "PROOF.json", "PROOF.md"

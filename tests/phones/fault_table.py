@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -136,7 +137,7 @@ def run(case: Case, folder: Path) -> tuple[str, BenchReport | None]:
     driver.say = said.append  # type: ignore[assignment]
     try:
         with ExitStack() as stack:
-            stack.enter_context(quick())
+            stack.enter_context(quick(1.0 if faults.hangs else 60.0))
             made = [FakeDevice(folder / f"device{n}", faults, case.props) for n in range(case.devices)]
             for device in made:
                 stack.enter_context(device)
@@ -173,16 +174,33 @@ def private_adb(home: Path) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+HEAD = """# What can go wrong between a computer and a phone
+
+Every fault was made with the device double and the real adb client (`python -m tests.phones.fault_table`).
+No phone was there.
+
+| fault | ends with | what is read |
+|---|---|---|
+"""
+
+
+def shown(words: str, folder: Path) -> str:
+    """Words as a cell of the table: ports, folders and random names left out."""
+    words = re.sub(r"127\.0\.0\.1:\d+", "PHONE", words.replace(str(folder), "..."))
+    words = re.sub(r"\b[br]-[0-9a-f]{16}", "...", re.sub(r"[0-9a-f]{64}", "...", words))
+    return words.replace("|", r"\|").replace("\n", "<br>") or "(nothing: it goes on)"
+
+
 def main() -> None:
-    """Print the table."""
-    sys.stdout.write("| fault | ends | what the user reads |\n|---|---|---|\n")
+    """Print the page."""
+    sys.stdout.write(HEAD)
     with tempfile.TemporaryDirectory() as home, private_adb(Path(home)):
         for number, case in enumerate(CASES):
             (place := Path(home) / str(number)).mkdir()
             words, report = run(case, place)
-            end = "exit 3" if report is None else f"{len(report.rows)} rows"
-            shown = words.replace("|", r"\|").replace("\n", "<br>").replace(home, "...")
-            sys.stdout.write(f"| {case.name} | {end} | {shown or '(nothing: it goes on)'} |\n")
+            rows = 0 if report is None else len(report.rows)
+            end = "exit code 3" if report is None else f"{rows} row{'' if rows == 1 else 's'}"
+            sys.stdout.write(f"| {case.name} | {end} | {shown(words, Path(home))} |\n")
             sys.stdout.flush()
 
 

@@ -19,11 +19,14 @@ from android_bench.fake_device.device import FakeDevice
 from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
 from edgedistill import reports
-from edgedistill.errors import DeviceError
+from edgedistill.artifacts import Graph, Tensor
+from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
-from edgedistill.phones import adb, driver, heat, preflight, selftest
+from edgedistill.phones import adb, driver, heat, preflight, selftest, tools
+from edgedistill.phones.bundle import CARD, Bundle
 from edgedistill.phones.driver import Journal
 from edgedistill.phones.workplace import Workplace
+from edgedistill.pipeline.doctor import doctor
 from edgedistill.pipeline.phone_bench import JOURNAL, bench_on_phone, name_of
 from edgedistill.reports import BenchReport, Heat
 from tests.made import write_artifact
@@ -298,3 +301,83 @@ def test_a_copy_of_many_bytes_is_whole(device: Callable[..., FakeDevice], tmp_pa
     assert back.read_bytes() == local.read_bytes()
     with pytest.raises(DeviceError, match=r"refused copying .* No such file"):
         phone.pull("/data/local/tmp/nothing", back)
+
+
+@pytest.mark.slow
+def test_the_doctor_looks_at_a_phone(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    one = device()
+    program = make_program(tmp_path / "bundle")
+    probe = {"machine": "aarch64", "kernel": "Linux 5.10", "page_bytes": 4096, "memory_bytes": 1, "hwcap": ["asimd"],
+             "cores": [], "emulated": False}  # fmt: skip
+    for name, script in (("probe", f"echo '{json.dumps(probe)}'"), ("runner", "exit 2")):
+        (program.folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (program.folder / name).chmod(0o755)
+    card = Bundle(
+        created="now", runtime_build="glibc-wheel", runtimes={}, libraries={}, command=program.command, files=()
+    )
+    reports.save(card, program.folder / CARD)
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert not found.is_broken
+    signs = {sign.name: sign.detail for sign in found.signs}
+    assert signs["cores"] == "4 at 1.80 GHz, 4 at 2.40 GHz"
+    assert (signs["probe"], signs["battery"]) == ("aarch64, Linux 5.10; asimd", "80 %")
+
+    (program.folder / "runner").write_text("#!/bin/sh\necho 'FATAL: kernel too old' >&2\nexit 127\n")
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert "kernel too old. This phone does not start the bundle" in found.signs[-1].detail
+    assert found.is_broken
+    assert doctor(device="adb:nobody").is_broken
+    for device_name, path in (("usb", None), ("adb", tmp_path)):
+        with pytest.raises(ConfigError, match="doctor looks at one thing"):
+            doctor(path, device=device_name)
+
+
+TOOL = """#!/bin/sh
+for word in "$@"; do case "$word" in --input_layer_value_files=*) files=${word#*=};; esac; done
+case "$files" in input_ids:input_0.bin) ;; *) echo "no real input: $files" >&2; exit 1;; esac
+test "$(od -An -tu8 -N8 input_0.bin | tr -d ' ')" = 5 || exit 3
+echo "Graph: [model.tflite]"
+echo "count=50 first=4100 curr=4000 min=3900 max=4200 avg=4010 std=20 p5=3950 median=4000 p95=4100"
+echo "Inference timings in us: Init: 31000, First inference: 4300, Warmup (avg): 4100, Inference (avg): 4010"
+"""
+
+
+@pytest.mark.slow
+def test_a_users_own_tool_is_fed_real_inputs(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    write_artifact(tmp_path / "artifact", target="tflite")
+    tool = tmp_path / "my benchmark"
+    tool.write_text(TOOL)
+    report = bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+    (row,) = report.stated
+    assert (row.tool, row.model, row.source, row.length, row.threads) == ("benchmark_model", "artifact", "phone", 8, 1)
+    assert (row.latency.p50_ms, row.latency.p90_ms) == (4.0, None)
+    assert [name[:2] for name in left(phone)] == ["b-", "m-", "t-"]
+    tool.write_text("#!/bin/sh\necho cannot open model >&2; exit 1")
+    with pytest.raises(DeviceError, match=r"benchmark_model ended with exit code 1 .*: cannot open model"):
+        bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+
+
+def test_what_tools_are_told() -> None:
+    graph = Graph(name="main", file="m.onnx", outputs=(), inputs=tuple(
+        Tensor(name=name, dtype="int64", shape=(1, 3)) for name in ("input_ids", "attention_mask")
+    ))  # fmt: skip
+    arrays = {"input_ids": np.array([[2, 300, 3]]), "attention_mask": np.ones((1, 3), np.int64)}
+    how = tools.Settings(4, 128, 10.0, 60.0, 5, 2.0)
+    made = tools.input_files("onnxruntime_perf_test", graph, arrays)
+    onnx = pytest.importorskip("onnx")
+    tensor = onnx.TensorProto.FromString(made["test_data_set_0/input_0.pb"])
+    assert (tensor.name, onnx.numpy_helper.to_array(tensor).tolist()) == ("input_ids", [[2, 300, 3]])
+    words = tools.command("onnxruntime_perf_test", graph, "m.onnx", list(made), 3, how)
+    assert words[:8] == ["-e", "cpu", "-m", "times", "-r", "128", "-x", "4"], "never its default of 600 seconds"
+    made = tools.input_files("executor_runner", graph, arrays)
+    assert made["input_1.bin"] == np.ones(3, "<i8").tobytes()
+    words = tools.command("executor_runner", graph, "m.pte", list(made), 3, how)
+    assert words[2:4] == ["--inputs", "input_0.bin,input_1.bin"]
+    assert words[words.index("--num_executions") + 1] == "133"
+    words = tools.command("benchmark_model", graph, "m.tflite", list(made), 3, how)
+    assert "--input_layer_value_files=input_ids:input_0.bin,attention_mask:input_1.bin" in words
+    assert "--input_layer_shape=1,3:1,3" in words
+    for wrong, reason in (("perf=x", "--tool takes NAME=FILE"), ("benchmark_model=none", "no file 'none'")):
+        with pytest.raises(ConfigError, match=reason):
+            tools.parse(wrong)

@@ -76,8 +76,13 @@ def _copy_libraries(made: Path, target: str, folder: Path) -> None:
     card = bundle.read_bundle(made)
     wanted = Path(bundle.runtime_library(card, target)).name
     others = {Path(library).name for library in card.libraries.values()} - {wanted}
+    packages = tuple(f"{wheel.package}-" for name, wheel in arm64.WHEELS.items() if name != target)
     for part in (bundle.LIBRARIES, bundle.LICENCES):
-        shutil.copytree(made / part, folder / part, ignore=lambda _, names: others & set(names))
+        shutil.copytree(
+            made / part,
+            folder / part,
+            ignore=lambda _, names: {name for name in names if name in others or name.startswith(packages)},
+        )
 
 
 def _write_request(artifact: Path, manifest: Manifest, folder: Path, threads: int) -> None:

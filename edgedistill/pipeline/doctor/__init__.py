@@ -5,18 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgedistill.artifacts import MANIFEST
-from edgedistill.errors import ArtifactError
+from edgedistill.errors import ArtifactError, ConfigError
 from edgedistill.pipeline.doctor.signs import Checkup, Sign
 
 __all__ = ["Checkup", "Sign", "doctor"]
 
 
-def doctor(path: Path | str | None = None) -> Checkup:
-    """Look at an artifact, a checkpoint or, without `path`, at this installation.
+def doctor(path: Path | str | None = None, device: str | None = None, bundle: Path | None = None) -> Checkup:
+    """Look at an artifact, a checkpoint, a phone or, without `path` and `device`, at this installation.
+
+    Args:
+        path: an artifact or a checkpoint.
+        device: `adb`, or `adb:SERIAL` of one phone among several.
+        bundle: the program for the phone; the cached one when not given.
 
     Raises:
         ArtifactError: `path` is neither an artifact nor a checkpoint.
+        ConfigError: both are given, or `device` is no phone.
     """
+    if device is not None:
+        kind, _, serial = device.partition(":")
+        if kind != "adb" or path is not None:
+            raise ConfigError("doctor looks at one thing: a PATH, or --device adb[:SERIAL].")
+        from edgedistill.pipeline.doctor import phone
+
+        return Checkup(subject=f"phone {serial}".strip(), signs=tuple(phone.signs(serial or None, bundle)))
     if path is None:
         from edgedistill.pipeline.doctor import environment
 

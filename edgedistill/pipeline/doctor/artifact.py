@@ -12,7 +12,7 @@ from edgedistill.errors import EdgeDistillError
 from edgedistill.gate.case import read_goldens
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
-from edgedistill.reports import BENCH, VERDICT, Verdict
+from edgedistill.reports import BENCHES, VERDICT, Verdict
 
 _TAKES_INT32 = {"tflite", "coreml"}
 _TAKES_FIXED_SHAPES = {"tflite"}
@@ -42,8 +42,9 @@ def signs(folder: Path) -> Iterator[Sign]:
 
 
 def _unlisted(folder: Path, manifest: Manifest) -> list[str]:
-    listed = {entry.path for entry in manifest.files} | {MANIFEST, VERDICT, BENCH}
+    listed = {entry.path for entry in manifest.files} | {MANIFEST, VERDICT}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found -= {path.name for path in folder.glob(BENCHES)}
     return sorted(name for name in found - listed if not name.rpartition("/")[2].startswith("."))
 
 
