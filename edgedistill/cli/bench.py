@@ -16,8 +16,8 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
     "--device",
     default="host",
     show_default=True,
-    metavar="host|adb[:SERIAL]|qemu[:NAME,...]",
-    help="This computer, a phone, or emulated arm64 processors: a53, a76, max.",
+    metavar="host|web|adb[:SERIAL]|qemu[:NAME,...]",
+    help="This computer, its browser, a phone, or emulated arm64 processors: a53, a76, max.",
 )
 @click.option(
     "--mode",
@@ -58,11 +58,11 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
 @as_json
 @click.pass_context
 def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
-    """Time ARTIFACTS on this computer beside PyTorch, or on a phone, interleaved.
+    """Time ARTIFACTS on this computer beside PyTorch, in its browser, or on a phone.
 
-    Writes its report into each: bench.json, bench-PHONE.json, or with --import bench-imported.json. No phone time is
-    ever guessed from this computer's, and none is taken from an emulator: with --device qemu the report, qemu.json,
-    says whether arm64 answers alike and how many instructions an inference takes.
+    Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import bench-imported.json.
+    No phone time is ever guessed from this computer's, and none is taken from an emulator: with --device qemu the
+    report, qemu.json, says whether arm64 answers alike and how many instructions an inference takes.
     """
     if asked["device"].partition(":")[0] == "qemu":
         from edgedistill.cli.emulation import emulated_bench

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from edgedistill.pages import charts, markdown_times, numbers
 from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, Training
 from edgedistill.pages.highlights import reason_of, shares, tiles, timing_of
+from edgedistill.pages.markdown_table import code as _code
 from edgedistill.pages.markdown_table import safe as _safe
 from edgedistill.pages.markdown_table import table as _table
 from edgedistill.pages.stages import StageContent
@@ -39,13 +39,6 @@ def markdown(content: Content) -> str:
     if content.missing:
         lines += _section("Not on this page", [f"- {_safe(sentence)}" for sentence in content.missing])
     return "\n".join(lines) + "\n"
-
-
-def _code(words: str) -> str:
-    """Words as code, whatever backticks they hold."""
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", words)), default=0))
-    padding = " " if "`" in words else ""
-    return f"{fence}{padding}{' '.join(words.split())}{padding}{fence}"
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:

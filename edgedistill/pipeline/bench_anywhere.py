@@ -56,8 +56,12 @@ def bench_anywhere(
         return bench(
             artifacts, mode=mode, threads=threads, lengths=lengths, reference=reference, out=out, seed=seed
         )  # fmt: skip
+    if device == "web":
+        from edgedistill.pipeline.web_bench import bench_in_browser
+
+        return bench_in_browser(artifacts, mode=mode, lengths=lengths, out=out, seed=seed)
     if kind != "adb":
-        raise ConfigError(f"no device '{device}'. There are: host, adb, adb:SERIAL.")
+        raise ConfigError(f"no device '{device}'. There are: host, web, adb, adb:SERIAL.")
     from edgedistill.pipeline.phone_bench import bench_on_phone
 
     return bench_on_phone(
