@@ -16,7 +16,7 @@ import click
 from pydantic import BaseModel
 
 from edgedistill import plugins
-from edgedistill.apps.files import Proof
+from edgedistill.apps import Proof
 from edgedistill.artifacts import Golden, Manifest, ReferenceRow
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.tasks import Task
@@ -49,7 +49,7 @@ FORMATS: dict[str, type[BaseModel]] = {
     "run-progress": Progress,
     "probe": Probe,
 }
-KINDS: tuple[plugins.Kind, ...] = ("recipes", "targets")
+KINDS: tuple[plugins.Kind, ...] = ("recipes", "targets", "apps")
 
 
 def pages() -> tuple[dict[Path, str], dict[str, str]]:

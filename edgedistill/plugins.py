@@ -1,8 +1,8 @@
-"""Recipes and targets by name: the folder is the list, the file name is the name.
+"""Recipes, targets and apps by name: the folder is the list, the file name is the name.
 
 `names` and `summaries` read no module, so `edgedistill ls` imports no torch; `load` imports just the one
-that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes` and
-`edgedistill.targets`, with the same contract.
+that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes`,
+`edgedistill.targets` and `edgedistill.apps`, with the same contract.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Literal
 
 from edgedistill.errors import MissingExtraError, UnknownNameError
 
-Kind = Literal["recipes", "targets"]
+Kind = Literal["recipes", "targets", "apps"]
 
 _HERE = Path(__file__).parent
+_SINGULAR = {"recipes": "recipe", "targets": "target", "apps": "platform"}
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of every recipe or target, built in and installed beside us, sorted."""
+    """Names of every recipe, target or platform, built in and installed beside us, sorted."""
     return sorted({*_own(kind), *_outside(kind)})
 
 
@@ -36,18 +37,18 @@ def summaries(kind: Kind) -> dict[str, str]:
 
 
 def load(kind: Kind, name: str) -> ModuleType:
-    """Import one recipe or target.
+    """Import one recipe, target or app.
 
     Raises:
         UnknownNameError: there is none of that name.
         MissingExtraError: a package it needs is not installed.
     """
-    singular = kind.removesuffix("s")
+    singular = _SINGULAR[kind]
     if name not in names(kind):
         raise UnknownNameError(singular, name, names(kind))
     try:
         if name in _own(kind):
-            return importlib.import_module(f"edgedistill.{kind}.{name}")
+            return importlib.import_module(f"edgedistill.{kind}.{name.replace('-', '_')}")
         module = _outside(kind)[name].load()
         assert isinstance(module, ModuleType)
         return module
@@ -61,7 +62,10 @@ def load(kind: Kind, name: str) -> ModuleType:
 
 
 def _own(kind: Kind) -> dict[str, Path]:
-    return {name: path for name, path in _modules(_HERE / kind) if not name.startswith("_")}
+    found = {name: path for name, path in _modules(_HERE / kind) if not name.startswith("_")}
+    if kind == "apps":  # platforms are spelled as people type them: linux-arm64 is linux_arm64.py
+        return {name.replace("_", "-"): path for name, path in found.items()}
+    return found
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, Path]]:

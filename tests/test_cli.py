@@ -100,7 +100,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["config", "mobilebrt"], "no recipe, target or task named 'mobilebrt'"),
+        (["config", "mobilebrt"], "no recipe, target, app or task named 'mobilebrt'"),
         (["config", "sst3"], "Did you mean 'sst2'?"),
         (["ls", "recipe"], "no list named 'recipe'. Did you mean 'recipes'?"),
         (["run", "none.yaml"], "no file 'none.yaml'. Print a template with: edgedistill config road"),
@@ -110,7 +110,6 @@ def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
             ["package", "nowhere", "--out", "dist"],
             "'nowhere' is no artifact: it does not exist. Make one with: edgedistill export",
         ),
-        (["package", "x", "--out", "dist", "--for", "android"], "packages for 'files' only, not yet for 'android'"),
         (["package", "x", "--out", "dist", "--for", "file"], "Did you mean 'files'?"),
     ],
 )
@@ -265,7 +264,7 @@ def test_ls_shows_names_with_a_line_each() -> None:
     assert result.exit_code == 0
     assert "int8_dynamic  8-bit weights" in result.stdout
     lists = json.loads(call("ls", "--json").stdout)
-    assert list(lists) == ["recipes", "targets", "schemes", "tasks"]
+    assert list(lists) == ["recipes", "targets", "schemes", "tasks", "apps"]
     assert lists["tasks"]["sst2"]
 
 
@@ -363,6 +362,7 @@ def test_package_and_report_say_where(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert "PROOF.json" in result.stdout
     machine = json.loads(call("package", folder, "--out", tmp_path / "dist", "--overwrite", "--json").stdout)
     assert machine["files"]["model.onnx"] == 700
+    assert machine["checks"][0]["status"] == "not_run"
     stand_in(monkeypatch, "report", tmp_path / "index.html")
     assert call("report", "runs/x").stdout == f"{tmp_path / 'index.html'}\n"
     assert json.loads(call("report", "runs/x", "--json").stdout) == {"page": str(tmp_path / "index.html")}

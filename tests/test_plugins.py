@@ -12,7 +12,7 @@ from edgedistill import plugins
 from edgedistill.errors import MissingExtraError, UnknownNameError
 from edgedistill.plugins import Kind
 
-KINDS: tuple[Kind, ...] = ("recipes", "targets")
+KINDS: tuple[Kind, ...] = ("recipes", "targets", "apps")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,7 +32,9 @@ def test_every_one_has_a_line_about_it(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_name_is_refused_with_the_list(kind: Kind) -> None:
-    with pytest.raises(UnknownNameError, match=f"no {kind[:-1]} named 'nope'. There are: "):
+    with pytest.raises(
+        UnknownNameError, match=f"no {'platform' if kind == 'apps' else kind[:-1]} named 'nope'. There are: "
+    ):
         plugins.load(kind, "nope")
 
 

@@ -44,10 +44,10 @@ def plan(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
 
 
 @click.command()
-@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks]")
+@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks|apps]")
 @as_json
 def ls(kind: str | None, as_json: bool) -> None:
-    """List recipes, targets, schemes or tasks; all of them when not told."""
+    """List recipes, targets, schemes, tasks or apps; all of them when not told."""
     from edgedistill.cli import show
     from edgedistill.pipeline import listing
 
@@ -61,8 +61,8 @@ def ls(kind: str | None, as_json: bool) -> None:
 def config(name: str, as_json: bool) -> None:
     """Print NAME's settings as commented YAML, to keep and edit.
 
-    NAME is a recipe, a target, a task, `check` for the gate's tolerances, or `road` or `task` for an empty form.
-    With --json, the JSON Schema.
+    NAME is a recipe, a target, an app, a task, `check` for the gate's tolerances, or `road` or `task` for an empty
+    form. With --json, the JSON Schema.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline import listing

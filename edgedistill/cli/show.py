@@ -171,14 +171,25 @@ def _shape_size(row: ShapeRow, scheme: str, measured: str) -> str:
 
 
 def package(folder: Path, as_json: bool) -> None:
-    """What was bundled."""
-    sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+    """What was bundled, and where its goldens were run."""
+    from edgedistill import reports
+    from edgedistill.apps import Proof
+
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    checks = reports.read(Proof, folder / "PROOF.json").checks
     if as_json:
-        return json({"package": str(folder), "files": sizes})
+        return json(
+            {"package": str(folder), "files": sizes, "checks": [check.model_dump(mode="json") for check in checks]}
+        )
     table = _table("file", "size", title=str(folder))
     for name, size in sizes.items():
         table.add_row(name, _size(size))
-    return _print(table)
+    _print(table)
+    ran = _table("goldens", "where", "result", "why")
+    for check in checks:
+        ran.add_row(check.name, check.where, _status(check.status), check.reason)
+    return _print(ran)
 
 
 def page(path: Path, as_json: bool) -> None:

@@ -146,11 +146,16 @@ def bench(
 
 @edgedistill.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--for", "platform", default="files", show_default=True, help="What to make; this version makes: files.")
+@click.option(
+    "--for", "platform", metavar="NAME", default="files", show_default=True, help="What to make; see: ls apps."
+)
 @out_option("Folder to make.", required=True)
+@set_option("title=Mood")
 @overwrite
 @as_json
-def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: bool) -> None:
+def package(
+    artifact: Path, platform: str, out: Path, settings: tuple[str, ...], overwrite: bool, as_json: bool
+) -> None:
     """Bundle ARTIFACT for an app, with the proof that it passed.
 
     Refuses an artifact that was changed, not checked, or failed.
@@ -158,7 +163,8 @@ def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: 
     from edgedistill.cli import show
     from edgedistill.pipeline.package import package as run_package
 
-    show.package(run_package(artifact, platform=platform, out=out, overwrite=overwrite), as_json)
+    made = run_package(artifact, platform=platform, out=out, settings=settings, overwrite=overwrite)
+    show.package(made, as_json)
 
 
 @edgedistill.command()

@@ -16,11 +16,11 @@ def markdown(content: Content) -> str:
     """The whole page as one Markdown text."""
     head = content.headline
     lines = [
-        f"# {_safe(content.title)}: {_safe(head.word.lower())}",
+        f"# {safe(content.title)}: {safe(head.word.lower())}",
         "",
-        f"**{MARKS[head.status]} {_safe(head.word)}.** {_safe(head.sentence)}",
+        f"**{MARKS[head.status]} {safe(head.word)}.** {safe(head.sentence)}",
         "",
-        *(f"- **{_safe(value)}** {_safe(what)} ({_safe(origin)})" for value, what, origin in tiles(content)),
+        *(f"- **{safe(value)}** {safe(what)} ({safe(origin)})" for value, what, origin in tiles(content)),
     ]
     if content.artifacts:
         lines += _section("Artifacts", _artifacts(content))
@@ -33,16 +33,16 @@ def markdown(content: Content) -> str:
         lines += _section("Student and teacher, layer by layer", _layers(content.layer_errors))
     lines += _section("Make it again", _again(content))
     if content.missing:
-        lines += _section("Not on this page", [f"- {_safe(sentence)}" for sentence in content.missing])
+        lines += _section("Not on this page", [f"- {safe(sentence)}" for sentence in content.missing])
     return "\n".join(lines) + "\n"
 
 
-def _safe(words: object) -> str:
+def safe(words: object) -> str:
     """Words from files: no markup, no link, no second line."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(str(words).split()))
 
 
-def _code(words: str) -> str:
+def code(words: str) -> str:
     """Words as code, whatever backticks they hold."""
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", words)), default=0))
     padding = " " if "`" in words else ""
@@ -53,10 +53,10 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", "", *lines]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]], right: int) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: int) -> list[str]:
     """A table whose columns from `right` on hold numbers."""
     rules = ["---" if column < right else "---:" for column in range(len(header))]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rules, *([_safe(cell) for cell in row] for row in rows))]
+    return [f"| {' | '.join(cells)} |" for cells in (header, rules, *([safe(cell) for cell in row] for row in rows))]
 
 
 def _artifacts(content: Content) -> list[str]:
@@ -73,33 +73,33 @@ def _artifacts(content: Content) -> list[str]:
                 numbers.size(artifact.size_bytes),
             )
         )
-    return _table(("Artifact", "Verdict", "Score", "p90 ms", "vs PyTorch", "Size"), rows, right=2)
+    return table(("Artifact", "Verdict", "Score", "p90 ms", "vs PyTorch", "Size"), rows, right=2)
 
 
 def _ladders(artifacts: Sequence[ArtifactContent]) -> list[str]:
     lines = []
     for artifact in artifacts:
         word = f"{MARKS[artifact.status]} {WORDS[artifact.status]}"
-        lines += [f"### {_safe(artifact.name)}: {word}", "", _safe(artifact.reason), ""]
-        lines += [f"- {_safe(name)} set to {value:g} by hand" for name, value in artifact.overrides.items()]
+        lines += [f"### {safe(artifact.name)}: {word}", "", safe(artifact.reason), ""]
+        lines += [f"- {safe(name)} set to {value:g} by hand" for name, value in artifact.overrides.items()]
         lines += [line for rung in artifact.rungs for line in _rung(rung)]
-        lines += [f"- left in float: {_code(name)}, {_safe(why)}" for name, why in artifact.kept_float.items()]
+        lines += [f"- left in float: {code(name)}, {safe(why)}" for name, why in artifact.kept_float.items()]
         lines.append("")
     return lines[:-1]
 
 
 def _rung(rung: Rung) -> list[str]:
-    words = f"- {MARKS[rung.status]} **{_safe(rung.title)}**: {WORDS[rung.status].lower()}"
+    words = f"- {MARKS[rung.status]} **{safe(rung.title)}**: {WORDS[rung.status].lower()}"
     words += f", {rung.rows:,} texts" if rung.rows else ""
     reason = reason_of(rung)
-    lines = [words + (f". {_safe(reason)}" if reason else "")]
+    lines = [words + (f". {safe(reason)}" if reason else "")]
     lines += [f"  - {_measure(measure)}" for measure in rung.measures]
-    lines += [f"  - **{_safe(finding.name)}**: {_safe(finding.message)}" for finding in rung.findings]
+    lines += [f"  - **{safe(finding.name)}**: {safe(finding.message)}" for finding in rung.findings]
     return lines
 
 
 def _measure(measure: Measure) -> str:
-    words = f"{_safe(measure.name)} {numbers.number(measure.value)}"
+    words = f"{safe(measure.name)} {numbers.number(measure.value)}"
     if measure.low is not None and measure.high is not None:
         words += f" ({numbers.number(measure.low)} to {numbers.number(measure.high)})"
     if measure.limit is None:
@@ -141,25 +141,25 @@ def _bench(bench: BenchContent) -> list[str]:
     )
     where = f"{bench.source}: {bench.device}, cores {bench.affinity}; mode {bench.mode}, batch 1, {bench.created}. "
     where += "Milliseconds; memory is the peak of a fresh process, Python and all."
-    return [_safe(where), "", *_table(header, rows, right=1), "", *map(_safe, bench.notes), ""]
+    return [safe(where), "", *table(header, rows, right=1), "", *map(safe, bench.notes), ""]
 
 
 def _training(training: Training | None, stages: Sequence[StageContent]) -> list[str]:
     lines = []
     if training:
-        lines.append(f"- student: {_safe(training.student.family)}, {training.student.parameters:,} parameters")
+        lines.append(f"- student: {safe(training.student.family)}, {training.student.parameters:,} parameters")
         if training.teacher:
-            lines.append(f"- teacher: {_safe(training.teacher.path)}, {training.teacher.parameters:,} parameters")
+            lines.append(f"- teacher: {safe(training.teacher.path)}, {training.teacher.parameters:,} parameters")
         named = {"vocabulary": training.vocabulary, "embeddings": training.embedding}
-        lines += [f"- {name}: {_safe(found.sentence)}" for name, found in named.items() if found]
-        lines += [f"- {_safe(name)}: {numbers.number(value)}" for name, value in training.scores.items()]
+        lines += [f"- {name}: {safe(found.sentence)}" for name, found in named.items() if found]
+        lines += [f"- {safe(name)}: {numbers.number(value)}" for name, value in training.scores.items()]
         lines.append("")
     rows = [
         (stage.name, stage.steps, numbers.seconds(stage.seconds), trace.term, *map(numbers.number, _ends(trace.values)))
         for stage in stages
         for trace in stage.traces
     ]
-    lines += _table(("Stage", "Steps", "Time", "Term", "first", "last"), rows, right=4) if rows else []
+    lines += table(("Stage", "Steps", "Time", "Term", "first", "last"), rows, right=4) if rows else []
     return lines + _costs(stages)
 
 
@@ -177,7 +177,7 @@ def _costs(stages: Sequence[StageContent]) -> list[str]:
         if (cost := stage.cost)
     ]
     header = ("Stage", "Rows/s", "Tokens/s", "Padding", "Memory", "Time went into")
-    return ["", *_table(header, rows, right=1)] if rows else []
+    return ["", *table(header, rows, right=1)] if rows else []
 
 
 def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -186,7 +186,7 @@ def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:
 
 def _layers(errors: dict[str, tuple[float, ...]]) -> list[str]:
     lines = [
-        f"- {_safe(name)}, from layer {charts.first_layer(name)}: {', '.join(map(numbers.number, values))}"
+        f"- {safe(name)}, from layer {charts.first_layer(name)}: {', '.join(map(numbers.number, values))}"
         for name, values in errors.items()
     ]
     return ["Lower is closer; layer 0 is the embedding output.", "", *lines]
@@ -196,15 +196,13 @@ def _again(content: Content) -> list[str]:
     lines = [f"    {' '.join(each.command.split())}" for each in content.commands]
     if content.training:
         t = content.training
-        lines += ["", f"- seed {t.seed}, training rows {_code(t.data_sha256 or 'not recorded')}"]
-        lines.append(
-            f"- {_safe(t.environment.cpu)}, {_safe(t.environment.system)}, Python {_safe(t.environment.python)}"
-        )
+        lines += ["", f"- seed {t.seed}, training rows {code(t.data_sha256 or 'not recorded')}"]
+        lines.append(f"- {safe(t.environment.cpu)}, {safe(t.environment.system)}, Python {safe(t.environment.python)}")
     for artifact in content.artifacts:
-        lines += ["", f"{_safe(artifact.name)}: manifest {_code(artifact.manifest_sha256)}", ""]
+        lines += ["", f"{safe(artifact.name)}: manifest {code(artifact.manifest_sha256)}", ""]
         rows = [
             (f.entry.path, f.entry.role, f.state, f.entry.sha256, numbers.size(f.entry.size_bytes))
             for f in artifact.files
         ]
-        lines += _table(("File", "Role", "Now", "SHA-256", "Size"), rows, right=4)
+        lines += table(("File", "Role", "Now", "SHA-256", "Size"), rows, right=4)
     return lines

@@ -13,20 +13,22 @@ from edgedistill.errors import UnknownNameError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-Kind = Literal["recipes", "targets", "schemes", "tasks"]
+Kind = Literal["recipes", "targets", "schemes", "tasks", "apps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def summaries(kind: str) -> dict[str, str]:
-    """Every recipe, target, scheme or task with its one line.
+    """Every recipe, target, scheme, task or app with its one line.
 
     Raises:
-        UnknownNameError: `kind` is none of the four.
+        UnknownNameError: `kind` is none of these.
     """
     if kind == "recipes":
         return plugins.summaries("recipes")
     if kind == "targets":
         return plugins.summaries("targets")
+    if kind == "apps":
+        return plugins.summaries("apps")
     if kind == "schemes":
         from edgedistill.quant.schemes import SCHEMES
 
@@ -42,7 +44,8 @@ def config_yaml(name: str) -> str:
     """The settings of `name` as commented YAML.
 
     Args:
-        name: a recipe, a target, a task, `check` for the gate's tolerances, or `road` or `task` for an empty form.
+        name: a recipe, a target, an app, a task, `check` for the gate's tolerances, or `road` or `task` for an empty
+            form.
 
     Raises:
         UnknownNameError: there is nothing of that name.
@@ -78,10 +81,10 @@ def _settings_of(name: str) -> tuple[type[BaseModel], BaseModel | None]:
         return Tolerances, None
     if name in TASKS:
         return Task, TASKS[name]
-    kinds: tuple[plugins.Kind, ...] = ("recipes", "targets")
+    kinds: tuple[plugins.Kind, ...] = ("recipes", "targets", "apps")
     for kind in kinds:
         if name in plugins.names(kind):
             config: type[BaseModel] = plugins.load(kind, name).Config
             return config, None
-    known = {"check", "road", "task", *TASKS, *plugins.names("recipes"), *plugins.names("targets")}
-    raise UnknownNameError("recipe, target or task", name, known)
+    known = {"check", "road", "task", *TASKS, *(name for kind in kinds for name in plugins.names(kind))}
+    raise UnknownNameError("recipe, target, app or task", name, known)

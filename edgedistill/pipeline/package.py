@@ -2,58 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from edgedistill import files, reports
-from edgedistill.apps.files import bundle
+from edgedistill import files, plugins, reports
+from edgedistill.apps import App, GoldenCheck
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
-from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError, UnprovenError
+from edgedistill.config import build, with_settings
+from edgedistill.errors import ArtifactError, ConfigError, UnprovenError
 from edgedistill.gate.files import files_rung
+from edgedistill.pipeline.proof import write_proof
 from edgedistill.reports import VERDICT, Verdict
 
-PLATFORMS = ("files",)
-_LATER = ("android", "ios", "linux-arm64", "web")
 
-
-def package(artifact: Path | str, *, out: Path | str, platform: str = "files", overwrite: bool = False) -> Path:
+def package(
+    artifact: Path | str,
+    *,
+    out: Path | str,
+    platform: str = "files",
+    settings: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Path:
     """Bundle an artifact for an app.
 
     Args:
         artifact: folder made by `export` and passed by `check`.
         out: folder to make; it appears complete or not at all.
-        platform: what to make; this version makes `files`.
+        platform: what to make; a module of `edgedistill.apps`.
+        settings: `key=value` texts over the platform's defaults.
         overwrite: replace `out`.
 
     Returns:
-        `out`, holding the shipping files, a manifest of just those, and PROOF.json.
+        `out`, holding what the platform made, PROOF.json and PROOF.md.
 
     Raises:
-        UnprovenError: the artifact was not checked, was changed since its check, or did not pass.
+        UnprovenError: the artifact was not checked, was changed since its check, or did not pass; or a golden
+            that was run here gave another answer.
         ArtifactError: a file is missing or is not the one the manifest was written for.
-        ConfigError: a platform this version does not make.
+        ConfigError: no such platform or setting, or an artifact that the platform does not take.
         StorageError: `out` is there already, or cannot be written.
     """
-    _refuse_other_platforms(platform)
+    app: App = plugins.load("apps", platform)
+    cfg = build(app.Config, with_settings({}, settings), f"package --for {platform}")
     folder, destination = Path(artifact), Path(out)
     files.refuse_existing(destination, overwrite)
     manifest = read_manifest(folder)
     _refuse_changed_files(folder, manifest)
     verdict = _passed_verdict(folder)
+    _refuse_other_targets(platform, app, manifest)
     if destination.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"--out '{destination}' lies inside the artifact, which must not change. Choose another one.")
     with files.atomic_folder(destination, overwrite) as part:
-        bundle(folder, manifest, verdict, part)
+        built = app.build(folder, manifest, part, cfg)
+        _refuse_other_answers(platform, built.checks)
+        write_proof(platform, manifest, verdict, built, part)
     return destination
 
 
-def _refuse_other_platforms(platform: str) -> None:
-    if platform in _LATER:
+def _refuse_other_targets(platform: str, app: App, manifest: Manifest) -> None:
+    if app.TARGETS and manifest.target not in app.TARGETS:
         raise ConfigError(
-            f"this version packages for 'files' only, not yet for '{platform}'. "
-            "Use --for files and add the folder to your app's assets."
+            f"--for {platform} takes artifacts of the target {' or '.join(app.TARGETS)}, and this one is of "
+            f"'{manifest.target}'. Run: edgedistill export STUDENT --target {app.TARGETS[0]}"
         )
-    if platform not in PLATFORMS:
-        raise UnknownNameError("platform", platform, PLATFORMS)
+
+
+def _refuse_other_answers(platform: str, checks: Sequence[GoldenCheck]) -> None:
+    failed = [check for check in checks if check.status == "failed"]
+    if failed:
+        why = "; ".join(f"{check.name} in {check.where}: {check.reason}" for check in failed)
+        raise UnprovenError(f"the package for {platform} does not give the goldens' answers and was not made. {why}.")
 
 
 def _refuse_changed_files(folder: Path, manifest: Manifest) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from edgedistill import files
+from edgedistill import files, plugins
+from edgedistill.apps import Built, GoldenCheck
 from edgedistill.artifacts import read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnknownNameError, UnprovenError
 from edgedistill.pipeline.package import package
@@ -23,10 +26,11 @@ def passed(tmp_path: Path) -> Path:
 
 def test_the_bundle_holds_what_ships_and_the_proof(passed: Path, tmp_path: Path) -> None:
     out = package(passed, out=tmp_path / "dist")
+    proofs = {"PROOF.json", "PROOF.md"}
     names = {path.name for path in out.iterdir()}
-    assert names == {"model.onnx", "labels.txt", "golden.jsonl", "tokenizer.json", "manifest.json", "PROOF.json"}
+    assert names == {"model.onnx", "labels.txt", "golden.jsonl", "tokenizer.json", "manifest.json"} | proofs
     manifest = read_manifest(out)
-    assert {entry.path for entry in manifest.files} == names - {"manifest.json", "PROOF.json"}
+    assert {entry.path for entry in manifest.files} == names - proofs - {"manifest.json"}
     for entry in manifest.files:
         assert files.sha256_of(out / entry.path) == entry.sha256
     proof = json.loads((out / "PROOF.json").read_text(encoding="utf-8"))
@@ -34,6 +38,11 @@ def test_the_bundle_holds_what_ships_and_the_proof(passed: Path, tmp_path: Path)
     assert proof["packaged_manifest_sha256"] == files.sha256_of(out / "manifest.json")
     assert proof["left_out"] == ["reference.jsonl"]
     assert proof["verdict"]["status"] == "passed"
+    assert proof["student_sha256"] == "0" * 64
+    assert [check["status"] for check in proof["checks"]] == ["not_run"]
+    page = (out / "PROOF.md").read_text(encoding="utf-8")
+    assert proof["judged_manifest_sha256"] in page
+    assert "not\\_run: a bundle of files has no code" in page
 
 
 def test_the_same_artifact_gives_the_same_bytes(passed: Path, tmp_path: Path) -> None:
@@ -76,10 +85,57 @@ def test_a_cut_file_is_named(passed: Path, tmp_path: Path) -> None:
         package(passed, out=tmp_path / "dist")
 
 
-@pytest.mark.parametrize("platform", ["android", "ios", "web", "linux-arm64"])
-def test_other_platforms_are_not_made_yet(passed: Path, tmp_path: Path, platform: str) -> None:
-    with pytest.raises(ConfigError, match=f"packages for 'files' only, not yet for '{platform}'"):
-        package(passed, out=tmp_path / "dist", platform=platform)
+def stand_in(monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
+    """A platform 'files' with other parts."""
+    real = plugins.load("apps", "files")
+    monkeypatch.setattr(plugins, "load", lambda kind, name: SimpleNamespace(**{**vars(real), **parts}))
+
+
+def test_an_artifact_of_another_runtime_is_refused(
+    passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, TARGETS=("tflite",))
+    with pytest.raises(ConfigError, match=r"takes artifacts of the target tflite, and this one is of 'onnx'\. Run: "):
+        package(passed, out=tmp_path / "dist")
+
+
+def test_a_package_that_answers_otherwise_is_not_made(
+    passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = GoldenCheck(name="answers", where="here", status="failed", reason="1 of 2 differ", goldens=2, differ=(2,))
+    stand_in(monkeypatch, build=lambda *_: Built(Path("manifest.json"), (check,)))
+    with pytest.raises(
+        UnprovenError, match=r"not give the goldens' answers and was not made\. answers in here: 1 of 2"
+    ):
+        package(passed, out=tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_an_unknown_setting_is_refused(passed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="package --for files: unknown key 'size'"):
+        package(passed, out=tmp_path / "dist", settings=["size=2"])
+
+
+def test_missing_goldens_are_named(passed: Path, tmp_path: Path) -> None:
+    (passed / "golden.jsonl").unlink()
+    with pytest.raises(ArtifactError, match=r"missing_file: 'golden\.jsonl' is in the manifest but not in the folder"):
+        package(passed, out=tmp_path / "dist")
+
+
+def test_another_schema_version_is_refused(passed: Path, tmp_path: Path) -> None:
+    path = passed / "manifest.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"schema_version": 1', '"schema_version": 7', 1))
+    with pytest.raises(ArtifactError, match="has schema version 7; this edgedistill reads 1"):
+        package(passed, out=tmp_path / "dist")
+
+
+def test_names_from_files_are_escaped_on_the_page(tmp_path: Path) -> None:
+    folder = write_artifact(tmp_path / "<script>", licence="[x](javascript:1)", command="`rm` | sh")
+    write_verdict(folder)
+    page = (package(folder, out=tmp_path / "dist") / "PROOF.md").read_text(encoding="utf-8")
+    assert "<script>" not in page.replace("\\<script\\>", "")
+    assert "\\[x\\](javascript:1)" in page
+    assert "`` `rm` | sh ``" in page
 
 
 def test_an_unknown_platform_is_refused(passed: Path, tmp_path: Path) -> None:
