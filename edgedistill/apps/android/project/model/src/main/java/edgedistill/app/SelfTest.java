@@ -1,6 +1,7 @@
 package edgedistill.app;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,29 +16,60 @@ public final class SelfTest {
     /** Compares tokens with the goldens', then the model's answers to them, each within its tolerance. */
     public static Result run(TextModel model) {
         Result result = new Result(model.files().manifestSha256());
-        for (Manifest.FileEntry entry : model.files().manifest().files.values()) {
-            if (entry.role.equals("golden")) {
-                for (String line : model.files().readText(entry.path).split("\n")) {
-                    if (!line.trim().isEmpty()) {
-                        result.add(faultsOf(model, Json.readObject(line)));
-                    }
-                }
-            }
+        for (String path : goldens(model.files())) {
+            add(result, model.files(), path, model.encoder(), model.model());
         }
         return result;
     }
 
-    private static List<String> faultsOf(TextModel model, Map<String, Object> golden) {
+    /** The same for one file of goldens. */
+    public static Result run(TextModel model, String path) {
+        Result result = new Result(model.files().manifestSha256());
+        add(result, model.files(), path, model.encoder(), model.model());
+        return result;
+    }
+
+    /** Compares tokens alone, which needs no runtime. */
+    public static Result runTokens(ModelFiles files, String path) {
+        Result result = new Result(files.manifestSha256());
+        add(result, files, path, Tokenizers.open(files), null);
+        return result;
+    }
+
+    /** The files of goldens a model has. */
+    public static List<String> goldens(ModelFiles files) {
+        List<String> paths = new ArrayList<>();
+        for (Manifest.FileEntry entry : files.manifest().files.values()) {
+            if (entry.role.equals("golden")) {
+                paths.add(entry.path);
+            }
+        }
+        return paths;
+    }
+
+    private static void add(Result result, ModelFiles files, String path, TextEncoder encoder, Model model) {
+        int number = 0;
+        for (String line : files.readText(path).split("\n")) {
+            number++;
+            if (!line.trim().isEmpty()) {
+                result.add(number, faultsOf(encoder, model, Json.readObject(line)));
+            }
+        }
+    }
+
+    private static List<String> faultsOf(TextEncoder encoder, Model model, Map<String, Object> golden) {
         String text = (String) golden.get("text");
         List<String> faults = new ArrayList<>();
         try {
-            Encoded encoded = model.encoder().encode(text, (String) golden.get("text_pair"));
+            Encoded encoded = encoder.encode(text, (String) golden.get("text_pair"));
             int[] ids = ints(golden.get("input_ids"));
             int[] types = ints(golden.get("token_type_ids"));
-            if (!java.util.Arrays.equals(ids, encoded.ids) || !java.util.Arrays.equals(types, encoded.types)) {
+            if (!Arrays.equals(ids, encoded.ids) || !Arrays.equals(types, encoded.types)) {
                 faults.add(told(text) + ": the tokens differ");
             }
-            compare(model.model().run(ids, types), golden, told(text), faults);
+            if (model != null) {
+                compare(model.run(ids, types), golden, told(text), faults);
+            }
         } catch (RuntimeException error) {
             faults.add(told(text) + ": " + error.getMessage());
         }
@@ -98,22 +130,24 @@ public final class SelfTest {
     public static final class Result {
         private final String manifestSha256;
         private final List<String> faults = new ArrayList<>();
+        private final List<Integer> lines = new ArrayList<>();
         private int texts;
-        private int passed;
 
         Result(String manifestSha256) {
             this.manifestSha256 = manifestSha256;
         }
 
-        void add(List<String> found) {
+        void add(int line, List<String> found) {
             texts++;
-            passed += found.isEmpty() ? 1 : 0;
+            if (!found.isEmpty()) {
+                lines.add(line);
+            }
             faults.addAll(found.subList(0, Math.min(found.size(), MOST_TOLD - Math.min(MOST_TOLD, faults.size()))));
         }
 
         /** Whether there were goldens and every one passed. */
         public boolean isPassed() {
-            return texts > 0 && passed == texts;
+            return texts > 0 && lines.isEmpty();
         }
 
         public int texts() {
@@ -121,7 +155,7 @@ public final class SelfTest {
         }
 
         public int passed() {
-            return passed;
+            return texts - lines.size();
         }
 
         /** The first faults in words. */
@@ -135,14 +169,15 @@ public final class SelfTest {
             json.put("status", isPassed() ? "passed" : "failed");
             json.put("manifest_sha256", manifestSha256);
             json.put("texts", texts);
-            json.put("passed", passed);
+            json.put("passed", passed());
+            json.put("lines", lines);
             json.put("faults", faults);
             return Json.write(json);
         }
 
         @Override
         public String toString() {
-            return passed + " of " + texts + " texts passed";
+            return passed() + " of " + texts + " texts passed";
         }
     }
 }
