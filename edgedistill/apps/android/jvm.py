@@ -1,4 +1,4 @@
-"""The library's plain Java, compiled and run on this computer: the same tokens, and where it can be had the same answers."""
+"""The library's plain Java, compiled and run on this computer: the same tokens, and with a runtime the same answers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def _refuse_runtime(jar: Path, manifest: Manifest) -> None:
 
 
 def _call(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_SECONDS, check=True, stdin=subprocess.DEVNULL
+    )
     return done.stdout
 
 

@@ -11,11 +11,11 @@ from edgedistill.errors import ConfigError
 _SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _RENAMED = (".gz", ".jar", ".zip", "~", ".scc")
 """Ends of asset names that Android's packager leaves out, or unpacks and renames."""
-_JAVA_WORDS = frozenset(
-    "abstract assert boolean break byte case catch char class const continue default do double else enum extends final "
-    "finally float for goto if implements import instanceof int interface long native new package private protected "
-    "public return short static strictfp super switch synchronized this throw throws transient try void volatile while "
-    "true false null".split()
+_JAVA_WORDS = re.compile(
+    r"abstract|assert|boolean|break|byte|case|catch|char|class|const|continue|default|do|double|else|enum"
+    r"|extends|final|finally|float|for|goto|if|implements|import|instanceof|int|interface|long|native|new"
+    r"|package|private|protected|public|return|short|static|strictfp|super|switch|synchronized|this|throw"
+    r"|throws|transient|try|void|volatile|while|true|false|null"
 )
 
 
@@ -43,15 +43,17 @@ def refuse_package(name: str) -> str:
     is_plain = all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", part) for part in parts)
     if len(parts) < 2 or not is_plain or len(name) > 150:
         raise ValueError("must be letters, digits and '_' in at least two parts, such as com.example.app")
-    if words := [part for part in parts if part in _JAVA_WORDS]:
+    if words := [part for part in parts if _JAVA_WORDS.fullmatch(part)]:
         raise ValueError(f"'{words[0]}' is a word of the Java language")
     return name
 
 
 def refuse_module(name: str) -> str:
     """A name for a Gradle module, or a `ValueError` that says why not."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name in _JAVA_WORDS | {"sample", "pack"}:
-        raise ValueError("must be a-z, 0-9 and '_', begin with a letter, and be neither a word of Java nor sample or pack")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or _JAVA_WORDS.fullmatch(name) or name in ("sample", "pack"):
+        raise ValueError(
+            "must be a-z, 0-9 and '_', begin with a letter, and be neither a word of Java nor sample or pack"
+        )
     return name
 
 
@@ -72,7 +74,7 @@ def _java_unit(code: int) -> str:
 
 
 def java_constants(names: Iterable[str]) -> dict[str, str]:
-    """Names by a constant's name for each, in order: POSITIVE for positive; what would be nothing or twice is numbered."""
+    """Names by a constant's name for each, in order: POSITIVE for positive; an empty or second one is numbered."""
     found: dict[str, str] = {}
     for number, name in enumerate(names):
         plain = re.sub(r"[^A-Z0-9]+", "_", name.upper().encode("ascii", "ignore").decode()).strip("_")[:60]

@@ -101,7 +101,7 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
     runtime = RUNTIMES[manifest.target]
     inside = "src/main/assets/" + f"{_ASSETS}/{cfg.name}"
     assets = (folder / "pack" if has_pack else module) / inside
-    shipped = ship(artifact, manifest, assets)
+    shipped = ship(artifact, ships(manifest), assets)
     filled = _words(manifest, cfg, runtime) | {
         "MANIFEST_SHA256": files.sha256_of(shipped),
         "ASSETS_PATH": f"../pack/{inside}" if has_pack else inside,
@@ -116,6 +116,14 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
             _fill_file(path, folder / path.name, filled)
     write_tokenizer(module / "src" / "main" / "java")
     return Written(folder, module, shipped, runtime)
+
+
+def ships(manifest: Manifest) -> Manifest:
+    """The manifest without files that neither Java nor a runtime reads: the model's config, the tokenizer twice."""
+    own = manifest.tokenizer.file
+    unread = {entry.path for entry in manifest.files if entry.role == "tokenizer" and entry.path != own}
+    unread |= {entry.path for entry in manifest.files if entry.role == "config"}
+    return manifest.model_copy(update={"files": tuple(one for one in manifest.files if one.path not in unread)})
 
 
 def on_a_phone() -> tuple[GoldenCheck, ...]:

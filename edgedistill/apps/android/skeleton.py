@@ -91,7 +91,10 @@ def _packed_fault(apk: Path, written: Written) -> str:
             name = f"assets/{path.relative_to(root).as_posix()}"
             if name not in opened.namelist():
                 return f"'{name}' was left out of the APK"
-            if path.suffix == f".{written.runtime.extension}" and opened.getinfo(name).compress_type != zipfile.ZIP_STORED:
+            if (
+                path.suffix == f".{written.runtime.extension}"
+                and opened.getinfo(name).compress_type != zipfile.ZIP_STORED
+            ):
                 return f"'{name}' was compressed"
     return ""
 

@@ -53,6 +53,27 @@ public final class Manifest {
         return new Manifest(Json.readObject(content));
     }
 
+    /**
+     * Graphs and a driver alone, as a benchmark's request has them.
+     *
+     * @param target runtime.
+     * @param graphs list of them, as a manifest has it.
+     * @param driver as a manifest has it.
+     */
+    public static Manifest of(String target, Object graphs, Object driver) {
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("schema_version", SCHEMA_VERSION);
+        json.put("target", target);
+        json.put("scheme", "");
+        json.put("task", Collections.singletonMap("kind", "single"));
+        json.put("labels", Collections.emptyList());
+        json.put("graphs", graphs);
+        json.put("driver", driver);
+        json.put("tokenizer", Collections.singletonMap("max_length", (long) Integer.MAX_VALUE));
+        json.put("files", Collections.emptyList());
+        return new Manifest(json);
+    }
+
     /** The graph of that name. */
     public Graph graph(String name) {
         Graph graph = graphs.get(name);

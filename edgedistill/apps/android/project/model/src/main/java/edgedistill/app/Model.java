@@ -40,13 +40,27 @@ public final class Model implements AutoCloseable {
      * @throws ModelException a file was changed, or the runtime cannot load it.
      */
     public static Model open(ModelFiles files, SessionOpener opener, int threads, boolean leavesEarly) {
-        Model model = new Model(files.manifest(), leavesEarly);
+        return open(files.manifest(), files, opener, threads, leavesEarly);
+    }
+
+    /**
+     * Opens a model whose bytes come from elsewhere.
+     *
+     * @param manifest names its graphs and their files.
+     * @param bytes of the files.
+     * @param opener of the runtime the model was made for.
+     * @param threads the runtime may use.
+     * @param leavesEarly as above.
+     */
+    public static Model open(
+            Manifest manifest, ModelBytes bytes, SessionOpener opener, int threads, boolean leavesEarly) {
+        Model model = new Model(manifest, leavesEarly);
         Map<String, byte[]> read = new HashMap<>();
         try {
             for (String name : model.graphNames()) {
-                Manifest.Graph graph = files.manifest().graph(name);
+                Manifest.Graph graph = manifest.graph(name);
                 if (!read.containsKey(graph.file)) {
-                    read.put(graph.file, files.read(graph.file));
+                    read.put(graph.file, bytes.read(graph.file));
                 }
                 model.sessions.put(name, opener.open(graph, read.get(graph.file), threads));
             }
@@ -69,18 +83,33 @@ public final class Model implements AutoCloseable {
      * @throws ModelException the text is too long, or the runtime refused.
      */
     public Answer run(int[] ids, int[] types) {
-        Manifest.Driver driver = manifest.driver;
-        int place = placeFor(ids.length);
-        Manifest.Graph graph = manifest.graph(driver.graphs.get(place));
-        int length = graph.length > 0 ? graph.length : Math.max(ids.length, graph.shortest);
-        Map<String, Tensor> given = new LinkedHashMap<>();
         int[] ones = new int[ids.length];
         Arrays.fill(ones, 1);
-        given.put(IDS, padded(ids, length));
-        given.put(MASK, padded(ones, length));
-        given.put(TYPES, padded(types, length));
-        return driver.kind.equals("cascade") ? cascade(place, given, ids.length, length)
-                : new Answer(cut(call(graph, given), ids.length), length, 1);
+        Map<String, Tensor> text = new LinkedHashMap<>();
+        text.put(IDS, Tensor.ofInts(ids, 1, ids.length));
+        text.put(MASK, Tensor.ofInts(ones, 1, ids.length));
+        text.put(TYPES, Tensor.ofInts(types, 1, ids.length));
+        return run(text);
+    }
+
+    /**
+     * Runs the model on one text.
+     *
+     * @param text whole numbers of the shape (1, tokens) by input name, without padding.
+     * @throws ModelException the text is too long, or the runtime refused.
+     */
+    public Answer run(Map<String, Tensor> text) {
+        Manifest.Driver driver = manifest.driver;
+        int tokens = text.get(IDS).ints().length;
+        int place = placeFor(tokens);
+        Manifest.Graph graph = manifest.graph(driver.graphs.get(place));
+        int length = graph.length > 0 ? graph.length : Math.max(tokens, graph.shortest);
+        Map<String, Tensor> given = new LinkedHashMap<>();
+        for (Map.Entry<String, Tensor> one : text.entrySet()) {
+            given.put(one.getKey(), Tensor.ofInts(Arrays.copyOf(one.getValue().ints(), length), 1, length));
+        }
+        return driver.kind.equals("cascade") ? cascade(place, given, tokens, length)
+                : new Answer(cut(call(graph, given), tokens), length, 1);
     }
 
     /** Segments one after another, until an answer is certain enough. */
@@ -134,10 +163,6 @@ public final class Model implements AutoCloseable {
             names.addAll(segment);
         }
         return names;
-    }
-
-    private static Tensor padded(int[] values, int length) {
-        return Tensor.ofInts(Arrays.copyOf(values, length), 1, length);
     }
 
     /** Outputs with a value per token, cut to the real ones. */

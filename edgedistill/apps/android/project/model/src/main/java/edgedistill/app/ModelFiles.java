@@ -8,7 +8,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
 /** The files of a model; none is handed out before its hash was compared with the manifest's. */
-public final class ModelFiles {
+public final class ModelFiles implements ModelBytes {
     private static final String MANIFEST = "manifest.json";
     private final FileSource source;
     private final Manifest manifest;
@@ -52,6 +52,7 @@ public final class ModelFiles {
      * @param path as the manifest lists it.
      * @throws ModelException it is not listed, missing, or changed.
      */
+    @Override
     public byte[] read(String path) {
         Manifest.FileEntry entry = manifest.files.get(path);
         if (entry == null) {

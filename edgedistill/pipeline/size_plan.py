@@ -1,0 +1,203 @@
+"""`edgedistill package --plan`: where an app's megabytes go, whether they keep a budget, and what would take fewer."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from edgedistill import files
+from edgedistill.apps import STAYS_HOME
+from edgedistill.apps.android.project import ships
+from edgedistill.apps.android.sizes import PHONE, runtime_size, runtime_sizes
+from edgedistill.artifacts import MANIFEST, FileEntry, Manifest, read_manifest, resolve_inside
+from edgedistill.config import Settings
+from edgedistill.errors import ArtifactError
+from edgedistill.gate.files import files_rung
+from edgedistill.pipeline.shape_plan import bytes_of
+
+PartName = Literal["runtime", "model", "vocabulary", "other"]
+
+
+class SizePart(Settings):
+    """One part of what an app takes in."""
+
+    name: PartName
+    """runtime: native libraries. other: labels, goldens, manifest."""
+    bytes: int
+    """As it lies on the phone."""
+    gzip_bytes: int | None
+    """Under gzip, about what is downloaded; none where nobody measured it."""
+    source: str
+    """Where the number is from."""
+
+
+class AbiSizes(Settings):
+    """What an app takes on one kind of processor."""
+
+    abi: str
+    """Android's name of it."""
+    parts: tuple[SizePart, ...]
+    """Largest first."""
+
+    @property
+    def bytes(self) -> int:
+        """All parts together, as they lie on the phone."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def gzip_bytes(self) -> int | None:
+        """All parts together under gzip; none where one of them is not known."""
+        each = [part.gzip_bytes for part in self.parts]
+        return None if None in each else sum(one for one in each if one is not None)
+
+
+class SizeOption(Settings):
+    """Another way to have the model, and what it takes on a phone."""
+
+    change: str
+    """What is other than now."""
+    target: str
+    """Runtime."""
+    scheme: str
+    """Precision."""
+    bytes: int
+    """Runtime, model, vocabulary and the rest, on a phone."""
+    basis: Literal["measured", "computed"]
+    """Whether the model file is there, or its bytes were computed."""
+    coverage: float | None = None
+    """Share of the judged rows' tokens whose entries are kept; none where none is cut."""
+    score: float | None = None
+    """Of the task's metric on the judged rows, where it was measured: of a cut vocabulary before it is trained with."""
+    score_now: float | None = None
+    """Of the artifact as it is, on the same rows."""
+    cost: str = ""
+    """What is known of what it does to the answers."""
+    command: str = ""
+    """What to type for it."""
+    fits: bool | None = None
+    """Whether it keeps the budget; none without one."""
+
+
+class SizePlan(Settings):
+    """Where the megabytes go, and what would take fewer."""
+
+    schema_version: Literal[1] = 1
+    """Version of this format."""
+    artifact: str
+    """Folder name."""
+    manifest_sha256: str
+    """Of its manifest, tying the numbers to the bytes."""
+    target: str
+    """Runtime."""
+    scheme: str
+    """Precision."""
+    abis: tuple[AbiSizes, ...]
+    """One for each processor the runtime's size is known on, phones first."""
+    budget_bytes: int | None = None
+    """Most bytes on a phone; none for any."""
+    fits: bool | None = None
+    """Whether the artifact keeps it; none without one."""
+    options: tuple[SizeOption, ...] = ()
+    """Smallest first."""
+    notes: tuple[str, ...] = ()
+    """What the numbers do not say."""
+
+
+def size_plan(
+    artifact: Path | str, *, budget: str | None = None, data: Path | None = None, shapes: Sequence[Path] = ()
+) -> SizePlan:
+    """Say what an artifact takes in an app on Android.
+
+    Args:
+        artifact: folder made by `export`.
+        budget: most bytes on a phone, such as 12MB; none for any.
+        data: folder of the task's rows: vocabularies cut to its training rows become options.
+        shapes: files that `edgedistill plan --json` printed: their shapes become options.
+
+    Raises:
+        ArtifactError: a file is missing or changed, or a runtime whose size is not known.
+        ConfigError: a budget that is no size.
+        DataError: rows that cannot be read.
+    """
+    from edgedistill.pipeline.size_options import options
+
+    most = bytes_of(budget) if budget is not None else None
+    folder = Path(artifact)
+    manifest = read_manifest(folder)
+    if faults := files_rung(folder, manifest).findings:
+        raise ArtifactError(f"'{folder}' is not as it was exported. {faults[0].name}: {faults[0].message}")
+    abis = tuple(sizes_on(folder, manifest, abi) for abi in _abis(manifest.target))
+    now = abis[0]
+    found = sorted(options(folder, manifest, now, data, shapes), key=lambda one: one.bytes)
+    return SizePlan(
+        artifact=folder.resolve().name,
+        manifest_sha256=files.sha256_of(folder / MANIFEST),
+        target=manifest.target,
+        scheme=manifest.scheme,
+        abis=abis,
+        budget_bytes=most,
+        fits=None if most is None else now.bytes <= most,
+        options=tuple(one.model_copy(update={"fits": None if most is None else one.bytes <= most}) for one in found),
+        notes=tuple(_notes(manifest)),
+    )
+
+
+def sizes_on(folder: Path, manifest: Manifest, abi: str) -> AbiSizes:
+    """The parts of an artifact on one processor, files measured as they are now."""
+    runtime = runtime_size(manifest.target, abi)
+    assert runtime is not None
+    version = f"{runtime.version}, {'built for Android' if runtime.build == 'android' else 'Linux build'}"
+    parts = [
+        SizePart(
+            name="runtime",
+            bytes=runtime.bytes,
+            gzip_bytes=runtime.gzip_bytes,
+            source=f"{manifest.target} {version}: {runtime.source}",
+        )
+    ]
+    for name in ("model", "vocabulary", "other"):
+        own = [resolve_inside(folder, entry.path) for entry in ships(manifest).files if _part_of(entry) == name]
+        parts.append(
+            SizePart(
+                name=name,
+                bytes=sum(path.stat().st_size for path in own),
+                gzip_bytes=sum(len(gzip.compress(path.read_bytes(), 6, mtime=0)) for path in own),
+                source="the artifact's files",
+            )
+        )
+    return AbiSizes(abi=abi, parts=tuple(sorted(parts, key=lambda part: -part.bytes)))
+
+
+def _part_of(entry: FileEntry) -> PartName | None:
+    """What a file counts as; none for one that does not ship."""
+    if entry.role in STAYS_HOME:
+        return None
+    if entry.role == "model":
+        return "model"
+    return "vocabulary" if entry.role == "tokenizer" else "other"
+
+
+def _abis(target: str) -> list[str]:
+    """Processors the runtime's size is known on, phones first."""
+    known = {row.abi for row in runtime_sizes() if row.runtime == target}
+    if PHONE not in known:
+        raise ArtifactError(
+            f"the size of the runtime of '{target}' on a phone is not in edgedistill's table, which knows: "
+            f"{', '.join(sorted({row.runtime for row in runtime_sizes()}))}. Plan with an artifact of one of those."
+        )
+    return sorted(known, key=lambda abi: (abi != PHONE, abi))
+
+
+def _notes(manifest: Manifest) -> list[str]:
+    notes = [
+        f"The budget is compared with what lies on a phone ({PHONE}); stores deliver one processor's libraries only.",
+        "gzip is about what is downloaded; stores compress a little better.",
+        "The app's own code and the Java part of the runtime (well below 1 MB) are not counted.",
+    ]
+    if (row := runtime_size(manifest.target)) is not None and row.build == "wheel":
+        notes.append(
+            "The runtime's size is that of its Linux build; measure the .so in your own APK before you decide."
+        )
+    return notes
