@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from edgedistill import files
-from edgedistill.apps import STAYS_HOME
-from edgedistill.apps.android.project import ships
+from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps.android.sizes import PHONE, runtime_size, runtime_sizes
-from edgedistill.artifacts import MANIFEST, FileEntry, Manifest, read_manifest, resolve_inside
+from edgedistill.artifacts import MANIFEST, FileEntry, Manifest, read_manifest
 from edgedistill.config import Settings
 from edgedistill.errors import ArtifactError
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.shape_plan import bytes_of
 
 PartName = Literal["runtime", "model", "vocabulary", "other"]
+_OWN: tuple[PartName, ...] = ("model", "vocabulary", "other")
 
 
 class SizePart(Settings):
@@ -128,7 +129,9 @@ def size_plan(
     manifest = read_manifest(folder)
     if faults := files_rung(folder, manifest).findings:
         raise ArtifactError(f"'{folder}' is not as it was exported. {faults[0].name}: {faults[0].message}")
-    abis = tuple(sizes_on(folder, manifest, abi) for abi in _abis(manifest.target))
+    known = _abis(manifest.target)
+    own = _own_parts(folder, manifest)
+    abis = tuple(_with_runtime(own, manifest.target, abi) for abi in known)
     now = abis[0]
     found = sorted(options(folder, manifest, now, data, shapes), key=lambda one: one.bytes)
     return SizePlan(
@@ -144,39 +147,36 @@ def size_plan(
     )
 
 
-def sizes_on(folder: Path, manifest: Manifest, abi: str) -> AbiSizes:
-    """The parts of an artifact on one processor, files measured as they are now."""
-    runtime = runtime_size(manifest.target, abi)
-    assert runtime is not None
-    version = f"{runtime.version}, {'built for Android' if runtime.build == 'android' else 'Linux build'}"
-    parts = [
-        SizePart(
-            name="runtime",
-            bytes=runtime.bytes,
-            gzip_bytes=runtime.gzip_bytes,
-            source=f"{manifest.target} {version}: {runtime.source}",
-        )
-    ]
-    for name in ("model", "vocabulary", "other"):
-        own = [resolve_inside(folder, entry.path) for entry in ships(manifest).files if _part_of(entry) == name]
-        parts.append(
-            SizePart(
-                name=name,
-                bytes=sum(path.stat().st_size for path in own),
-                gzip_bytes=sum(len(gzip.compress(path.read_bytes(), 6, mtime=0)) for path in own),
-                source="the artifact's files",
-            )
-        )
-    return AbiSizes(abi=abi, parts=tuple(sorted(parts, key=lambda part: -part.bytes)))
+def _own_parts(artifact: Path, manifest: Manifest) -> tuple[SizePart, ...]:
+    """What the artifact brings, measured as it is packaged."""
+    with tempfile.TemporaryDirectory(prefix="edgedistill-sizes-") as place:
+        shipped = ship_with_kit(artifact, manifest, Path(place))
+        names = {entry.path: _part_of(entry) for entry in read_manifest(shipped.parent).files} | {MANIFEST: "other"}
+        return tuple(_measured(part, [Path(place, name) for name in names if names[name] == part]) for part in _OWN)
 
 
-def _part_of(entry: FileEntry) -> PartName | None:
-    """What a file counts as; none for one that does not ship."""
-    if entry.role in STAYS_HOME:
-        return None
+def _measured(name: PartName, paths: Sequence[Path]) -> SizePart:
+    return SizePart(
+        name=name,
+        bytes=sum(path.stat().st_size for path in paths),
+        gzip_bytes=sum(len(gzip.compress(path.read_bytes(), 6, mtime=0)) for path in paths),
+        source="the artifact's files as they are packaged",
+    )
+
+
+def _part_of(entry: FileEntry) -> PartName:
     if entry.role == "model":
         return "model"
     return "vocabulary" if entry.role == "tokenizer" else "other"
+
+
+def _with_runtime(own: Sequence[SizePart], target: str, abi: str) -> AbiSizes:
+    size = runtime_size(target, abi)
+    assert size is not None
+    version = f"{size.version}, {'built for Android' if size.build == 'android' else 'Linux build'}"
+    source = f"{target} {version}: {size.source}"
+    runtime = SizePart(name="runtime", bytes=size.bytes, gzip_bytes=size.gzip_bytes, source=source)
+    return AbiSizes(abi=abi, parts=tuple(sorted((*own, runtime), key=lambda part: -part.bytes)))
 
 
 def _abis(target: str) -> list[str]:

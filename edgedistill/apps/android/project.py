@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedistill import files
-from edgedistill.apps import GoldenCheck, ship
+from edgedistill.apps import GoldenCheck
+from edgedistill.apps._shipping import ship_with_kit
+from edgedistill.apps._tokenizer import copy_sources
 from edgedistill.apps.android.names import android_string, java_constants, java_text, refuse_asset_names
-from edgedistill.apps.android.tokenizer import write_tokenizer
 from edgedistill.artifacts import Manifest
 from edgedistill.errors import ConfigError
 
@@ -101,7 +102,7 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
     runtime = RUNTIMES[manifest.target]
     inside = "src/main/assets/" + f"{_ASSETS}/{cfg.name}"
     assets = (folder / "pack" if has_pack else module) / inside
-    shipped = ship(artifact, ships(manifest), assets)
+    shipped = ship_with_kit(artifact, manifest, assets)
     filled = _words(manifest, cfg, runtime) | {
         "MANIFEST_SHA256": files.sha256_of(shipped),
         "ASSETS_PATH": f"../pack/{inside}" if has_pack else inside,
@@ -114,16 +115,8 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
     for path in sorted(_TEMPLATES.iterdir()):
         if path.is_file():
             _fill_file(path, folder / path.name, filled)
-    write_tokenizer(module / "src" / "main" / "java")
+    copy_sources("java", module / "src" / "main" / "java")
     return Written(folder, module, shipped, runtime)
-
-
-def ships(manifest: Manifest) -> Manifest:
-    """The manifest without files that neither Java nor a runtime reads: the model's config, the tokenizer twice."""
-    own = manifest.tokenizer.file
-    unread = {entry.path for entry in manifest.files if entry.role == "tokenizer" and entry.path != own}
-    unread |= {entry.path for entry in manifest.files if entry.role == "config"}
-    return manifest.model_copy(update={"files": tuple(one for one in manifest.files if one.path not in unread)})
 
 
 def on_a_phone() -> tuple[GoldenCheck, ...]:
