@@ -62,7 +62,7 @@ def link(written: Written, cfg: Config, work: Path) -> Path:
         # Gradle puts the package in; aapt2 alone wants to read it.
         named.write_text(text.replace("<manifest ", f'<manifest package="{cfg.app_id}" ', 1), encoding="utf-8")
         sdk = ["--min-sdk-version", str(cfg.min_sdk), "--target-sdk-version", str(cfg.target_sdk)]
-        files = ["-A", str(_assets(written)), "-0", written.runtime.extension, "--manifest", str(named)]
+        files = ["-A", str(_assets(written)), "-0", f".{written.runtime.extension}", "--manifest", str(named)]
         _call(["aapt2", "link", "-I", str(FRAMEWORK), *sdk, *files, "-o", str(linked), str(compiled)])
     _call(["zipalign", "-p", "-f", "4", str(linked), str(aligned)])
     _call(["zipalign", "-c", "-p", "4", str(aligned)])

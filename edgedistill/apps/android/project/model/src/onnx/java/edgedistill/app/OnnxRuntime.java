@@ -28,8 +28,7 @@ public final class OnnxRuntime implements SessionOpener {
 
     @Override
     public String version() {
-        String version = OrtEnvironment.class.getPackage().getImplementationVersion();
-        return version == null ? "ONNX Runtime" : "ONNX Runtime " + version;
+        return "ONNX Runtime " + environment.getVersion();
     }
 
     private static final class OnnxSession implements Session {
