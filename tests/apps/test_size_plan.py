@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 
 from edgedistill.apps.android.sizes import runtime_size, runtime_sizes
 from edgedistill.artifacts import read_manifest
 from edgedistill.cli.verbs import edgedistill
+from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ArtifactError, ConfigError
 from edgedistill.pipeline.size_plan import size_plan
+from edgedistill.runner import Arrays
 from tests.apps.made_for_apps import write_app_artifact
 from tests.support import write_task
 
@@ -72,12 +76,24 @@ def test_artifacts_of_the_same_student_beside_it_are_options(artifact: Path, tmp
     assert machine["options"][0]["bytes"] == machine["totals"]["arm64-v8a"]["bytes"] - saved
 
 
-def test_a_vocabulary_cut_to_the_tasks_rows_is_weighed_with_its_coverage(artifact: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_cut_to_the_tasks_rows_is_weighed_with_its_coverage(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The score is measured with what is left of the tokens; here by a model that looks for one word."""
+    word = load_tokenizer(artifact).token_to_id("film")
+
+    def answer(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        found = (inputs["input_ids"] == word).any(axis=1)
+        return {"logits": np.stack([~found, found], axis=1).astype(np.float32)}
+
+    monkeypatch.setattr("edgedistill.pipeline.runners.open_runner", lambda *_: answer)
     made = size_plan(artifact, data=write_task(tmp_path / "task"))
     cuts = [one for one in made.options if one.coverage is not None]
     assert len(cuts) == 3
     assert all(one.bytes < made.abis[0].bytes for one in cuts)
     assert [one.coverage for one in cuts] == sorted(one.coverage for one in cuts if one.coverage is not None)
+    assert {one.score_now for one in cuts} == {1.0}, "the judged row is 'good film'"
+    assert cuts[-1].score == 1.0, "every word that occurs is kept"
 
 
 def test_what_cannot_be_planned_is_told(artifact: Path, tmp_path: Path) -> None:

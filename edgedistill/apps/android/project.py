@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgedistill import files
 from edgedistill.apps import GoldenCheck
 from edgedistill.apps._shipping import ship_with_kit
+from edgedistill.apps._templates import fill, fill_file
 from edgedistill.apps._tokenizer import copy_sources
 from edgedistill.apps.android.names import android_string, java_constants, java_text, refuse_asset_names
 from edgedistill.artifacts import Manifest
@@ -107,14 +107,14 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
         "MANIFEST_SHA256": files.sha256_of(shipped),
         "ASSETS_PATH": f"../pack/{inside}" if has_pack else inside,
     }
-    _fill(_TEMPLATES / "model", module, filled, skip=("onnx", "tflite"))
-    _fill(_TEMPLATES / "model" / "src" / manifest.target, module / "src" / "main", filled)
-    _fill(_TEMPLATES / "sample", folder / "sample", filled)
+    fill(_TEMPLATES / "model", module, filled, skip=("src/onnx", "src/tflite"))
+    fill(_TEMPLATES / "model" / "src" / manifest.target, module / "src" / "main", filled)
+    fill(_TEMPLATES / "sample", folder / "sample", filled)
     if has_pack:
-        _fill(_TEMPLATES / "pack", folder / "pack", filled)
+        fill(_TEMPLATES / "pack", folder / "pack", filled)
     for path in sorted(_TEMPLATES.iterdir()):
         if path.is_file():
-            _fill_file(path, folder / path.name, filled)
+            fill_file(path, folder / path.name, filled)
     copy_sources("java", module / "src" / "main" / "java")
     return Written(folder, module, shipped, runtime)
 
@@ -173,21 +173,3 @@ def _pack_words(delivery: str) -> str:
 
 def _kind(manifest: Manifest) -> str:
     return manifest.task.kind
-
-
-def _fill(source: Path, destination: Path, words: dict[str, str], skip: tuple[str, ...] = ()) -> None:
-    for path in sorted(source.rglob("*")):
-        inner = path.relative_to(source)
-        if path.is_file() and not (len(inner.parts) > 1 and inner.parts[0] == "src" and inner.parts[1] in skip):
-            _fill_file(path, destination / inner, words)
-
-
-def _fill_file(path: Path, destination: Path, words: dict[str, str]) -> None:
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix != ".tmpl":
-        shutil.copyfile(path, destination)
-        return
-    first, *rest = path.read_text(encoding="utf-8").split("%%")
-    # NAME and text take turns; what was filled in is not looked at again, whatever it holds.
-    filled = [words[part] if number % 2 == 0 else part for number, part in enumerate(rest)]
-    destination.with_suffix("").write_text(first + "".join(filled), encoding="utf-8")
