@@ -5,7 +5,8 @@
 The same teacher, 4-layer student, rows, losses, optimiser and number of threads for all three; each trains two epochs,
 in turns, several rounds over. Texts: SST-2 with the answers' loss alone (ours asks the teacher once and keeps what it
 said), SST-2 with answers, hidden states and attentions, and raw text with hidden states and attentions. The peers pad
-each batch to its longest row, as their documentation advises. Writes `docs/results/distill.md` and `distill.json`.
+each batch to its longest row, as their documentation advises. Measured is processor time, over all threads: other work
+on the machine then hardly counts. Writes `docs/results/distill.md` and `distill.json`.
 TextBrewer is installed by pip into the folder given by --out, beside nothing else.
 """
 
@@ -63,7 +64,7 @@ class Timed:
     """One training.
 
     Attributes:
-        seconds: of each epoch; asking the teacher beforehand counts in the first.
+        seconds: processor time of each epoch; asking the teacher beforehand counts in the first.
         score: of the student on the judged rows.
     """
 
@@ -148,7 +149,7 @@ def _ours(
     student: BertForSequenceClassification, seed: int,
 ) -> tuple[float, ...]:  # fmt: skip
     """Two epochs by the loop that every recipe runs in; answers alone are asked for once and kept."""
-    started = time.perf_counter()
+    started = time.process_time()
     folder = options.out / f"ours-{time.time_ns()}"
     storage = None if losses.layers else Storage(folder / "cache")
     teacher = provider_of([checkpoint], data, storage, lambda _: Kept())
@@ -174,7 +175,7 @@ def _ours(
     ends: list[float] = []
 
     def mark() -> float:
-        ends.append(time.perf_counter())
+        ends.append(time.process_time())
         return 0.0
 
     optim = OptimConfig(lr=peer_loops.RATE, epochs=EPOCHS, batch_size=peer_loops.BATCH, warmup=0.0, schedule="constant")
@@ -194,10 +195,10 @@ def _gemm_gflops() -> float:
     a, b = torch.randn(512, 384), torch.randn(384, 1536)
     best = 0.0
     for _ in range(30):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(10):
             a @ b
-        best = max(best, 10 * 2 * a.shape[0] * a.shape[1] * b.shape[1] / (time.perf_counter() - started) / 1e9)
+        best = max(best, 10 * 2 * a.shape[0] * a.shape[1] * b.shape[1] / (time.process_time() - started) / 1e9)
     return best
 
 
@@ -207,9 +208,9 @@ def _markdown(results: dict[str, Any]) -> str:
         "",
         f"Measured {results['created']} by `{results['command']}`: {results['threads']} thread(s), the median of "
         f"{results['rounds']} rounds in turns, batches of {peer_loops.BATCH}, fp32 where the processor has no bf16. "
-        "The ratio is of rows per second to TextBrewer's in the same epoch. Of the ceiling: the multiplications of the "
-        f"layers for real tokens, as a share of what a product of matrices reaches here ({results['gemm_gflops']:.0f} "
-        "GFLOP/s). The score is of SST-2's judged rows after two epochs.",
+        "Seconds are of processor time. The ratio is of rows per second to TextBrewer's in the same epoch. Of the "
+        "ceiling: the multiplications of the layers for real tokens, as a share of what a product of matrices reaches "
+        f"here ({results['gemm_gflops']:.0f} GFLOP/s). The score is of SST-2's judged rows after two epochs.",
     ]
     for name, case in results["cases"].items():
         lines += ["", f"## {name}", "", f"{case['rows']:,} rows of {case['tokens'] / case['rows']:.1f} tokens."]

@@ -16,6 +16,7 @@
     |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
     |-- MissingExtraError            3   an optional package is not installed
     `-- DeviceError                  3   a phone or tool that is not there
+        `-- LostPhoneError             3   the connection to a phone broke
 
 A message says what happened with the value found, then what to do next. The command line prints it
 as it is and exits with `exit_code`; it never shows a traceback for these. A failed gate is no error:
@@ -118,3 +119,7 @@ class DeviceError(EdgeDistillError):
     """A device or an external tool is not there or stopped answering."""
 
     exit_code = 3
+
+
+class LostPhoneError(DeviceError):
+    """The connection to a phone broke while something was done there; it may come back."""

@@ -1,8 +1,8 @@
-"""Recipes, targets and apps by name: the folder is the list, the file name is the name.
+"""Recipes, targets, apps and importers by name: the folder is the list, the file name is the name.
 
 `names` and `summaries` read no module, so `edgedistill ls` imports no torch; `load` imports just the one
 that was asked for. Outside packages add theirs through the entry points `edgedistill.recipes`,
-`edgedistill.targets` and `edgedistill.apps`, with the same contract.
+`edgedistill.targets`, `edgedistill.apps` and `edgedistill.importers`, with the same contract.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Literal
 
 from edgedistill.errors import MissingExtraError, UnknownNameError
 
-Kind = Literal["recipes", "targets", "apps"]
+Kind = Literal["recipes", "targets", "apps", "importers"]
 
 _HERE = Path(__file__).parent
-_SINGULAR = {"recipes": "recipe", "targets": "target", "apps": "platform"}
+_SINGULAR = {"recipes": "recipe", "targets": "target", "apps": "platform", "importers": "importer"}
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of every recipe, target or platform, built in and installed beside us, sorted."""
+    """Names of every recipe, target, platform or importer, built in and installed beside us, sorted."""
     return sorted({*_own(kind), *_outside(kind)})
 
 
@@ -37,7 +37,7 @@ def summaries(kind: Kind) -> dict[str, str]:
 
 
 def load(kind: Kind, name: str) -> ModuleType:
-    """Import one recipe, target or app.
+    """Import one of them.
 
     Raises:
         UnknownNameError: there is none of that name.

@@ -12,6 +12,16 @@ from edgedistill import files
 from edgedistill.artifacts import Environment, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.errors import ArtifactError
+from edgedistill.times import BenchReport as BenchReport
+from edgedistill.times import BenchRow as BenchRow
+from edgedistill.times import Core as Core
+from edgedistill.times import Heat as Heat
+from edgedistill.times import Latency as Latency
+from edgedistill.times import Moment as Moment
+from edgedistill.times import PhoneCard as PhoneCard
+from edgedistill.times import SelfTest as SelfTest
+from edgedistill.times import StatedLatency as StatedLatency
+from edgedistill.times import StatedRow as StatedRow
 from edgedistill.words import EmbeddingReport, VocabularyReport
 
 Status = Literal["passed", "failed", "inconclusive", "not_run"]
@@ -94,106 +104,6 @@ class Verdict(Settings):
     """Tolerances that were changed by hand."""
     seed: int = 0
     """Of the bootstrap."""
-
-
-class Latency(Settings):
-    """Times of single inferences, in milliseconds."""
-
-    runs: int
-    """How many were measured, warm-up left out."""
-    p50_ms: float
-    """Median."""
-    p90_ms: float
-    """Headline, as in MLPerf."""
-    p95_ms: float
-    """95th percentile."""
-    p99_ms: float
-    """99th percentile."""
-    min_ms: float
-    """Fastest."""
-    max_ms: float
-    """Slowest."""
-    mean_ms: float
-    """Mean."""
-    std_ms: float
-    """Population standard deviation."""
-    first_ms: float
-    """The very first inference after loading."""
-    load_ms: float
-    """Reading the model and making it ready."""
-
-
-class Heat(Settings):
-    """What a processor's own sensors said at one moment."""
-
-    celsius: float | None = None
-    """Hottest sensor; none where the system does not say."""
-    mhz: float | None = None
-    """Mean clock of the cores the process may use; none where the system does not say."""
-
-
-class BenchRow(Settings):
-    """One artifact at one length and thread count."""
-
-    artifact: str
-    """Folder name; "pytorch" for the eager reference."""
-    manifest_sha256: str | None
-    """Of the manifest, tying the numbers to the bytes."""
-    target: str
-    """Runtime, or pytorch."""
-    scheme: str
-    """Precision."""
-    source: Literal["host", "phone", "published"]
-    """Where the times come from. Emulators give no times, so there is no word for them here."""
-    device: str
-    """Processor or phone."""
-    threads: int
-    """Threads the runtime was given."""
-    affinity: str
-    """Cores the process may use."""
-    length: int
-    """Sequence length in tokens; the longest where texts are taken as they come."""
-    mean_layers: float | None = None
-    """Layers a text passed on average; none for a model that never leaves early."""
-    batch: int = 1
-    """Texts at a time."""
-    latency: Latency
-    """Times."""
-    peak_rss_bytes: int | None
-    """Peak memory of a fresh process that loads and runs only this."""
-    size_bytes: int
-    """Model files."""
-    validity: Literal["valid", "semi", "invalid"]
-    """MLPerf's rule: minimum runs and minimum duration both met; duration only; neither."""
-    is_throttled: bool
-    """Whether the last third's median is more than 10 % above the first third's."""
-    heat_before: Heat | None = None
-    """Before the warm-up of the rows measured together; none where the system does not say."""
-    heat_after: Heat | None = None
-    """After the last of their measured times."""
-    samples_ms: tuple[float, ...]
-    """Every measured time, in order."""
-
-
-class BenchReport(Settings):
-    """Rows measured together, interleaved."""
-
-    schema_version: Literal[1] = 1
-    """Version of this format."""
-    created: str
-    """UTC, ISO 8601."""
-    command: str
-    """What was typed."""
-    environment: Environment
-    """Where it ran."""
-    mode: Literal["submission", "quick", "rapid"]
-    """How long each row was measured."""
-    seed: int
-    """Of the texts and the interleaving."""
-    rows: tuple[BenchRow, ...]
-    """The numbers."""
-    notes: tuple[str, ...] = ()
-    """How the inputs were made, and rows that are missing with the reason."""
 
 
 class StudentCard(Settings):

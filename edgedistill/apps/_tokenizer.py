@@ -58,9 +58,9 @@ def specification(artifact: Path, manifest: Manifest) -> str:
     spec = manifest.tokenizer
     if spec.kind not in ("wordpiece", "wordlist"):
         raise ConfigError(
-            f"the tokenizer is of the kind '{spec.kind}', and the kit for apps has WordPiece and word lists. Distil into "
-            "a student with BERT's vocabulary; or use --for files, and a library for it in your app: Hugging Face's "
-            "tokenizers (Rust, with bindings for Swift, Java and JavaScript) reads the bundle's tokenizer.json."
+            f"the tokenizer is of the kind '{spec.kind}', and the kit for apps has WordPiece and word lists. Distil "
+            "into a student with BERT's vocabulary; or use --for files, and in your app Hugging Face's tokenizers library, "
+            "which reads the bundle's tokenizer.json."
         )
     stored = json.loads((artifact / "tokenizer.json").read_text(encoding="utf-8"))
     _refuse_other_rules(stored, load_tokenizer(artifact), spec.special_ids)
@@ -108,10 +108,10 @@ def _refuse_other_rules(stored: dict[str, Any], tokenizer: Tokenizer, special: d
 
 
 def write_goldens(tokenizer: Tokenizer, cases: Iterable[Case], path: Path) -> int:
-    """Write what the Hugging Face tokenizer says to each case, a line each, and say how many there are.
+    r"""Write what the Hugging Face tokenizer says to each case, a line each, and say how many there are.
 
     Columns: the text, the second one of a pair behind a `+` (`-`: none), the room in tokens, then ids, types and
-    offsets (`first:last`, in UTF-16 units of the token's text). Whatever is not printable ASCII is written `\\uXXXX`.
+    offsets (`first:last`, in UTF-16 units of the token's text). Whatever is not printable ASCII is written `\uXXXX`.
     """
     lines = [_golden(tokenizer, case) for case in cases]
     files.write_text(path, "".join(lines))

@@ -6,14 +6,15 @@ import json as _json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
+from edgedistill.cli.show_bench import bench as bench
 from edgedistill.cli.tables import print_table as _print
+from edgedistill.cli.tables import shared_start as _shared
 from edgedistill.cli.tables import size as _size
 from edgedistill.cli.tables import status as _status
 from edgedistill.cli.tables import table as _table
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.pipeline.doctor import Checkup
     from edgedistill.pipeline.shape_plan import ShapePlan, ShapeRow
     from edgedistill.pipeline.walk import RoadResult
-    from edgedistill.reports import BenchReport, Measure, Verdict
+    from edgedistill.reports import Measure, Verdict
 
 
 def json(value: Any) -> None:
@@ -105,31 +106,6 @@ def verdict(found: Verdict, as_json: bool) -> None:
         _print(Text.assemble((f"{fault.name}: ", "bold red"), fault.message))
     _overrides([found])
     return _print(Text.assemble("verdict: ", _status(found.status)))
-
-
-def bench(report: BenchReport, as_json: bool) -> None:
-    """One line per artifact, length and thread count."""
-    if as_json:
-        return json(report.model_dump(mode="json"))
-    names = ("length", "threads", "p50 ms", "p90 ms", "p99 ms", "first ms", "load ms", "memory", "size", "runs")
-    shared = _shared([row.artifact for row in report.rows if row.manifest_sha256])
-    title = f"{shared.rstrip('-')} on {report.environment.cpu}, {report.mode}".removeprefix(" on ")
-    table = _table("artifact", *names, title=title, numeric=names)
-    for row in report.rows:
-        times = row.latency
-        memory = _size(row.peak_rss_bytes) if row.peak_rss_bytes is not None else "not_run"
-        marks = "" if row.validity == "valid" else f" ({row.validity})"
-        marks += " throttled" if row.is_throttled else ""
-        millis = (times.p50_ms, times.p90_ms, times.p99_ms, times.first_ms, times.load_ms)
-        table.add_row(
-            row.artifact.removeprefix(shared), str(row.length), str(row.threads),
-            *(f"{value:.2f}" for value in millis), memory, _size(row.size_bytes), f"{times.runs}{marks}",
-        )  # fmt: skip
-    _print(table)
-    for row in (row for row in report.rows if row.mean_layers is not None):
-        name, mean = row.artifact.removeprefix(shared), row.latency.mean_ms
-        how = f"length up to {row.length}, {row.threads} thread{'s' if row.threads > 1 else ''}"
-        _print(Text(f"{name}, {how}: {row.mean_layers:.2f} layers a text on average, mean {mean:.2f} ms"))
 
 
 def plan(made: ShapePlan, as_json: bool) -> None:
@@ -251,12 +227,6 @@ def _ladders(verdicts: Sequence[Verdict]) -> None:
             if rung.status in {"failed", "inconclusive"}:
                 _print(Text.assemble(f"{found.artifact}: ", (rung.title, "bold"), f": {rung.reason}"))
     _overrides(verdicts)
-
-
-def _shared(names: Sequence[str]) -> str:
-    """What all names begin with, up to a hyphen; nothing for a single name."""
-    common = commonprefix([f"{name}-" for name in names]) if len(set(names)) > 1 else ""  # noqa: RUF071 (not paths)
-    return common[: common.rfind("-") + 1]
 
 
 def _overrides(verdicts: Sequence[Verdict]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from os.path import commonprefix
 
 import click
 from rich.console import Console
@@ -48,3 +50,9 @@ def size(size_bytes: int) -> str:
     if size_bytes < 1000:
         return f"{size_bytes} B"
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
+
+
+def shared_start(names: Sequence[str]) -> str:
+    """What all names begin with, up to a hyphen; nothing for a single name."""
+    common = commonprefix([f"{name}-" for name in names]) if len(set(names)) > 1 else ""  # noqa: RUF071 (not paths)
+    return common[: common.rfind("-") + 1]

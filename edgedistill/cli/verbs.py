@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgedistill.cli import caches, look
+from edgedistill.cli.bench import bench
 from edgedistill.cli.distill import distill
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
@@ -17,7 +18,6 @@ from edgedistill.cli.options import (
     out_option,
     overwrite,
     set_option,
-    whole_numbers,
 )
 from edgedistill.cli.package import package
 
@@ -102,47 +102,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
         ctx.exit(GATE_FAILED)
 
 
-@edgedistill.command()
-@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--mode",
-    type=click.Choice(["submission", "quick", "rapid"]),
-    default="quick",
-    show_default=True,
-    help="How long to measure each: 1024 runs and 60 s, 128 and 10 s, 64 and 6 s.",
-)
-@click.option(
-    "--threads", type=whole_numbers, metavar="N,N,...", help="Thread counts: 1,2.  [default: 1 and all usable cores]"
-)
-@click.option(
-    "--lengths",
-    type=whole_numbers,
-    metavar="N,N,...",
-    help="Input lengths in tokens: 32,128.  [default: the artifact's]",
-)
-@click.option("--no-reference", "reference", is_flag=True, default=True, flag_value=False, help="Leave PyTorch out.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the texts and the interleaving.")
-@out_option("A file to write the report to as well.")
-@as_json
-def bench(
-    artifacts: tuple[Path, ...],
-    mode: str,
-    threads: tuple[int, ...] | None,
-    lengths: tuple[int, ...] | None,
-    reference: bool,
-    seed: int,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """Time ARTIFACTS on this computer, interleaved, beside PyTorch.
-
-    Writes bench.json into each. Times are the host's; no phone time is ever guessed from them.
-    """
-    from edgedistill.cli import show
-    from edgedistill.pipeline.bench import bench as run_bench
-
-    report = run_bench(artifacts, mode=mode, threads=threads, lengths=lengths, reference=reference, out=out, seed=seed)
-    show.bench(report, as_json)
+edgedistill.add_command(bench)
 
 
 edgedistill.add_command(package)

@@ -5,6 +5,7 @@ Shape letters, in all of edgedistill: B batch, S sequence, H hidden, A heads, L 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,11 +28,11 @@ class Encoded:
 
     def to(self, device: torch.device) -> Encoded:
         """The same tokens on `device`."""
-        return Encoded(
-            self.input_ids.to(device, non_blocking=True),
-            self.attention_mask.to(device, non_blocking=True),
-            self.token_type_ids.to(device, non_blocking=True),
-        )
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Encoded:
+        """The same tokens, each tensor as `change` gives it."""
+        return Encoded(change(self.input_ids), change(self.attention_mask), change(self.token_type_ids))
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,24 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`; token sharing is kept."""
-        student = self.student.to(device)
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU copies from while it computes."""
+        return self.each(Tensor.pin_memory)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch, each tensor as `change` gives it; token sharing is kept."""
+
+        def changed(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else change(tensor)
+
+        student = self.student.each(change)
         return replace(
             self,
             student=student,
-            teacher=student if self.shares_tokens else self.teacher.to(device),
-            labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
-            next_sentence=None if self.next_sentence is None else self.next_sentence.to(device, non_blocking=True),
-            questions=None if self.questions is None else self.questions.to(device, non_blocking=True),
+            teacher=student if self.shares_tokens else self.teacher.each(change),
+            labels=changed(self.labels),
+            next_sentence=changed(self.next_sentence),
+            questions=changed(self.questions),
         )

@@ -11,7 +11,8 @@ Reference: Jiao et al., 2020 (TinyBERT), section 3.2 and algorithm 1, which take
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,33 @@ def masked_lm(path: str | Path, tokenizer: Any) -> Checkpoint:
     return found
 
 
+@dataclass(frozen=True)
+class Together:
+    """Processes that look for candidates of the same rows, each for its share; by default there is one.
+
+    Attributes:
+        process: which of them this is, from 0.
+        processes: how many.
+        summed: the sum of what every process gives.
+    """
+
+    process: int = 0
+    processes: int = 1
+    summed: Callable[[Tensor], Tensor] = field(default=lambda own: own)
+
+
+_ALONE = Together()
+
+
 def find_candidates(
-    rows: Texts, tokenizer: Any, model: nn.Module, count: int, *, has_guesses: bool, vectors: WordTable | None = None
+    rows: Texts,
+    tokenizer: Any,
+    model: nn.Module,
+    count: int,
+    *,
+    has_guesses: bool,
+    vectors: WordTable | None = None,
+    together: Together = _ALONE,
 ) -> Candidates:
     """Look for candidates, or read those of an earlier run.
 
@@ -88,6 +114,7 @@ def find_candidates(
         has_guesses: whether the model is a masked-LM, to be asked about words of one piece; otherwise they have
             neighbours too.
         vectors: of a file.
+        together: the processes that share the masked-LM's work; all of them must call this.
 
     Raises:
         DataError: too few of the vocabulary's words have a vector.
@@ -102,12 +129,13 @@ def find_candidates(
     key = _key(rows, embeddings, model if has_guesses else None, vectors, count)
     path = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill" / f"candidates-{key}.safetensors"
     table = _read(path, len(found.places), count)
-    if table is None:
+    is_there = together.summed(torch.tensor(int(table is not None)))  # machines may have caches of their own
+    if table is None or is_there < together.processes:
         spaces = [_by_pieces(found.tokens, embeddings, words)]
         spaces += [_by_table(found.tokens, vectors, words, count)] if vectors is not None else []
         table = _neighbours(found.tokens, spaces, count)
         if has_guesses:
-            _guess(table, rows, found, model, int(tokenizer.mask_token_id), words)
+            _guess(table, rows, found, model, int(tokenizer.mask_token_id), words, together)
         with files.atomic_file(path) as part:
             part.write_bytes(safetensors.torch.save({"table": table}))
     return Candidates(tuple(found.row_ids), found.offsets, found.places, table)
@@ -169,7 +197,15 @@ def _neighbours(tokens: list[tuple[int, ...]], spaces: list[_Space], count: int)
 
 
 @torch.no_grad()
-def _guess(table: Tensor, rows: Texts, found: Replaceable, model: nn.Module, mask_id: int, words: Words) -> None:
+def _guess(
+    table: Tensor,
+    rows: Texts,
+    found: Replaceable,
+    model: nn.Module,
+    mask_id: int,
+    words: Words,
+    together: Together,
+) -> None:
     """Put a masked-LM's guesses into the table for every word of one piece, each hidden alone in its whole text."""
     from edgedistill.models.answers import answer
     from edgedistill.models.outputs import Want
@@ -180,9 +216,10 @@ def _guess(table: Tensor, rows: Texts, found: Replaceable, model: nn.Module, mas
     row_of = torch.repeat_interleave(torch.arange(len(found.counts)), torch.tensor(found.counts))
     single = single[torch.tensor(found.sizes)[row_of[single]].argsort(stable=True)]  # little padding
     is_refused = ~words.is_candidate.to(device)
-    with progress("asking the masked-LM for words", len(single)) as bar:
-        for start in range(0, len(single), _BATCH):
-            which = single[start : start + _BATCH]
+    mine = torch.split(single, _BATCH)[together.process :: together.processes]
+    guessed = torch.zeros_like(table)
+    with progress("asking the masked-LM for words", sum(map(len, mine))) as bar:
+        for which in mine:
             tokens = rows.batch(row_of[which].numpy()).student
             where = torch.zeros_like(tokens.input_ids, dtype=torch.bool)
             where[torch.arange(len(which)), found.places[which, 0].long()] = True
@@ -192,8 +229,9 @@ def _guess(table: Tensor, rows: Texts, found: Replaceable, model: nn.Module, mas
             assert guesses is not None
             logits = guesses[:, : len(is_refused)].masked_fill(is_refused, float("-inf"))
             logits.scatter_(1, own[:, None], float("-inf"))
-            table[which] = logits.topk(table.shape[1], dim=1).indices.cpu().to(torch.int32)
+            guessed[which] = logits.topk(table.shape[1], dim=1).indices.cpu().to(torch.int32)
             bar.advance(len(which))
+    table[single] = together.summed(guessed)[single]
 
 
 def _key(rows: Texts, embeddings: Tensor, model: nn.Module | None, vectors: WordTable | None, count: int) -> str:

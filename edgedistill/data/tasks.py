@@ -159,10 +159,8 @@ def _intents(name: str, path: str, summary: str, config: str = "default", **more
     return Task.model_validate({"name": name, "label": "intent", "hub": hub, "summary": summary, **more})
 
 
-def _written(
-    name: str, path: str, text: tuple[str, ...], label: str, summary: str, config: str = "default", **more: object
-) -> Task:
-    hub = HubSource(path=path, name=config, revision=PARQUET)
+def _written(name: str, path: str | HubSource, text: tuple[str, ...], label: str, summary: str, **more: object) -> Task:
+    hub = path if isinstance(path, HubSource) else HubSource(path=path, name="default", revision=PARQUET)
     values = {"name": name, "kind": "generation", "text": text, "label": label, "metric": "bleu", "hub": hub}
     return Task.model_validate({**values, "summary": summary, **more})
 
@@ -170,6 +168,8 @@ def _written(
 _TWO_SENTENCES = ("sentence1", "sentence2")
 _ENTAILS = ("entailment", "not_entailment")
 _TRAIN_AND_TEST = {"train": "train", "test": "test"}
+_TRAIN_AND_VALIDATION: dict[Split, str] = {"train": "train", "validation": "validation"}
+_SQUAD = HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET)
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -215,8 +215,8 @@ TASKS: dict[str, Task] = {
             text=("question", "context"),
             label="answers",
             metric="squad_f1",
-            splits={"train": "train", "validation": "validation"},
-            hub=HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET),
+            splits=_TRAIN_AND_VALIDATION,
+            hub=_SQUAD,
             summary="the answer to a question, within a paragraph (SQuAD 1.1)",
         ),
         Task(
@@ -226,8 +226,8 @@ TASKS: dict[str, Task] = {
             label="answers",
             candidates="sentences",
             metric="ranking",
-            splits={"train": "train", "validation": "validation"},
-            hub=HubSource(path="rajpurkar/squad", name="plain_text", revision=PARQUET),
+            splits=_TRAIN_AND_VALIDATION,
+            hub=_SQUAD,
             summary="which sentence of a paragraph holds the answer to a question (SQuAD 1.1)",
         ),
         _intents("clinc150", "clinc/clinc_oos", "150 intents of an assistant and out-of-scope", "plus"),
@@ -282,12 +282,11 @@ TASKS: dict[str, Task] = {
         _written("multi30k", "bentrevett/multi30k", ("de",), "en", "image captions from German into English"),
         _written(
             "squad_questions",
-            "rajpurkar/squad",
+            _SQUAD,
             ("answers", "context"),
             "question",
             "the question to an answer, within a paragraph (SQuAD 1.1 the other way round)",
-            config="plain_text",
-            splits={"train": "train", "validation": "validation"},
+            splits=_TRAIN_AND_VALIDATION,
         ),
     )
 }

@@ -24,6 +24,8 @@ class TeacherStep(Settings):
     """Whether to fine-tune it on the task first."""
     settings: dict[str, Any] = {}
     """Of the recipe finetune, as `edgedistill config finetune` prints them."""
+    beside: tuple[str, ...] = ()
+    """Folders or Hub ids of more teachers, fine-tuned for the task, that answer as one with it."""
 
 
 class DistillStep(Settings):
@@ -35,6 +37,8 @@ class DistillStep(Settings):
     """Folder or Hub id to start from; none for the recipe's own start."""
     corpus: Path | None = None
     """Unlabelled text, .txt[.gz], a paragraph per line."""
+    teacher_cache: Path | None = None
+    """Folder to keep the teacher's answers in, or auto for one of its own; none to ask it every time."""
     settings: dict[str, Any] = {}
     """Of the recipe, as `edgedistill config RECIPE` prints them."""
 
@@ -142,7 +146,10 @@ def _beside(road: Road, folder: Path) -> Road:
         update={
             "task": find(road.task) if Path(road.task).suffix else road.task,
             "data": find(road.data),
-            "teacher": teacher and teacher.model_copy(update={"checkpoint": find(teacher.checkpoint)}),
+            "teacher": teacher
+            and teacher.model_copy(
+                update={"checkpoint": find(teacher.checkpoint), "beside": tuple(map(find, teacher.beside))}
+            ),
             "distill": distill.model_copy(
                 update={"student": find(distill.student), "corpus": find(distill.corpus)},
             ),

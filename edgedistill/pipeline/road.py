@@ -6,7 +6,8 @@ shows everything; the exit code tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +64,7 @@ def _planned(road: Road) -> list[StepResult]:
 
 
 def _go(walk: Walk) -> RoadResult:
-    teacher = _teacher(walk)
-    student = _student(walk, teacher)
+    student = _student(walk, _teachers(walk))
     artifacts, verdicts = [], []
     for step in walk.road.exports:
         name = walk.road.artifact_name(step)
@@ -82,44 +82,47 @@ def _go(walk: Walk) -> RoadResult:
     )
 
 
-def _teacher(walk: Walk) -> str | None:
-    """The teacher's folder or Hub id, fine-tuned first where the road says so."""
+@dataclass(frozen=True)
+class _Given:
+    """What a student is made from, beside the task's rows."""
+
+    settings: Mapping[str, object]
+    teachers: tuple[str, ...] = ()
+    cache: Path | None = None
+    start: str | None = None
+    corpus: Path | None = None
+
+
+def _teachers(walk: Walk) -> tuple[str, ...]:
+    """Folders or Hub ids, the first one fine-tuned before where the road says so."""
     road, step = walk.road, walk.road.teacher
     if step is None:
-        return None
-    checkpoint = str(resources.checkpoint(step.checkpoint))
-    if not step.finetune:
-        return checkpoint
-    return str(_distilled(walk, "teacher", "finetune", road.out / "teacher", None, checkpoint, None, step.settings))
+        return ()
+    first = str(resources.checkpoint(step.checkpoint))
+    if step.finetune:
+        given = _Given(step.settings, start=first)
+        first = str(_distilled(walk, "teacher", "finetune", road.out / "teacher", given))
+    return (first, *(str(resources.checkpoint(other)) for other in step.beside))
 
 
-def _student(walk: Walk, teacher: str | None) -> Path:
+def _student(walk: Walk, teachers: tuple[str, ...]) -> Path:
     step = walk.road.distill
-    place = walk.road.out / step.recipe
-    return _distilled(walk, "distill", step.recipe, place, teacher, step.student, step.corpus, step.settings)
+    given = _Given(step.settings, teachers, step.teacher_cache, step.student, step.corpus)
+    return _distilled(walk, "distill", step.recipe, walk.road.out / step.recipe, given)
 
 
-def _distilled(
-    walk: Walk,
-    name: str,
-    recipe: str,
-    place: Path,
-    teacher: str | None,
-    start: str | None,
-    corpus: Path | None,
-    settings: dict[str, object],
-) -> Path:
+def _distilled(walk: Walk, name: str, recipe: str, place: Path, given: _Given) -> Path:
     """Train by a recipe into the run folder `place`; the student's folder."""
     road, student = walk.road, place / "student"
     key = key_of(
         recipe=recipe,
-        teacher=fingerprint(teacher),
-        start=fingerprint(start),
+        teachers=[fingerprint(teacher) for teacher in given.teachers],
+        start=fingerprint(given.start),
         task=find_task(road.task).model_dump(mode="json"),
         data=fingerprint(road.data),
-        corpus=fingerprint(corpus),
+        corpus=fingerprint(given.corpus),
         limit=road.limit,
-        settings=settings,
+        settings=given.settings,
     )
 
     def work(is_begun: bool) -> None:
@@ -129,11 +132,12 @@ def _distilled(
             recipe,
             task=road.task,
             out=place,
-            teacher=teacher,
-            student=start,
+            teacher=given.teachers,
+            teacher_cache=given.cache,
+            student=given.start,
             data=road.data,
-            corpus=corpus,
-            config=settings,
+            corpus=given.corpus,
+            config=given.settings,
             limit=road.limit,
             overwrite=walk.overwrite and not is_begun,
             resume=is_begun and place.is_dir(),

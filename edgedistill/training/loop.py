@@ -23,10 +23,18 @@ from edgedistill.progress import progress, say
 from edgedistill.training import checkpoint
 from edgedistill.training.alarms import Watch, refuse_not_finite
 from edgedistill.training.checkpoint import Position
+from edgedistill.training.feeding import fed
 from edgedistill.training.interrupts import interrupts
 from edgedistill.training.journal import Journal, Line, journal
 from edgedistill.training.meter import Meter, peak_memory_bytes
-from edgedistill.training.optimizer import autocast, learning_rate, optimizer_of, set_learning_rate, trained_parameters
+from edgedistill.training.optimizer import (
+    autocast,
+    compiled,
+    learning_rate,
+    optimizer_of,
+    set_learning_rate,
+    trained_parameters,
+)
 from edgedistill.training.parts import split
 from edgedistill.training.processes import accelerator, main_first, summed, wait_for_all
 from edgedistill.training.profiling import profiled
@@ -86,6 +94,7 @@ def fit(
             interrupts() as asked,
             progress(stage.name, training.total_rows - position.rows) as bar,
             profiled(profile if training.is_main else None, stage.steps - position.step) as note_step,
+            compiled(stage),
         ):
             training.asked_to_stop = asked
             watch = Watch()
@@ -154,7 +163,7 @@ class _Training:
         while not self.is_over:
             self._set_mode()
             batches = self.stage.batches.epoch(order, position.epoch, self.stage.optim.batch_size)
-            for batch in self._timed(islice(batches, position.batch, None)):
+            for batch in self._timed(fed(islice(batches, position.batch, None), self.device)):
                 line = self._step(batch)
                 trace.step(line)
                 yield line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -107,6 +108,20 @@ def autocast(device: torch.device, optim: OptimConfig) -> torch.autocast:
     """bf16 where it is asked for, or where the processor computes in it and nothing else was asked for."""
     is_on = optim.mixed_precision == "bf16" or (optim.mixed_precision == "auto" and computes_bf16(device))
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_on)
+
+
+@contextmanager
+def compiled(stage: Stage) -> Iterator[None]:
+    """Let the model run through torch.compile where it is asked for; its weights keep their names."""
+    if not stage.optim.compile:
+        yield
+        return
+    # Batches differ in length: one translation serves all of them.
+    stage.model.compile(dynamic=True)
+    try:
+        yield
+    finally:
+        stage.model._compiled_call_impl = None
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -74,6 +74,8 @@ class OptimConfig(Settings):
     """Added to the root of the gradients' mean square."""
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"
     """bf16 autocast: auto turns it on where the processor computes in it."""
+    compile: bool = False
+    """Whether torch.compile translates the model first: minutes, before steps that are faster on a GPU."""
 
 
 class Batches(Protocol):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedistill import resources
-from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
+from edgedistill.data.candidates import Candidates, Together, find_candidates, masked_lm
 from edgedistill.data.variants import How, Variants
 from edgedistill.data.vectors import read_vectors
 from edgedistill.models.loading import load
 from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
-from edgedistill.training.processes import accelerator, main_first
+from edgedistill.training.processes import accelerator, summed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def with_variants(
 ) -> Variants:
     """The training rows and variants of each.
 
-    Words to put in are looked for by `prepare`, in one process first: the others read what it stored.
+    Words to put in are looked for by `prepare`, by every process for its share of them.
 
     Args:
         data: the task's.
@@ -41,10 +41,12 @@ def with_variants(
     def find() -> Candidates:
         path = resources.checkpoint(source)
         table = None if vectors is None else read_vectors(vectors, _MOST_WORDS)
-        with main_first():
-            asked = masked_lm(path, data.tokenizer) if has_guesses else read_by(load(path), data.tokenizer)
-            model = asked.model.to(accelerator().device)
-            found = find_candidates(data.train, data.tokenizer, model, count, has_guesses=has_guesses, vectors=table)
+        asked = masked_lm(path, data.tokenizer) if has_guesses else read_by(load(path), data.tokenizer)
+        here = accelerator()
+        found = find_candidates(
+            data.train, data.tokenizer, asked.model.to(here.device), count, has_guesses=has_guesses, vectors=table,
+            together=Together(here.process_index, here.num_processes, lambda own: summed(own.to(here.device)).cpu()),
+        )  # fmt: skip
         rows, words = len(found.row_ids), len(found.places)
         say(f"words that variants may replace: {words} in {rows} rows" + ("" if words else "; variants are copies"))
         return found

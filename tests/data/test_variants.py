@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgedistill.data.candidates import find_candidates, masked_lm
+from edgedistill.data.candidates import Together, find_candidates, masked_lm
 from edgedistill.data.replaceable import STOP_WORDS
 from edgedistill.data.variants import How, Variants, vary
 from edgedistill.data.vectors import WordTable
@@ -73,6 +73,25 @@ def test_a_single_piece_gets_the_masked_lms_guesses_and_others_their_neighbours(
     vector = (table[WORDS.index("film")] + table[WORDS.index("##s")]) / 2
     likeness = torch.cosine_similarity(vector[None], table[allowed], dim=1)
     assert near.table[1].tolist() == [allowed[place] for place in likeness.topk(5).indices]
+
+
+def test_processes_share_the_work_and_find_what_one_finds(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr("edgedistill.data.candidates._BATCH", 1)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "together")
+    rows, told = Texts("the great films was dull .", "a bad plot", "dull dull film"), {}
+    for process in range(3):
+        told[process] = []
+        own = told[process]
+        # What a process gives for the sum, and none of it ever stored: a cache that one machine lacks is not read.
+        shares = Together(process, 3, lambda given, own=own: own.append(given.clone()) or given)
+        find_candidates(rows, tiny_tokenizer(), MLM, 5, has_guesses=True, together=shares)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "alone")
+    alone, asked = found(rows), torch.stack([given[-1] for given in told.values()])
+    single = asked.sum(0).any(1)
+    assert torch.equal(asked.sum(0)[single], alone.table[single])
+    assert [int(part.any(1).sum()) for part in asked] == [2, 2, 2], "each process asked about its share alone"
 
 
 def test_vectors_of_a_file_come_before_the_embeddings():

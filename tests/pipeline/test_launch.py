@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import ConfigError, LaunchError, LostProcessError, TrainingError
 from edgedistill.pipeline import launch
-from edgedistill.pipeline.launch import Launch, refuse_wrong_launch, tell_launcher
+from edgedistill.pipeline.launch import Launch, tell_launcher
 from edgedistill.pipeline.refusals import refuse_small_batches
 from edgedistill.recipes import RecipeConfig
 from edgedistill.training.stage import OptimConfig
@@ -87,11 +87,6 @@ def test_more_processes_than_rows_of_a_step_are_refused(monkeypatch: pytest.Monk
         refuse_small_batches(Config())
     monkeypatch.setenv("WORLD_SIZE", "3")
     refuse_small_batches(Config())
-
-
-def test_one_machine_needs_no_address() -> None:
-    refuse_wrong_launch(Launch(2), {})
-    refuse_wrong_launch(Launch(2, 3, 2, "[::1]:29500"), {})
 
 
 def test_a_main_machine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

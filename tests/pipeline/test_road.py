@@ -148,7 +148,7 @@ def test_the_whole_road_in_order(steps: Steps, road: Path, tmp_path: Path) -> No
     assert calls["distill finetune"]["student"] == str(tmp_path / "teacher"), "paths are found beside the road's file"
     assert calls["distill finetune"]["config"] == {"seed": 1}
     assert calls["distill finetune"]["data"] == tmp_path / "data"
-    assert calls["distill mobilebert"]["teacher"] == str(tmp_path / "out" / "teacher" / "student")
+    assert calls["distill mobilebert"]["teacher"] == (str(tmp_path / "out" / "teacher" / "student"),)
     assert calls["report"]["folder"] == tmp_path / "out" / "mobilebert"
     assert result.page == str(tmp_path / "out" / "mobilebert" / "index.html")
 
@@ -264,8 +264,24 @@ def test_set_and_out_change_the_road(steps: Steps, road: Path, tmp_path: Path) -
                                                "teacher.settings={}"])  # fmt: skip
     assert steps.names() == WHOLE[1:-1]
     assert dict(steps.calls)["bench"]["mode"] == "rapid"
-    assert dict(steps.calls)["distill mobilebert"]["teacher"] == str(tmp_path / "teacher")
+    assert dict(steps.calls)["distill mobilebert"]["teacher"] == (str(tmp_path / "teacher"),)
     assert (tmp_path / "else" / "road.json").is_file()
+
+
+def test_teachers_that_answer_as_one_and_a_cache(steps: Steps, tmp_path: Path) -> None:
+    for name in ("teacher", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(name, encoding="utf-8")
+    teacher = {"checkpoint": "teacher", "beside": ["second", "hub/third"]}
+    (tmp_path / "data").mkdir(exist_ok=True)
+    path = write_road(tmp_path, teacher=teacher, distill={"teacher_cache": "auto"})
+    run(path)
+    given = dict(steps.calls)["distill mobilebert"]
+    assert given["teacher"] == (str(tmp_path / "teacher"), str(tmp_path / "second"), "hub/third")
+    assert given["teacher_cache"] == Path("auto")
+    (tmp_path / "second" / "config.json").write_text("another one", encoding="utf-8")
+    with pytest.raises(StorageError, match="'distill' was made with other settings or inputs"):
+        run(path)
 
 
 def test_dry_run_lists_the_steps_and_writes_nothing(steps: Steps, road: Path, tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from edgedistill.losses.labels import label_loss
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
 from edgedistill.training.alarms import BAD_BATCH
+from edgedistill.training.feeding import _ahead, fed
 from edgedistill.training.loop import fit
 from edgedistill.training.stage import OptimConfig, Stage, valid_tokens
 from tests.support import TinyRows, tiny_model
+from tests.tools import needs
 
 OPTIM = OptimConfig(lr=1e-3, max_steps=8, batch_size=8, mixed_precision="no")
 
@@ -346,6 +348,45 @@ def test_bf16_trains_as_fp32_does(tmp_path):
     for one, two in zip(found["no"], found["bf16"], strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=0.02)
     assert found["no"] != found["bf16"]
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("default")  # torch's own, about its compiler
+@needs("g++")
+def test_a_compiled_model_learns_the_same_and_is_saved_as_itself(tmp_path):
+    found, models = {}, {}
+    for name, compiles in (("as it is", False), ("compiled", True)):
+        one = stage(OPTIM.model_copy(update={"compile": compiles}), dropout=0.0)
+        fit(one, tmp_path / name, seed=0)
+        found[name], models[name] = lines(tmp_path / name), one.model
+    for one, two in zip(found["as it is"], found["compiled"], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    assert models["compiled"].state_dict().keys() == models["as it is"].state_dict().keys()
+    assert models["compiled"]._compiled_call_impl is None
+
+
+def test_batches_made_ahead_come_in_order_and_their_errors_come_through():
+    rows = list(TinyRows(32).epoch(0, 0, 8))
+    assert [batch.row_ids for batch in _ahead(iter(rows))] == [batch.row_ids for batch in rows]
+
+    def broken():
+        yield rows[0]
+        raise OSError("the file is gone")
+
+    ahead = _ahead(broken())
+    assert next(ahead) is rows[0]
+    with pytest.raises(OSError, match="the file is gone"):
+        next(ahead)
+    stopped = _ahead(iter(rows))
+    next(stopped)
+    stopped.close()  # what was being made is let go
+    with pytest.raises(StopIteration):
+        next(stopped)
+
+
+def test_a_processor_is_fed_as_it_comes():
+    batches = TinyRows(8).epoch(0, 0, 8)
+    assert fed(batches, torch.device("cpu")) is batches
 
 
 SCRIPT = """

@@ -47,7 +47,7 @@ public struct Tokenizer {
     private let special: [(units: [UInt16], id: Int)]
     /// Keyed by UTF-8 bytes: Swift's own comparison of strings takes é and e + U+0301 for the same.
     private let vocabulary: [Data: Int]
-    private let unicode: Unicode
+    private let unicode: CharacterTable
     private let isWordPiece: Bool
     private let lowercase: Bool
     private let stripAccents: Bool
@@ -86,7 +86,7 @@ public struct Tokenizer {
         for (id, entry) in linesOf(entries).enumerated() { vocabulary[Data(entry.utf8)] = id }
         self.special = special.sorted { $0.units.count > $1.units.count }
         self.vocabulary = vocabulary
-        unicode = try Unicode(table: table)
+        unicode = try CharacterTable(table: table)
         isWordPiece = try text("kind") == "wordpiece"
         lowercase = try text("lowercase") == "true"
         stripAccents = try text("strip_accents") == "true"

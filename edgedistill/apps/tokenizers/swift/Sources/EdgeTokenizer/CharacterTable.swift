@@ -1,5 +1,5 @@
 /// What the tokenizer knows of characters, read from unicode.txt. No table of Swift's own is asked: they differ.
-struct Unicode {
+struct CharacterTable {
     private static let hangul: UInt32 = 0xAC00
     private static let hangulEnd: UInt32 = 0xD7A4
 
@@ -20,7 +20,7 @@ struct Unicode {
             case "class":
                 for entry in entries {
                     let halves = entry.split(separator: ":")
-                    for point in try Unicode.range(halves[0]) { classes[point] = Int(halves[1], radix: 16) }
+                    for point in try CharacterTable.range(halves[0]) { classes[point] = Int(halves[1], radix: 16) }
                 }
             case "lower":
                 for entry in entries {
@@ -28,17 +28,17 @@ struct Unicode {
                     guard let step = Int(pieces[1], radix: 16), let distance = Int64(pieces[2], radix: 16) else {
                         throw TokenizerError.unreadable(entry)
                     }
-                    let span = try Unicode.range(pieces[0])
+                    let span = try CharacterTable.range(pieces[0])
                     for point in stride(from: span.lowerBound, through: span.upperBound, by: step) {
                         lowered[point] = [UInt32(Int64(point) + distance)]
                     }
                 }
             case "lower-long":
-                for entry in entries { try Unicode.read(entry, into: &lowered) }
+                for entry in entries { try CharacterTable.read(entry, into: &lowered) }
             case "decompose":
-                for entry in entries { try Unicode.read(entry, into: &decomposed) }
+                for entry in entries { try CharacterTable.read(entry, into: &decomposed) }
             default:
-                ranges[parts[0]] = try entries.map { try Unicode.range(Substring($0)) }
+                ranges[parts[0]] = try entries.map { try CharacterTable.range(Substring($0)) }
             }
         }
     }
@@ -69,8 +69,8 @@ struct Unicode {
 
     /// The canonical decomposition, as code points.
     func decompose(_ point: UInt32) -> [UInt32] {
-        guard point >= Unicode.hangul, point < Unicode.hangulEnd else { return decomposed[point] ?? [point] }
-        let syllable = point - Unicode.hangul
+        guard point >= CharacterTable.hangul, point < CharacterTable.hangulEnd else { return decomposed[point] ?? [point] }
+        let syllable = point - CharacterTable.hangul
         let parts = [0x1100 + syllable / 588, 0x1161 + syllable % 588 / 28]
         return syllable % 28 == 0 ? parts : parts + [0x11A7 + syllable % 28]
     }

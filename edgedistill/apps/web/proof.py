@@ -1,0 +1,80 @@
+"""The goldens of a web package, run where that can be done: in Node, by the same module that the page runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgedistill.apps import GoldenCheck
+from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
+from edgedistill.artifacts import GOLDENS
+
+_SECONDS = 300
+_FILES = {"tokenizer": f"tests/{TOKENIZER_GOLDENS}", "answers": GOLDENS}
+
+
+def run_goldens(folder: Path) -> tuple[GoldenCheck, ...]:
+    """Ask the goldens of a package that is otherwise complete; nothing is written.
+
+    Returns:
+        Tokenizer and answers in Node, and what is left for browsers.
+    """
+    node = shutil.which("node")
+    if node is None:
+        return (*not_run("Node", "node is not installed here (make tools)"), *_browsers())
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    where = f"Node {version}, onnxruntime-web on WebAssembly"
+    command = [node, "tests/check.mjs"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return (*_failed(where, f"it did not end within {_SECONDS} s"), *_browsers())
+    if done.returncode != 0:
+        return (*_failed(where, " ".join(done.stderr.split())[-400:] or "node failed"), *_browsers())
+    return (*checks_of(json.loads(done.stdout), where), *_browsers())
+
+
+def checks_of(said: Mapping[str, Any], where: str) -> tuple[GoldenCheck, ...]:
+    """What `tests/check.mjs` or the page's self-test says, as checks.
+
+    Args:
+        said: `tokenizer` and `answers`, each with `asked` and `differ`.
+        where: it was run.
+    """
+    return tuple(_check(name, said[name], where) for name in _FILES)
+
+
+def _check(name: str, said: Mapping[str, Any], where: str) -> GoldenCheck:
+    asked, differ = int(said["asked"]), tuple(int(line) for line in said["differ"])
+    is_same = asked > 0 and not differ
+    reason = "" if is_same else f"{len(differ)} of {asked} differ. {said.get('why') or ''}".strip()
+    return GoldenCheck(
+        name=name,
+        where=where,
+        status="passed" if is_same else "failed",
+        reason=reason,
+        file=_FILES[name],
+        goldens=asked,
+        differ=differ,
+    )
+
+
+def not_run(where: str, reason: str) -> tuple[GoldenCheck, ...]:
+    """Both questions, not asked there."""
+    return tuple(
+        GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in _FILES.items()
+    )
+
+
+def _failed(where: str, reason: str) -> tuple[GoldenCheck, ...]:
+    return tuple(
+        GoldenCheck(name=name, where=where, status="failed", reason=reason, file=file) for name, file in _FILES.items()
+    )
+
+
+def _browsers() -> tuple[GoldenCheck, ...]:
+    return not_run("the user's browser", "open tests/index.html of the served folder in it: it runs both")

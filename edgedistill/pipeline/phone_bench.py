@@ -1,0 +1,227 @@
+"""bench on a phone: self-test, then times with rests between, each row tied to the bytes it was measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedistill import __version__, files, reports
+from edgedistill.artifacts import environment, now, read_manifest
+from edgedistill.errors import ConfigError
+from edgedistill.gate.case import read_goldens
+from edgedistill.measure.inputs import inputs_of, rows_of
+from edgedistill.measure.modes import WARM_UP_RUNS, WARM_UP_SECONDS, Mode, find_mode
+from edgedistill.phones import adb, driver, preflight, selftest
+from edgedistill.phones.driver import Ticks
+from edgedistill.phones.preflight import Facts
+from edgedistill.phones.protocol import Progress
+from edgedistill.phones.requests import Plan
+from edgedistill.phones.workplace import Job, Program, Workplace
+from edgedistill.pipeline.phone_rows import moments, row_of
+from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length
+from edgedistill.progress import progress, say
+from edgedistill.reports import BenchReport, PhoneCard, SelfTest
+
+JOURNAL = ".bench-phone.partial"
+"""Finished slices of a bench that was stopped, in the first artifact's folder."""
+ROUNDS = {"submission": 4, "quick": 2, "rapid": 2}
+"""Turns of every row."""
+SENSOR_SECONDS = 1.0
+THREADS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row to be."""
+
+    name: str
+    subject: Subject
+    length: int
+    threads: int
+    job: Job
+
+
+def bench_on_phone(
+    artifacts: Sequence[Path | str],
+    program: Program,
+    *,
+    serial: str | None = None,
+    mode: str = "quick",
+    threads: Sequence[int] | None = None,
+    affinity: str | None = None,
+    lengths: Sequence[int] | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+    tools: Sequence[str] = (),
+    ticks: Ticks | None = None,
+) -> BenchReport:
+    """Time artifacts on a phone and write bench-PHONE.json into each.
+
+    First every artifact answers its goldens there. Rows are measured in turns, with rests until the phone is cool. An
+    emulator answers its goldens and gives no row: its times mean nothing.
+
+    Args:
+        artifacts: folders.
+        program: what runs on the phone.
+        serial: of the phone; the only one where none is named.
+        mode: submission, quick or rapid.
+        threads: thread counts, a set of rows each; 1, 2 and 4 when not given.
+        affinity: big, little or a hexadecimal mask of cores; none: as the phone likes.
+        lengths: input lengths in tokens; the fixed lengths of the artifacts when not given, else 128.
+        out: a file to write the report to as well.
+        seed: of the texts and the order of turns.
+        tools: NAME=FILE of other benchmark tools' programs, to be timed with too.
+        ticks: time.
+
+    Raises:
+        ArtifactError: no artifact, one that was changed since it was exported, or one that the runner does not run.
+        ConfigError: an unknown mode, a thread count below 1, a length that a model does not take.
+        DeviceError: no usable phone, or it went away and did not come back; finished rows are kept.
+        StorageError: the report cannot be written, which is tried out before anything is measured.
+    """
+    chosen, counts = find_mode(mode), tuple(sorted(set(threads or THREADS)))
+    if min(counts) < 1:
+        raise ConfigError(f"threads must be whole numbers of at least 1 (found {list(counts)}).")
+    subjects = artifact_subjects(artifacts, lengths)
+    if any(subject.leaves_early for subject in subjects) and lengths is None:
+        subjects = at_one_length(subjects)
+    phone = adb.choose(adb.find_adb(), serial)
+    facts = preflight.look(phone)
+    preflight.refuse(facts, program.abi, program.size_bytes + sum(subject.size_bytes for subject in subjects))
+    cores = preflight.cores_of(facts, affinity)
+    places = [subject.folder / name_of(facts.card) for subject in subjects] + ([Path(out)] if out else [])
+    for place in places:
+        files.refuse_unwritable(place)
+    say(f"{facts.card.model}, Android {facts.card.android}: copying {program.size_bytes / 1e6:.0f} MB and the models")
+    work = Workplace(phone, program, "qemu" if facts.is_emulator else "phone")
+    tests = tuple(_self_test(work, subject, ticks) for subject in subjects)
+    notes = _notes(work, facts, tests, affinity)
+    slices: list[driver.Slice] = []
+    variants = _variants(subjects, chosen, counts, cores, seed)
+    if all(test.source == "phone" for test in tests):
+        journal = subjects[0].folder / JOURNAL
+        slices = _measured(work, variants, chosen, seed, journal, _key(facts, variants, chosen, seed, program), ticks)
+    report = BenchReport(
+        created=now(),
+        command=_command(artifacts, phone.serial if serial else None, mode, counts, affinity, lengths, out, seed),
+        environment=environment(),
+        mode=chosen.name,
+        seed=seed,
+        rows=tuple(
+            row_of(v.subject, v.length, v.threads, cores, chosen, facts.card, [s for s in slices if s.job == v.name])
+            for v in variants
+            if slices
+        ),
+        notes=tuple(notes),
+        phone=facts.card,
+        runtime_build=program.runtime_build,
+        self_tests=tests,
+        timeline=moments(slices),
+    )
+    for place in places:
+        reports.save(report, place)
+    return report
+
+
+def name_of(card: PhoneCard) -> str:
+    """Name of a phone's report within an artifact: several phones lie beside each other."""
+    slug = re.sub(r"[^a-z0-9]+", "-", card.model.lower()).strip("-")[:40] or "phone"
+    return f"bench-{slug}-{card.serial_sha256[:6]}.json"
+
+
+def _self_test(work: Workplace, subject: Subject, ticks: Ticks | None) -> SelfTest:
+    manifest, goldens = read_manifest(subject.folder), read_goldens(subject.folder)
+    plan = Plan(source=work.source, library=None, dumps=True)
+    job = Job(f"{subject.name}, goldens", subject.folder, manifest, selftest.inputs_of(goldens), plan)
+    say(f"{subject.name}: answering {len(goldens)} goldens on the phone")
+    result, answers = driver.again(work, lambda: work.run(job), ticks)
+    return selftest.judge(subject.name, goldens, answers, result.source == "qemu")
+
+
+def _variants(
+    subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], cores: tuple[int, ...], seed: int
+) -> list[Variant]:
+    variants = []
+    made = rows_of if any(subject.leaves_early for subject in subjects) else inputs_of
+    for subject in subjects:
+        manifest = read_manifest(subject.folder)
+        for length in subject.lengths:
+            inputs = made(subject.texts, length, seed)
+            for count in threads:
+                name = f"{subject.name}, {length} tokens, {count} thread{'s' if count > 1 else ''}"
+                plan = Plan(
+                    source="phone", library=None, threads=count, cores=cores, dumps=False,
+                    warm_up_runs=WARM_UP_RUNS, warm_up_seconds=WARM_UP_SECONDS, min_runs=mode.min_runs,
+                    min_seconds=mode.min_seconds, max_seconds=mode.max_seconds, sensor_seconds=SENSOR_SECONDS,
+                )  # fmt: skip
+                variants.append(
+                    Variant(name, subject, length, count, Job(name, subject.folder, manifest, inputs, plan))
+                )
+    return variants
+
+
+def _measured(
+    work: Workplace, variants: Sequence[Variant], mode: Mode, seed: int, journal: Path, key: str, ticks: Ticks | None
+) -> list[driver.Slice]:
+    jobs = {variant.name: variant.job for variant in variants}
+    rounds = ROUNDS[mode.name]
+    with progress("measuring (seconds)", total=round(len(jobs) * mode.min_seconds)) as tracker:
+        seen: dict[str, float] = {}
+
+        def hear(name: str, told: Progress) -> None:
+            if told.phase == "measure":
+                before = seen.get(name, 0.0) if told.seconds >= seen.get(name, 0.0) else 0.0
+                tracker.advance(int(told.seconds) - int(before), name)
+                seen[name] = told.seconds
+
+        return driver.measure(work, jobs, rounds, seed, journal, key, hear, ticks)
+
+
+def _notes(work: Workplace, facts: Facts, tests: Sequence[SelfTest], affinity: str | None) -> list[str]:
+    notes = [
+        "Inputs are the artifact's own texts, cut by its own tokenizer to exactly the stated length; a model that may "
+        "leave early takes them as they come.",
+        f"Run by adb shell; an app in the foreground may be scheduled otherwise. Cores: {affinity or 'any'}.",
+        "Each row was measured in turns with the others, and the phone rested until it was within 2 degrees of "
+        "where it began, its temperature had settled, or 300 s had passed.",
+    ]
+    if facts.is_emulator or any(test.source == "qemu" for test in tests):
+        notes.append("This is an emulator: its answers were compared, its times mean nothing and were not taken.")
+    left = f"{work.program.size_bytes / 1e6:.0f} MB of programs and the models stay on the phone for the next time"
+    return [*notes, f"{left}; to remove them: adb shell rm -r /data/local/tmp/edgedistill"]
+
+
+def _key(facts: Facts, variants: Sequence[Variant], mode: Mode, seed: int, program: Program) -> str:
+    """Hash of all that decides the numbers."""
+    parts = [
+        __version__, facts.card.model_dump(mode="json"), mode.name, seed, files.sha256_of_folder(program.folder),
+        [(v.name, v.subject.manifest_sha256, v.job.plan.cores) for v in variants],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _command(
+    artifacts: Sequence[Path | str],
+    serial: str | None,
+    mode: str,
+    threads: Sequence[int],
+    affinity: str | None,
+    lengths: Sequence[int] | None,
+    out: Path | str | None,
+    seed: int,
+) -> str:
+    device = f"adb:{serial}" if serial else "adb"
+    words = ["edgedistill", "bench", *map(str, artifacts), "--device", device, "--mode", mode]
+    more: Mapping[str, str | None] = {
+        "--threads": ",".join(map(str, threads)),
+        "--affinity": affinity,
+        "--lengths": ",".join(map(str, lengths)) if lengths is not None else None,
+        "--out": str(out) if out is not None else None,
+        "--seed": str(seed),
+    }
+    return shlex.join([*words, *(word for name, value in more.items() if value is not None for word in (name, value))])

@@ -1,0 +1,300 @@
+"""A bench on the device double through the real adb client: what is copied, run, kept, resumed and reported."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from android_bench.fake_device.device import FakeDevice
+from android_bench.fake_device.faults import Faults
+from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
+from edgedistill import reports
+from edgedistill.errors import DeviceError
+from edgedistill.gate.case import read_goldens
+from edgedistill.phones import adb, driver, heat, preflight, selftest
+from edgedistill.phones.driver import Journal
+from edgedistill.phones.workplace import Workplace
+from edgedistill.pipeline.phone_bench import JOURNAL, bench_on_phone, name_of
+from edgedistill.reports import BenchReport, Heat
+from tests.made import write_artifact
+from tests.phones.fault_table import CASES, Case, FastTicks, make_program, private_adb, quick, run
+from tests.tools import needs
+
+pytestmark = needs("adb")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _adb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with private_adb(tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Callable[..., FakeDevice]]:
+    made: list[FakeDevice] = []
+
+    def make(**more: Any) -> FakeDevice:
+        made.append(FakeDevice(tmp_path / f"device{len(made)}", **more).__enter__())
+        return made[-1]
+
+    with quick(20.0):
+        yield make
+    subprocess.run(["adb", "disconnect"], check=False, capture_output=True)
+    for one in made:
+        one.__exit__(None, None, None)
+
+
+def bench(device: FakeDevice, tmp_path: Path, how: dict[str, Any] | None = None, **more: Any) -> BenchReport:
+    folder = tmp_path / "artifact"
+    if not folder.is_dir():
+        write_artifact(folder)
+    asked = {"serial": device.serial, "mode": "rapid", "threads": [1], "lengths": [8], "ticks": FastTicks(), **more}
+    return bench_on_phone([folder], make_program(tmp_path / "bundle", **(how or {})), **asked)
+
+
+def left(device: FakeDevice) -> list[str]:
+    """Names on the device, runs among them."""
+    return sorted(path.name for path in (device.root / "data/local/tmp/edgedistill").iterdir())
+
+
+def test_the_road(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    report = bench(phone, tmp_path, threads=[1, 2], affinity="big", out=tmp_path / "all.json")
+
+    assert [(row.threads, row.source, row.affinity, row.validity) for row in report.rows] == [
+        (1, "phone", "f0", "valid"),
+        (2, "phone", "f0", "valid"),
+    ]
+    row = report.rows[0]
+    assert (row.device, row.latency.p90_ms, row.latency.load_ms, row.latency.first_ms) == (
+        "Acme Double, AC1000", 25.0, 80.0, 9.0,
+    )  # fmt: skip
+    assert sum(row.samples_ms) >= 6000
+    assert row.heat_before == Heat(celsius=40.0, mhz=2100.0, thermal_status=0, battery_celsius=30.0, battery_percent=80)
+    assert row.heat_after is not None
+    assert row.heat_after.mhz == BIG_KHZ / 1000, "clocks are those of the cores that were used"
+
+    (test,) = report.self_tests
+    assert (test.status, test.source, test.goldens, test.within, test.agreement, test.max_abs) == (
+        "passed", "phone", 1, 1, 1.0, 0.0,
+    )  # fmt: skip
+    assert report.phone is not None
+    assert (report.phone.android, report.phone.sdk, len(report.phone.cores)) == ("14", 34, 8)
+    assert phone.serial not in report.model_dump_json().replace(report.command, ""), "serial numbers stay at home"
+    assert [moment.seconds for moment in report.timeline] == sorted(moment.seconds for moment in report.timeline)
+    for path in (tmp_path / "all.json", tmp_path / "artifact" / name_of(report.phone)):
+        assert reports.read(BenchReport, path) == report
+
+    assert [name[:2] for name in left(phone)] == ["b-", "m-"], "nothing of a run is left"
+    copied = [name for name in phone.pushed if "/b-" in name or "/m-" in name]
+    assert len(copied) == len(set(copied)) == 3
+    bench(phone, tmp_path)
+    assert [name for name in phone.pushed if "/b-" in name or "/m-" in name] == copied, "what is there is not copied"
+
+
+@pytest.mark.long
+def test_an_emulator_answers_and_is_not_timed(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    report = bench(device(props={"ro.boot.qemu": "1"}), tmp_path, {"source": "qemu"})
+    assert (report.rows, report.self_tests[0].source, report.self_tests[0].status) == ((), "qemu", "passed")
+    assert "its times mean nothing" in " ".join(report.notes)
+
+
+@pytest.mark.long
+def test_a_program_that_finds_itself_emulated_gives_no_row(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    assert bench(device(), tmp_path, {"source": "qemu"}).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "within"),
+    [
+        ([{"logits": [0.0, 1.00005]}], "passed", 1),
+        ([{"logits": [0.0, 1.01]}], "failed", 0),
+        ([{"logits": [0.0, float("nan")]}], "failed", 0),
+        ([{"logits": [0.0]}], "failed", 0),
+        ([{"scores": [0.0, 1.0]}], "failed", 0),
+        ([], "failed", 0),
+    ],
+)
+def test_wrong_answers_fail_the_self_test(
+    tmp_path: Path, answers: list[dict[str, list[float]]], status: str, within: int
+) -> None:
+    goldens = read_goldens(write_artifact(tmp_path / "artifact"))
+    arrays = [{name: np.array([values], np.float32) for name, values in answer.items()} for answer in answers]
+    test = selftest.judge("artifact", goldens, arrays, is_emulated=False)
+    assert (test.status, test.within, bool(test.reason)) == (status, within, status == "failed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_fault_has_its_message(case: Case, tmp_path: Path) -> None:
+    words, report = run(case, tmp_path)
+    assert re.search(case.expects, words, re.DOTALL), words
+    assert (report is not None) is case.ends_well
+    if report is not None:
+        assert len(report.rows) == (0 if case.name == "an emulator" else 1)
+    for place in tmp_path.glob("device*/data/local/tmp/edgedistill/r-*"):
+        assert case.name == "gone for good", f"{place} was left behind"
+
+
+@pytest.mark.long
+def test_a_bench_goes_on_after_its_last_finished_slice(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    plain = bench(phone, tmp_path, threads=[1, 2])
+    journal = tmp_path / "artifact" / JOURNAL
+    assert not journal.exists()
+
+    phone.faults = Faults()
+    runs = [0]
+    begin = driver.heat.cool_down
+
+    def stop_at_the_third(*words: Any) -> Any:
+        runs[0] += 1
+        if runs[0] == 3:
+            raise KeyboardInterrupt
+        return begin(*words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver.heat, "cool_down", stop_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            bench(phone, tmp_path, threads=[1, 2])
+    kept = Journal.model_validate_json(journal.read_bytes())
+    assert len(kept.slices) == 2
+
+    runs[0] = 100
+    began = len([script for script in phone.scripts if "exec" in script])
+    report = bench(phone, tmp_path, threads=[1, 2])
+    ran = len([script for script in phone.scripts if "exec" in script]) - began
+    assert ran == 1 + 2, "the goldens, and the two slices of four that were missing"
+    assert [row.latency.runs for row in report.rows] == [row.latency.runs for row in plain.rows]
+    assert not journal.exists()
+
+    journal.write_text(json.dumps(kept.model_dump(mode="json") | {"key": "another bench"}))
+    began = len([script for script in phone.scripts if "exec" in script])
+    bench(phone, tmp_path, threads=[1, 2])
+    assert len([script for script in phone.scripts if "exec" in script]) - began == 1 + 4
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_what_runs_and_leaves_nothing(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    write_artifact(tmp_path / "artifact")
+    program = make_program(tmp_path / "bundle", seconds=30.0)
+    code = (
+        "import sys; from pathlib import Path; from edgedistill.pipeline.phone_bench import bench_on_phone\n"
+        "from edgedistill.phones.workplace import Program\n"
+        f"bench_on_phone([{str(tmp_path / 'artifact')!r}], Program(Path({str(program.folder)!r}), ('./runner',), "
+        f"{{'onnx': 'how.json'}}), serial={phone.serial!r}, mode='rapid', threads=[1], lengths=[8])"
+    )
+    running = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while sum("exec" in script for script in phone.scripts) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in running.communicate(timeout=30)[1]
+    assert [name[:2] for name in left(phone)] == ["b-", "m-"]
+    assert "kill $(cat" in phone.scripts[-1]
+
+
+@pytest.mark.slow
+def test_hostile_names_reach_no_shell(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    folder = write_artifact(tmp_path / "$(touch pwned); `touch pwned` '\"\n-rf")
+    report = bench_on_phone(
+        [folder], make_program(tmp_path / "bundle", source="qemu"), serial=phone.serial, mode="rapid", lengths=[8],
+        threads=[1], ticks=FastTicks(),
+    )  # fmt: skip
+    assert report.self_tests[0].status == "passed"
+    assert not list(tmp_path.rglob("pwned"))
+    assert not [script for script in phone.scripts if "pwned" in script]
+    hostile = adb.choose(adb.find_adb(), phone.serial)
+    answer = hostile.shell(adb.quoted("printf", "%s", "a b;$(id)`id`'\"\\\n-x"))
+    assert answer.out == "a b;$(id)`id`'\"\\\n-x"
+
+
+@pytest.mark.slow
+def test_what_a_shell_answers(device: Callable[..., FakeDevice]) -> None:
+    phone = adb.choose(adb.find_adb(), device().serial)
+    assert phone.shell("echo out; echo err >&2; exit 7") == adb.Answer(7, "out\n", "err\n")
+    with pytest.raises(DeviceError, match="said nothing for 0 s"):
+        phone.shell("sleep 5", seconds=9, silence=0.3)
+    with pytest.raises(DeviceError, match="did not finish"):
+        phone.shell("while true; do echo x; sleep 0.01; done", seconds=0.3)
+
+
+def test_big_little_and_masks(device: Callable[..., FakeDevice]) -> None:
+    one = device()
+    facts = preflight.look(adb.choose(adb.find_adb(), one.serial))
+    assert preflight.cores_of(facts, None) == ()
+    assert preflight.cores_of(facts, "big") == (4, 5, 6, 7)
+    assert preflight.cores_of(facts, "little") == (0, 1, 2, 3)
+    assert preflight.cores_of(facts, "a1") == (0, 5, 7)
+    assert (preflight.mask_of((0, 5, 7)), preflight.mask_of(())) == ("a1", "all")
+    for wrong in ("100", "0", "gold", "-1"):
+        with pytest.raises(DeviceError, match="is no mask of this phone's cores"):
+            preflight.cores_of(facts, wrong)
+    alike = preflight.Facts(
+        facts.card.model_copy(update={"cores": facts.card.cores[:4]}), facts.abis, None, None, True, False
+    )
+    with pytest.raises(DeviceError, match="all its cores have the same clock"):
+        preflight.cores_of(alike, "big")
+
+
+@pytest.mark.parametrize(
+    ("degrees", "rests", "ends_at"),
+    [
+        ([41.9], 0, 41.9),
+        ([60.0, 55.0, 50.0, 41.0], 3, 41.0),
+        ([60.0, 58.0, 55.0, 55.0, 55.0, 55.0], 5, 55.0),
+        ([50.0 + n % 2 for n in range(100)], 60, 50.0),
+    ],
+    ids=["cool", "until within two degrees", "until it settles", "at most five minutes"],
+)
+def test_cooling_down(degrees: list[float], rests: int, ends_at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter(degrees)
+    monkeypatch.setattr(heat, "read", lambda phone, cores=(): Heat(celsius=next(told)))
+    ticks = FastTicks(pause=0.0)
+    last, seconds = heat.cool_down(None, Heat(celsius=40.0), ticks.clock, ticks.sleep)  # type: ignore[arg-type]
+    assert (last.celsius, seconds) == (ends_at, 5.0 * rests)
+
+
+def test_a_phone_without_sensors_does_not_rest(device: Callable[..., FakeDevice]) -> None:
+    one = device()
+    set_celsius(one.root, [0.0])
+    phone = adb.choose(adb.find_adb(), one.serial)
+    assert heat.read(phone).celsius is None
+    assert heat.hottest([("battery", 90.0), ("cpu-1", 50.0), ("cpu-2", 151.0), ("usb", -3.0)]) == 50.0
+
+
+def test_turns_are_seeded_and_fair() -> None:
+    order = driver.in_turns(["a", "b", "c"], 4, seed=1)
+    assert order == driver.in_turns(["a", "b", "c"], 4, seed=1) != driver.in_turns(["a", "b", "c"], 4, seed=2)
+    for number in range(4):
+        assert sorted(name for turn, name in order if turn == number) == ["a", "b", "c"]
+
+
+@pytest.mark.slow
+def test_a_copy_of_many_bytes_is_whole(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    one = device()
+    phone = adb.choose(adb.find_adb(), one.serial)
+    local, back = tmp_path / "a b;c", tmp_path / "back"
+    local.write_bytes(bytes(range(256)) * 4096)
+    place = Workplace(phone, make_program(tmp_path / "bundle"), "phone")
+    place.place(local, "x y/$z")
+    place.look_again()
+    place.place(local, "x y/$z")
+    assert (place.copied, place.skipped) == (1, 1)
+    phone.pull("/data/local/tmp/edgedistill/x y/$z", back)
+    assert back.read_bytes() == local.read_bytes()
+    with pytest.raises(DeviceError, match=r"refused copying .* No such file"):
+        phone.pull("/data/local/tmp/nothing", back)
