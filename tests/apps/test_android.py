@@ -163,7 +163,7 @@ def test_a_package_that_fails_in_java_is_not_made(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(jvm, "_call", call)
     monkeypatch.setattr("shutil.which", lambda tool: tool if tool in ("javac", "java") else None)
-    with pytest.raises(UnprovenError, match="tokenizer in Java on this computer"):
+    with pytest.raises(UnprovenError, match="tokenizer in Java on this computer: Tokenizer.java:1: error"):
         package(write_app_artifact(tmp_path / "artifact"), out=tmp_path / "dist", platform="android")
     assert not (tmp_path / "dist").exists()
 

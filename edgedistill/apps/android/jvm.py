@@ -110,6 +110,7 @@ def _call(command: Sequence[str]) -> str:
 
 
 def _told(error: subprocess.SubprocessError) -> str:
+    """What the tool said, without its stack; what the system says of it where it said nothing."""
     output = getattr(error, "stderr", None)
-    last = (output if isinstance(output, str) else "").strip().splitlines()[-3:]
-    return f"{error}: {' '.join(last)}" if last else str(error)
+    said = [line for line in (output if isinstance(output, str) else "").splitlines() if line[:1].strip()]
+    return " ".join(said[-3:]) or str(error)
