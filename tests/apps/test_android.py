@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from edgedistill import files
+from edgedistill import files, resources
 from edgedistill.apps import android
 from edgedistill.apps.android import jvm, project, skeleton
 from edgedistill.apps.android.names import android_string, java_constants, java_text, refuse_asset_names
 from edgedistill.artifacts import Seq2Seq, TaskCard, read_manifest
 from edgedistill.errors import ConfigError, UnprovenError
 from edgedistill.pipeline.package import package
+from tests.apps.android_stubs import write_stubs
 from tests.apps.made_for_apps import TEXTS, write_app_artifact
 from tests.tools import needs
 
@@ -163,7 +164,7 @@ def test_a_package_that_fails_in_java_is_not_made(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(jvm, "_call", call)
     monkeypatch.setattr("shutil.which", lambda tool: tool if tool in ("javac", "java") else None)
-    with pytest.raises(UnprovenError, match="tokenizer in Java on this computer: Tokenizer.java:1: error"):
+    with pytest.raises(UnprovenError, match=r"tokenizer in Java on this computer: Tokenizer\.java:1: error"):
         package(write_app_artifact(tmp_path / "artifact"), out=tmp_path / "dist", platform="android")
     assert not (tmp_path / "dist").exists()
 
@@ -189,3 +190,19 @@ def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
     done = subprocess.run(run, capture_output=True, text=True, cwd=made.module, check=False)
     assert done.returncode == 0, done.stdout
     assert len(names) == 4
+
+
+@pytest.mark.slow
+@needs("javac", JUNIT)
+def test_what_touches_android_compiles_against_its_signatures(tmp_path: Path) -> None:
+    """The library for both runtimes, its test on a phone, and the in-app benchmark: no SDK is here."""
+    made = written(tmp_path)
+    bench = resources.folder("android_bench") / "app" / "bench" / "src" / "main"
+    lite = Path(android.__file__).parent / "project" / "model" / "src" / "tflite"
+    places = (made.java, made.module / "src" / "androidTest", bench, lite)
+    sources = [path for place in places for path in place.rglob("*.java")]
+    assert {"SelfTestActivity", "BundledModel", "SelfTestOnDevice", "BenchActivity", "LiteRt"} <= {
+        path.stem for path in sources
+    }
+    arguments = ["--release", "8", "-Xlint:-options", "-d", str(tmp_path / "classes"), "-cp", JUNIT]
+    subprocess.run(["javac", *arguments, *map(str, [*write_stubs(tmp_path / "stubs"), *sources])], check=True)
