@@ -194,7 +194,7 @@ def _notes(manifest: Manifest) -> list[str]:
     notes = [
         f"The budget is compared with what lies on a phone ({PHONE}); stores deliver one processor's libraries only.",
         "gzip is about what is downloaded; stores compress a little better.",
-        "The app's own code and the Java part of the runtime (well below 1 MB) are not counted.",
+        "The app's own code and the runtime's Java classes (ONNX Runtime 1.17: 0.2 MB) are not counted.",
     ]
     if (row := runtime_size(manifest.target)) is not None and row.build == "wheel":
         notes.append(
