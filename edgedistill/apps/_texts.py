@@ -40,8 +40,8 @@ ODD: tuple[str, ...] = (
 """What people, keyboards and clipboards really send, and what sits on the borders of the rules."""
 _WORDS = (
     "the", "a", "of", "film", "good", "bad", "not", "was", "is", "actor", "Wonderful", "TERRIBLE", "plot", "it's",
-    "don't", "na\u00efve", "caf\u00e9", "Z\u00fcrich", "\u00c5ngstr\u00f6m", "ni\u00f1o", "fa\u00e7ade", "2026", "10,000",
-    "3.5", "#tag", "@you", "http://a.b/c?d=e&f", "email@example.com",
+    "don't", "na\u00efve", "caf\u00e9", "Z\u00fcrich", "\u00c5ngstr\u00f6m", "ni\u00f1o", "fa\u00e7ade", "2026",
+    "10,000", "3.5", "#tag", "@you", "http://a.b/c?d=e&f", "email@example.com",
 )  # fmt: skip
 _MARKS = ("\u0300", "\u0301", "\u0308", "\u0323", "\u0327", "\u0334", "\u0345", "\u20e3", "\ufe0f", "\u200d", "\u302e")
 _BLANKS = (" ", " ", " ", "\u00a0", "\t", "\n", "\u2009", "\u200b", "\u3000", "\u202f")

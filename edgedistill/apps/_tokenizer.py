@@ -59,8 +59,8 @@ def specification(artifact: Path, manifest: Manifest) -> str:
     if spec.kind not in ("wordpiece", "wordlist"):
         raise ConfigError(
             f"the tokenizer is of the kind '{spec.kind}', and the kit for apps has WordPiece and word lists. Distil "
-            "into a student with BERT's vocabulary; or use --for files, and in your app Hugging Face's tokenizers library, "
-            "which reads the bundle's tokenizer.json."
+            "into a student with BERT's vocabulary; or use --for files, and in your app Hugging Face's tokenizers "
+            "library, which reads the bundle's tokenizer.json."
         )
     stored = json.loads((artifact / "tokenizer.json").read_text(encoding="utf-8"))
     _refuse_other_rules(stored, load_tokenizer(artifact), spec.special_ids)

@@ -210,7 +210,7 @@ def _emulate(profile: Profile, folder: Path, options: Sequence[str] = ()) -> Non
     place = bundle.cached_bundle()
     lib = place / bundle.LIBRARIES
     program = [str(lib / arm64.LOADER), "--library-path", str(lib), str(place / bundle.RUNNER)]
-    command = [EMULATOR, "-L", str(_root(profile, folder)), "-cpu", profile.cpu, *options, *program]
+    command = [EMULATOR, "-L", str(root_of(profile, folder)), "-cpu", profile.cpu, *options, *program]
     try:
         done = subprocess.run(
             [*command, requests.REQUEST, requests.RESULT],
@@ -223,7 +223,7 @@ def _emulate(profile: Profile, folder: Path, options: Sequence[str] = ()) -> Non
         raise DeviceError(f"the runner ended under {EMULATOR} -cpu {profile.cpu}: {last}")
 
 
-def _root(profile: Profile, folder: Path) -> Path:
+def root_of(profile: Profile, folder: Path) -> Path:
     """What the emulated program finds instead of this computer's /proc/cpuinfo and list of cores: one core."""
     root = folder / "root"
     (root / "proc").mkdir(parents=True)

@@ -1,0 +1,123 @@
+"""The goldens of an arm64 package, run by its own programs under qemu's user mode; the hardware stays `not_run`."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedistill.apps import GoldenCheck
+from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
+from edgedistill.artifacts import GOLDENS, Golden
+from edgedistill.phones import arm64, bundle, qemu
+
+_SECONDS = 1800
+_NAMES = {"tokenizer": f"tests/{TOKENIZER_GOLDENS}", "answers": GOLDENS}
+_HARDWARE = "no arm64 machine here; on one: tests/check FOLDER, and classify.sh --all over the goldens' texts"
+
+
+def run_goldens(folder: Path, profile: qemu.Profile) -> tuple[GoldenCheck, ...]:
+    """Ask tokenizer and model of a package that is otherwise complete; nothing is written into it.
+
+    Args:
+        folder: the package.
+        profile: processor to emulate.
+    """
+    hardware = not_run("arm64 hardware", _HARDWARE)
+    where = f"qemu-aarch64 -cpu {profile.cpu}"
+    if shutil.which(qemu.EMULATOR) is None:
+        return (*not_run(where, f"{qemu.EMULATOR} is not installed here (make tools)"), *hardware)
+    with tempfile.TemporaryDirectory(prefix="edgedistill-") as place:
+        work = Path(place)
+        emulator = [qemu.EMULATOR, "-L", str(qemu.root_of(profile, work)), "-cpu", profile.cpu]
+        return _tokenizer(folder, work, emulator, where), _answers(folder, emulator, where), *hardware
+
+
+def not_run(where: str, reason: str) -> tuple[GoldenCheck, ...]:
+    """Both questions, not asked there."""
+    return tuple(
+        GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in _NAMES.items()
+    )
+
+
+def _tokenizer(folder: Path, work: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
+    for path in (*(folder / "model").glob("*.*"), folder / "tests" / TOKENIZER_GOLDENS):
+        if path.name in {"tokenizer.spec", "vocab.txt", "unicode.txt", TOKENIZER_GOLDENS}:
+            shutil.copyfile(path, work / path.name)
+    done = _run([*emulator, str(folder / "tests" / "check"), str(work)], folder)
+    if done.returncode:
+        return _check("tokenizer", where, 0, [], _last(done))
+    asked, *differ = (int(line) for line in done.stdout.split())
+    return _check("tokenizer", where, asked, differ)
+
+
+def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
+    lines = (folder / "model" / GOLDENS).read_text(encoding="utf-8").split("\n")
+    goldens = [Golden.model_validate_json(line) for line in lines if line.strip()]
+    asked = "".join(
+        json.dumps({"text": golden.text, "text_pair": golden.text_pair} if golden.text_pair is not None else
+                   {"text": golden.text}) + "\n"
+        for golden in goldens
+    )  # fmt: skip
+    lib = folder / bundle.LIBRARIES
+    program = [str(lib / arm64.LOADER), "--library-path", str(lib), str(folder / "classify"), str(folder), "--all"]
+    done = _run([*emulator, *program], folder, asked)
+    try:
+        said = [json.loads(line) for line in done.stdout.split("\n") if line]
+    except ValueError:  # an answer that is no number is no JSON either
+        return _check("answers", where, len(goldens), [], "an answer is not JSON: NaN or infinity")
+    if done.returncode or len(said) != len(goldens):
+        return _check("answers", where, len(said), [], _last(done))
+    wrong = {number: why for number, why in _differences(goldens, said)}
+    first = next((f"line {number}: {why}" for number, why in wrong.items()), "")
+    return _check("answers", where, len(goldens), list(wrong), first)
+
+
+def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Lines that come out otherwise, from 1, and how."""
+    for number, (golden, answer) in enumerate(zip(goldens, said, strict=True), start=1):
+        if (tuple(answer["ids"]), tuple(answer["type_ids"])) != (golden.input_ids, golden.token_type_ids):
+            yield number, "other token numbers"
+            continue
+        for name, wanted in golden.artifact.items():
+            found = answer["outputs"].get(name, [])
+            is_whole = len(found) == len(wanted)
+            apart = float(np.abs(np.subtract(found, wanted)).max(initial=0.0)) if is_whole else math.inf
+            if not apart <= golden.tolerance[name]:  # so that NaN, which is not below anything, differs too
+                yield number, f"{name} {apart:.2g} apart, {golden.tolerance[name]:.2g} allowed"
+                break
+
+
+def _check(name: str, where: str, asked: int, differ: Sequence[int], why: str = "") -> GoldenCheck:
+    is_same = asked > 0 and not differ and not why
+    reason = "" if is_same else f"{len(differ)} of {asked} differ. {why}".strip()
+    return GoldenCheck(
+        name=name,
+        where=where,
+        status="passed" if is_same else "failed",
+        reason=reason,
+        file=_NAMES[name],
+        goldens=asked,
+        differ=tuple(differ),
+    )
+
+
+def _run(command: Sequence[str], folder: Path, asked: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, cwd=folder, input=asked, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"it did not end within {_SECONDS} s")
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
