@@ -175,7 +175,7 @@ def test_without_tools_nothing_counts_as_passed(tmp_path: Path, monkeypatch: pyt
     assert {one["status"] for one in json.loads((out / "PROOF.json").read_text())["checks"]} == {"not_run"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs("javac", JUNIT, HAMCREST)
 def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
     """Everything but Android's own classes, at language level 8, without a warning."""
@@ -192,7 +192,7 @@ def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
     assert len(names) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs("javac", JUNIT)
 def test_what_touches_android_compiles_against_its_signatures(tmp_path: Path) -> None:
     """The library for both runtimes, its test on a phone, and the in-app benchmark: no SDK is here."""

@@ -76,6 +76,7 @@ def test_artifacts_of_the_same_student_beside_it_are_options(artifact: Path, tmp
     assert machine["options"][0]["bytes"] == machine["totals"]["arm64-v8a"]["bytes"] - saved
 
 
+@pytest.mark.slow
 def test_a_vocabulary_cut_to_the_tasks_rows_is_weighed_with_its_coverage(
     artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
