@@ -19,6 +19,7 @@ from edgedistill.cli.options import (
     overwrite,
     set_option,
 )
+from edgedistill.cli.package import package
 
 edgedistill = new_group()
 edgedistill.add_command(look.plan)
@@ -104,27 +105,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
 edgedistill.add_command(bench)
 
 
-@edgedistill.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--for", "platform", metavar="NAME", default="files", show_default=True, help="What to make; see: ls apps."
-)
-@out_option("Folder to make.", required=True)
-@set_option("title=Mood")
-@overwrite
-@as_json
-def package(
-    artifact: Path, platform: str, out: Path, settings: tuple[str, ...], overwrite: bool, as_json: bool
-) -> None:
-    """Bundle ARTIFACT for an app, with the proof that it passed.
-
-    Refuses an artifact that was changed, not checked, or failed.
-    """
-    from edgedistill.cli import show
-    from edgedistill.pipeline.package import package as run_package
-
-    made = run_package(artifact, platform=platform, out=out, settings=settings, overwrite=overwrite)
-    show.package(made, as_json)
+edgedistill.add_command(package)
 
 
 @edgedistill.command()

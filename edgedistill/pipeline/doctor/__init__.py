@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgedistill.artifacts import MANIFEST
 from edgedistill.errors import ArtifactError, ConfigError
+from edgedistill.pipeline.doctor import app_archive
 from edgedistill.pipeline.doctor.signs import Checkup, Sign
 
 __all__ = ["Checkup", "Sign", "doctor"]
@@ -35,6 +36,8 @@ def doctor(path: Path | str | None = None, device: str | None = None, bundle: Pa
 
         return Checkup(subject="this installation", signs=tuple(environment.signs()))
     folder = Path(path)
+    if folder.is_file() and folder.suffix.lower() in app_archive.SUFFIXES:
+        return Checkup(subject=f"app archive {folder}", signs=tuple(app_archive.signs(folder)))
     if (folder / MANIFEST).is_file():
         from edgedistill.pipeline.doctor import artifact
 
