@@ -80,7 +80,8 @@ def config(name: str, as_json: bool) -> None:
 def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """Look for known faults in PATH, or in this installation.
 
-    PATH is an artifact or a checkpoint. Nothing is run. Exits with 1 when something is broken.
+    PATH is an artifact, a checkpoint, or any .onnx or .tflite file. Where a tokenizer.json lies beside a file, a few
+    texts are run through it to see how far its numbers reach. Exits with 1 when something is broken.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.doctor import doctor as run_doctor

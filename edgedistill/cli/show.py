@@ -190,7 +190,7 @@ def checkup(found: Checkup, as_json: bool) -> None:
     """What the doctor saw, the bad last, where eyes rest."""
     if as_json:
         return json(found.model_dump(mode="json") | {"is_broken": found.is_broken})
-    order = ("ok", "missing", "warning", "broken")
+    order = ("ok", "missing", "note", "warning", "broken")
     table = _table("looked at", "status", "found", title=found.subject)
     for sign in sorted(found.signs, key=lambda sign: order.index(sign.status)):
         table.add_row(sign.name, _status(sign.status), sign.detail)
