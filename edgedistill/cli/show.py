@@ -85,6 +85,10 @@ def artifact(folder: Path, as_json: bool, is_made: bool) -> None:
         table.add_row(file.path, file.role, _size(file.size_bytes), file.sha256[:12])
     _print(table)
     click.echo(f"{folder}: {manifest.target} {manifest.scheme}, {_size(manifest.model_size_bytes)} of model files")
+    if manifest.quantization and manifest.quantization.search:
+        click.echo(manifest.quantization.search.sentence)
+    for each in manifest.delegations:
+        click.echo(each.sentence)
     _next("check", folder)
     return None
 

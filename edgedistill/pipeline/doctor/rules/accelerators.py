@@ -21,11 +21,7 @@ def found(model: Model) -> Iterator[Found]:
         if outcome in told:  # the graphs of several lengths, which are alike
             continue
         told.add(outcome)
-        left = f"; first left: {each.first_left}" if each.first_left else ""
-        all_of_it = each.delegated == each.nodes
-        pieces = f"{each.partitions} piece{'s' if each.partitions != 1 else ''}"
-        text = f"{each.accelerator}: {each.delegated} of {each.nodes} nodes in {pieces}{left}."
-        yield Found("ok" if all_of_it else "note", text)
+        yield Found("ok" if each.delegated == each.nodes else "note", each.sentence)
 
 
 def delegations(model: Model) -> tuple[Delegation, ...]:
