@@ -44,10 +44,10 @@ def plan(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
 
 
 @click.command()
-@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks]")
+@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks|rules]")
 @as_json
 def ls(kind: str | None, as_json: bool) -> None:
-    """List recipes, targets, schemes or tasks; all of them when not told."""
+    """List recipes, targets, schemes, tasks or the rules of doctor; all of them when not told."""
     from edgedistill.cli import show
     from edgedistill.pipeline import listing
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.artifacts import Golden, Manifest, ReferenceRow
+from edgedistill.config import build
 from edgedistill.data.encoding import Encoding, clean, encode, load_tokenizer, pad
 from edgedistill.data.tasks import Task
 from edgedistill.evaluate import predict
@@ -59,7 +60,7 @@ def judge(folder: Path, manifest: Manifest, task: Task, data: Path | None, cfg: 
     )
 
     def accuracy(runner: Runner) -> Rung:
-        tolerances = Tolerances(metric_drop_points=cfg.max_drop)
+        tolerances = build(Tolerances, {"metric_drop_points": cfg.max_drop}, "export")
         case = Case(folder, manifest, runner, tokenizer, (first,), reference, tolerances, _SEED)
         return drop_rung(case)
 

@@ -347,7 +347,7 @@ def test_copied_artifact_runs_where_it_lands(made, tmp_path):
 
 def test_auto_without_labelled_rows_is_refused(made):
     student, _ = made
-    with pytest.raises(ExportError, match="labelled rows of the task's train split. Name the task"):
+    with pytest.raises(ExportError, match=r"labelled rows of the task's train split\. Name the task"):
         export(student, scheme="auto", dry_run=True)
     with pytest.raises(ExportError, match="'squad' is of kind 'span'"):
         export(student, scheme="auto", task="squad", dry_run=True)

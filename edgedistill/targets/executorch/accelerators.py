@@ -67,12 +67,8 @@ def _qualcomm_operators() -> frozenset[str]:
     for path in (path for folder in folders for path in folder.glob("op_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "target" for name in node.targets):
-                found |= {item.value for item in ast.walk(node.value) if _is_text(item)}
+                found |= {str(item.value) for item in ast.walk(node.value) if isinstance(item, ast.Constant)}
     return frozenset(found)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _delegation(name: str, nodes: list[tuple[Any, str | None]], source: str) -> Delegation:
