@@ -228,6 +228,14 @@ def test_what_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
     assert "no tokenizer.json" in found["float16_range"].detail
 
 
+def test_operators_of_nobody_are_broken_and_end_nothing(tmp_path: Path) -> None:
+    nodes = [node("Mystery", ["x"], ["y"], domain="example.org")]
+    found = signs_of(write_onnx(tmp_path / "m.onnx", nodes, {"x": (FLOAT, FIXED)}, ["y"]))
+    assert (found["foreign_operators"].status, found["accelerators"].status) == ("broken", "missing")
+    assert "example.org.Mystery" in found["foreign_operators"].detail
+    assert "ONNX Runtime refuses it" in found["accelerators"].detail
+
+
 def test_the_first_node_left_is_named(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["y"]), node("Erf", ["y"], ["z"], name="first"), node("Erf", ["z"], ["w"])]
     detail = signs_of(write_onnx(tmp_path / "m.onnx", nodes, {"x": (FLOAT, FIXED)}, ["w"]))["accelerators"].detail

@@ -28,12 +28,12 @@ def read(path: Path, tokenizer: Tokenizer | None) -> Model:
     """
     try:
         model = onnx.load(path)
-    except Exception as error:  # protobuf's errors share no base class with those of missing external data
+        if 0 < model.ByteSize() < _MOST_BYTES:
+            model = shape_inference.infer_shapes(model)
+    except Exception as error:  # errors of protobuf, of missing external data and of shapes share no base class
         raise ArtifactError(f"'{path}' is cut short or no ONNX file: {error}.") from error
     if not model.graph.node:
         raise ArtifactError(f"'{path}' is cut short or no ONNX file: it has no operators.")
-    if model.ByteSize() < _MOST_BYTES:
-        model = shape_inference.infer_shapes(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain in _STANDARD), None)
     return Model(path, "onnx", (_net(model),), _Watcher(path), opset, (), tokenizer)
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, shape_inference
 from onnxruntime.tools.mobile_helpers import usability_checker
 
 from edgedistill.artifacts import Delegation
-from edgedistill.errors import ExportError
+from edgedistill.errors import ArtifactError, ExportError
 
 _ERRORS_ONLY = 3
 _CORE_ML = {
@@ -75,14 +75,22 @@ def delegations(model: onnx.ModelProto) -> tuple[Delegation, ...]:
 
 
 def delegations_of_file(path: Path) -> tuple[Delegation, ...]:
-    """The same of any file, with free sizes fixed (batch 1, everything else 128), as an app would fix them."""
+    """The same of any file, with free sizes fixed (batch 1, everything else 128), as an app would fix them.
+
+    Raises:
+        ArtifactError: ONNX Runtime refuses it so.
+    """
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):
         for place, axis in enumerate(value.type.tensor_type.shape.dim):
             if axis.dim_param or not axis.dim_value:
                 axis.dim_value = _FIXED_LENGTH if place else 1
     del model.graph.value_info[:]  # the free sizes are in there too
-    return delegations(_computed_ahead(model, path.parent))
+    try:
+        return delegations(_computed_ahead(model, path.parent))
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        reason = (str(error).splitlines() or ["no reason"])[0]
+        raise ArtifactError(f"with fixed sizes ONNX Runtime refuses it: {reason}") from error
 
 
 def _delegation(model: onnx.ModelProto, name: str, info: Any, source: str) -> Delegation:

@@ -56,7 +56,7 @@ def signs(model: Model, but: frozenset[str] = frozenset()) -> Iterator[Sign]:
             continue
         try:
             found = list(rule.found(model))
-        except (NotLookedAt, EdgeDistillError) as error:
+        except (NotLookedAt, EdgeDistillError, OSError) as error:
             yield Sign(name=name, status="missing", detail=f"not looked at: {error}")
             continue
         if found:
