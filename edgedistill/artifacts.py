@@ -29,6 +29,7 @@ from edgedistill.graphs import Seq2Seq as Seq2Seq
 from edgedistill.graphs import Single as Single
 from edgedistill.graphs import State as State
 from edgedistill.graphs import Tensor as Tensor
+from edgedistill.searches import SearchReport as SearchReport
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -110,6 +111,8 @@ class Quantization(Settings):
     """Of the calibration set, where one was used."""
     calibration: str | None = None
     """Where its texts come from, and how many there are."""
+    search: SearchReport | None = None
+    """How scheme auto found what to leave in float."""
 
 
 class FileEntry(Settings):

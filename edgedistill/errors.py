@@ -11,6 +11,7 @@
     |   `-- LostProcessError           2   another process of the same training has ended
     |-- LaunchError                  2   a launched process ended; its own exit code where it has one
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
+    |   `-- BudgetError                1   no way of exporting it keeps the accuracy, size and time that were asked for
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
     |   |-- TakenError               2   something else is already where something shall be written
     |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
@@ -86,6 +87,12 @@ class LaunchError(EdgeDistillError):
 
 class ExportError(EdgeDistillError):
     """A model, target and scheme that do not go together."""
+
+
+class BudgetError(ExportError):
+    """A search ended without anything that meets its budget."""
+
+    exit_code = 1
 
 
 class StorageError(EdgeDistillError):

@@ -71,6 +71,8 @@ class Tolerances(Settings):
     """The same for w8a16: its integers are 256 times finer."""
     device_int4_weight: float = Field(1e-3, ge=0)
     """The same for int4_weight: float sums in another order."""
+    device_auto: float = Field(5e-2, ge=0)
+    """The same for auto, whose products are int8_dynamic's."""
     min_delegated: float = Field(0.0, ge=0, le=1)
     """Least share of its nodes that each accelerator takes which an artifact was made for (ONNX: form accelerator)."""
     min_spread: float = Field(1e-2, ge=0)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
 _BUCKETS = (32, 64, 128, 256)
@@ -31,6 +32,14 @@ class ExportConfig(Settings):
     """Longest input in tokens."""
     calibration_rows: int = Field(default=128, ge=16, le=4096)
     """Texts that schemes with calibration watch activations on: of the train split where --task names one."""
+    max_drop: float = Field(default=0.5, ge=0)
+    """Of scheme auto: most points of the task's metric (100 x score) that may be lost."""
+    max_bytes: int | None = Field(default=None, ge=1)
+    """Of scheme auto: most bytes of the model file."""
+    max_p90_ms: float | None = Field(default=None, gt=0)
+    """Of scheme auto: longest p90 latency at max_length on this computer, one thread."""
+    search_rows: int = Field(default=1000, ge=50, le=20_000)
+    """Of scheme auto: labelled rows of the train split that the search judges on; none of them calibrates."""
     exits: bool = True
     """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit.
     false: all layers in one graph, which the last classifier answers."""
@@ -106,10 +115,18 @@ class Target(Protocol):
         """Those of them that watch activations on calibration text."""
         ...
 
-    def export(self, view: View, cfg: ExportConfig, folder: Path, calibration: Calibration | None = None) -> Exported:
+    def export(
+        self,
+        view: View,
+        cfg: ExportConfig,
+        folder: Path,
+        calibration: Calibration | None = None,
+        judge: Judge | None = None,
+    ) -> Exported:
         """Write the model files into `folder`.
 
-        `calibration` is given for the `CALIBRATED` schemes of a view of one piece.
+        `calibration` is given for the `CALIBRATED` schemes of a view of one piece, `judge` for a scheme that is
+        searched for.
 
         Raises:
             ExportError: an operator or shape the runtime cannot take.

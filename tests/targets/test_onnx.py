@@ -209,10 +209,13 @@ def test_accelerator_form_has_fixed_shapes_and_standard_operators(for_accelerato
 def test_checker_tells_what_each_accelerator_takes(for_accelerators):
     _, _, written = for_accelerators
     found = {each.accelerator: each for each in written.delegations}
-    assert set(found) == {"NNAPI", "Core ML, ML program", "Core ML, neural network"}
+    assert set(found) == {"NNAPI", "Core ML, ML program", "Core ML, neural network", "QNN"}
+    assert found["QNN"].unsupported == ()
+    assert "documentation" in found["QNN"].source
     for each in found.values():
         assert 0 < each.delegated <= each.nodes
         assert (each.delegated == each.nodes) == (not each.unsupported)
+        assert each.delegated + len(each.left) == each.nodes
         assert "usability checker" in each.source
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
@@ -24,7 +25,9 @@ class Config(ExportConfig):
     target: str = "tflite"
 
 
-def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(
+    view: View, cfg: Config, folder: Path, calibration: Calibration | None = None, judge: Judge | None = None
+) -> Exported:
     """Write `model.tflite`.
 
     Raises:
