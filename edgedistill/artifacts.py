@@ -106,6 +106,8 @@ class Quantization(Settings):
     """Quantizer and its version."""
     kept_float: dict[str, str] = {}
     """Operators left in float, each with the reason."""
+    activations: int | None = None
+    """Bits it computes in, where they are not those of the scheme."""
     calibration_sha256: str | None = None
     """Of the calibration set, where one was used."""
     calibration: str | None = None
@@ -164,6 +166,8 @@ class Manifest(Settings):
     """What accelerators take of it; none where it was not made for them."""
     files: tuple[FileEntry, ...]
     """Every file but this one and the reports."""
+    needs: str | None = None
+    """Oldest systems it loads on, where its target knows: "iOS 16, macOS 13"."""
     licence: str = "unknown"
     """Licence of the weights as their card states it."""
 
@@ -213,10 +217,10 @@ class Golden(Settings):
     """The teacher's outputs, flattened; none without a teacher."""
     student: dict[str, list[float]]
     """The student's outputs in PyTorch fp32, flattened."""
-    artifact: dict[str, list[float]]
-    """This artifact's outputs on the reference host, flattened."""
+    artifact: dict[str, list[float]] | None
+    """This artifact's outputs on the reference host, flattened; none where its runtime does not exist there."""
     tolerance: dict[str, float]
-    """Largest absolute difference to `artifact` a device may show, per output."""
+    """Largest absolute difference to `artifact`, or to `student` where there is none, a device may show, per output."""
 
 
 class ReferenceRow(Settings):

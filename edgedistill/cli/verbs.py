@@ -147,10 +147,15 @@ def bench(
 @edgedistill.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--for", "platform", default="files", show_default=True, help="What to make; this version makes: files.")
+@click.option(
+    "--prove-on-device",
+    is_flag=True,
+    help="Take what no runtime of this computer runs (Core ML off a Mac); the app's self-test has to prove it.",
+)
 @out_option("Folder to make.", required=True)
 @overwrite
 @as_json
-def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: bool) -> None:
+def package(artifact: Path, platform: str, prove_on_device: bool, out: Path, overwrite: bool, as_json: bool) -> None:
     """Bundle ARTIFACT for an app, with the proof that it passed.
 
     Refuses an artifact that was changed, not checked, or failed.
@@ -158,7 +163,8 @@ def package(artifact: Path, platform: str, out: Path, overwrite: bool, as_json: 
     from edgedistill.cli import show
     from edgedistill.pipeline.package import package as run_package
 
-    show.package(run_package(artifact, platform=platform, out=out, overwrite=overwrite), as_json)
+    made = run_package(artifact, platform=platform, prove_on_device=prove_on_device, out=out, overwrite=overwrite)
+    show.package(made, as_json)
 
 
 @edgedistill.command()

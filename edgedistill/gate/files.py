@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgedistill import files
 from edgedistill.artifacts import (
@@ -84,8 +84,9 @@ def _listing_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         needed[golden] = "the goldens"
         if (folder / reference).exists():
             needed[reference] = "the judged split"
+    folders = {parent.as_posix() for path in listed for parent in PurePosixPath(path).parents}
     for path, what in needed.items():
-        if path not in listed:
+        if path not in listed and path not in folders - {"."}:
             yield finding("broken_manifest", f"'{path}' ({what}) is used but not in the manifest's list of files.")
     if not manifest.graphs:
         yield finding("broken_manifest", "the manifest names no graph.")
@@ -164,7 +165,8 @@ def _stored_answer_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]
 
 
 def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[Finding]:
-    names = {tuple(golden.student) for golden in goldens} | {tuple(golden.artifact) for golden in goldens}
+    stored = [answers for golden in goldens for answers in (golden.student, golden.artifact) if answers is not None]
+    names = {tuple(answers) for answers in stored}
     if len(names) != 1 or names == {()}:
         yield finding(
             "unreadable_goldens", f"goldens do not all store the same outputs: {sorted(names)}. Export again."
@@ -176,7 +178,8 @@ def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[
                 "unreadable_goldens", f"golden {number} has no ids, or not one segment for each. Export again."
             )
             return
-        if any(len(golden.student[name]) != len(golden.artifact[name]) for name in golden.student):
+        artifact = golden.artifact or golden.student
+        if any(len(golden.student[name]) != len(artifact[name]) for name in golden.student):
             yield finding("unreadable_goldens", f"golden {number}: student and artifact differ in shape. Export again.")
             return
     if manifest.task.kind in ("single", "pair") and manifest.labels:

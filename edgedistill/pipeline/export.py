@@ -225,7 +225,7 @@ def _write(
 ) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
     from edgedistill.pipeline import artifact_files, calibration, goldens, heads
-    from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
+    from edgedistill.pipeline.runners import asked_for_all, runner_here, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
@@ -259,6 +259,7 @@ def _write(
         quantization=quantization,
         delegations=exported.delegations,
         files=(),
+        needs=exported.needs,
         licence=checkpoint.licence,
     )
     student = student_runner(checkpoint.model, manifest)
@@ -266,9 +267,9 @@ def _write(
     reference = artifact_files.write_reference(
         folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
     )
-    say("answering the golden texts with the artifact and with PyTorch")
     asked = asked_for_all(manifest)
-    student, runner = student_runner(checkpoint.model, asked), open_runner(folder, asked)
+    student, runner = student_runner(checkpoint.model, asked), runner_here(folder, asked)
+    say(f"answering the golden texts with {'the artifact and with ' if runner else ''}PyTorch")
     goldens.write(folder, manifest, checkpoint, student, runner, reference)
     heads.write_others(folder, manifest, several, runner)
     models = {path.resolve() for path in exported.model_files}

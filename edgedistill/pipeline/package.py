@@ -9,19 +9,29 @@ from edgedistill.apps.files import bundle
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError, UnprovenError
 from edgedistill.gate.files import files_rung
+from edgedistill.gate.ladder import ELSEWHERE
 from edgedistill.reports import VERDICT, Verdict
 
 PLATFORMS = ("files",)
 _LATER = ("android", "ios", "linux-arm64", "web")
 
 
-def package(artifact: Path | str, *, out: Path | str, platform: str = "files", overwrite: bool = False) -> Path:
+def package(
+    artifact: Path | str,
+    *,
+    out: Path | str,
+    platform: str = "files",
+    prove_on_device: bool = False,
+    overwrite: bool = False,
+) -> Path:
     """Bundle an artifact for an app.
 
     Args:
         artifact: folder made by `export` and passed by `check`.
         out: folder to make; it appears complete or not at all.
         platform: what to make; this version makes `files`.
+        prove_on_device: take an artifact whose runtime does not exist on the computer that checked it. Its proof says
+            `inconclusive`; the app's self-test on a device has to prove it.
         overwrite: replace `out`.
 
     Returns:
@@ -38,12 +48,19 @@ def package(artifact: Path | str, *, out: Path | str, platform: str = "files", o
     files.refuse_existing(destination, overwrite)
     manifest = read_manifest(folder)
     _refuse_changed_files(folder, manifest)
-    verdict = _passed_verdict(folder)
+    verdict = _fit_verdict(folder, prove_on_device)
     if destination.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"--out '{destination}' lies inside the artifact, which must not change. Choose another one.")
     with files.atomic_folder(destination, overwrite) as part:
         bundle(folder, manifest, verdict, part)
     return destination
+
+
+def runs_elsewhere(verdict: Verdict) -> bool:
+    """Whether nothing failed and all that keeps it from passing is that its runtime does not exist there."""
+    if verdict.status != "inconclusive" or any(rung.status == "inconclusive" for rung in verdict.rungs):
+        return False
+    return any(one.name == ELSEWHERE for rung in verdict.rungs for one in rung.findings)
 
 
 def _refuse_other_platforms(platform: str) -> None:
@@ -63,13 +80,25 @@ def _refuse_changed_files(folder: Path, manifest: Manifest) -> None:
         raise ArtifactError(f"'{folder}' is not as it was exported and will not be packaged. {changes}")
 
 
-def _passed_verdict(folder: Path) -> Verdict:
+def _fit_verdict(folder: Path, prove_on_device: bool) -> Verdict:
+    """The verdict, where it lets the artifact be packaged.
+
+    Raises:
+        UnprovenError: it does not.
+    """
     again = f"Run: edgedistill check {folder}"
     if not (folder / VERDICT).is_file():
         raise UnprovenError(f"'{folder}' has not been checked. {again}")
     verdict = reports.read(Verdict, folder / VERDICT)
     if verdict.manifest_sha256 != files.sha256_of(folder / MANIFEST):
         raise UnprovenError(f"the verdict in '{folder}' is about another manifest: it was changed since. {again}")
+    if runs_elsewhere(verdict):
+        if prove_on_device:
+            return verdict
+        raise UnprovenError(
+            f"'{folder}' was checked where its runtime does not exist, so its answers are not proven. Check it where "
+            "it runs, or give --prove-on-device: the package's proof then says so, and the app must pass its self-test."
+        )
     if verdict.status != "passed":
         failed = [rung for rung in verdict.rungs if rung.status in {"failed", "inconclusive"}]
         why = "; ".join(f"{rung.title}: {rung.reason or rung.status}" for rung in failed)
