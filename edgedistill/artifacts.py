@@ -166,6 +166,8 @@ class Manifest(Settings):
     """What accelerators take of it; none where it was not made for them."""
     files: tuple[FileEntry, ...]
     """Every file but this one and the reports."""
+    packed: tuple[str, ...] = ()
+    """Files that the model file itself holds too, for libraries that read raw text with it."""
     needs: str | None = None
     """Oldest systems it loads on, where its target knows: "iOS 16, macOS 13"."""
     licence: str = "unknown"

@@ -11,6 +11,7 @@ from edgedistill.cli.distill import distill
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
     as_json,
+    client_option,
     config_option,
     data_option,
     dry_run,
@@ -35,6 +36,7 @@ edgedistill.add_command(distill)
 @out_option("Artifact folder to make.  [default: beside the student]")
 @config_option
 @set_option("lengths=[32,128]")
+@client_option
 @overwrite
 @dry_run
 @as_json
@@ -48,6 +50,7 @@ def export(
     out: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
+    clients: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
@@ -70,6 +73,7 @@ def export(
         settings=(*settings, *buckets),
         task=task,
         data=data,
+        clients=clients,
         overwrite=overwrite,
         dry_run=dry_run,
     )
@@ -152,10 +156,19 @@ def bench(
     is_flag=True,
     help="Take what no runtime of this computer runs (Core ML off a Mac); the app's self-test has to prove it.",
 )
+@client_option
 @out_option("Folder to make.", required=True)
 @overwrite
 @as_json
-def package(artifact: Path, platform: str, prove_on_device: bool, out: Path, overwrite: bool, as_json: bool) -> None:
+def package(
+    artifact: Path,
+    platform: str,
+    prove_on_device: bool,
+    clients: tuple[str, ...],
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     """Bundle ARTIFACT for an app, with the proof that it passed.
 
     Refuses an artifact that was changed, not checked, or failed.
@@ -163,7 +176,9 @@ def package(artifact: Path, platform: str, prove_on_device: bool, out: Path, ove
     from edgedistill.cli import show
     from edgedistill.pipeline.package import package as run_package
 
-    made = run_package(artifact, platform=platform, prove_on_device=prove_on_device, out=out, overwrite=overwrite)
+    made = run_package(
+        artifact, platform=platform, prove_on_device=prove_on_device, clients=clients, out=out, overwrite=overwrite
+    )
     show.package(made, as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -44,6 +45,7 @@ def files_rung(folder: Path, manifest: Manifest) -> Rung:
         found += _label_faults(folder, manifest)
         found += _vocabulary_faults(folder, manifest)
         found += _stored_answer_faults(folder, manifest)
+        found += _packed_faults(folder, manifest)
     return judged(NAME, TITLE, (), found, rows=len(manifest.files))
 
 
@@ -115,6 +117,24 @@ def _vocabulary_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             )
             yield finding("wrong_vocabulary", message)
             return
+
+
+def _packed_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """A library that reads what is packed into the model file must read the same words and labels as we do."""
+    if not manifest.packed:
+        return
+    model = folder / manifest.graphs[0].file
+    try:
+        with zipfile.ZipFile(model) as packed:
+            other = [name for name in manifest.packed if packed.read(name) != (folder / name).read_bytes()]
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        yield finding(
+            "broken_packed_files", f"the files packed into '{model.name}' cannot be read: {error}. Export again."
+        )
+        return
+    for name in other:
+        message = f"'{name}' in '{model.name}' is not the '{name}' beside it, so MediaPipe would answer otherwise."
+        yield finding("other_packed_file", f"{message} Export again.")
 
 
 def _rule_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, plugins, reports, resources
 from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, TaskCard, environment, file_entry, now
+from edgedistill.clients import refuse_clients
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError, ExportError, UnknownNameError
@@ -47,6 +48,7 @@ def export(
     settings: Sequence[str] = (),
     task: str | None = None,
     data: Path | str | None = None,
+    clients: Sequence[str] = (),
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> Path:
@@ -61,6 +63,7 @@ def export(
         settings: `key=value` texts over the config.
         task: task of a checkpoint that has no card of its own; with it the judged split travels with the artifact.
         data: folder of the task's files; not given: the Hub, or embedded.
+        clients: runtimes and libraries that have to read it.
         overwrite: replace an artifact that is there.
         dry_run: say what would be done and do nothing.
 
@@ -75,6 +78,7 @@ def export(
         MissingExtraError: the target's packages are not installed.
     """
     plan = _planned(str(student), target, scheme, out, config, settings, task, data, overwrite)
+    refuse_clients(clients, plan.cfg.target, plan.cfg.scheme, reads_text=len(plan.cfg.lengths) == 1)
     files.refuse_existing(plan.out, overwrite)
     if dry_run:
         lengths = ", ".join(map(str, plan.cfg.lengths)) or "the target's default"
@@ -267,6 +271,8 @@ def _write(
     reference = artifact_files.write_reference(
         folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
     )
+    if finish := getattr(target, "finish", None):
+        manifest = finish(folder, manifest)
     asked = asked_for_all(manifest)
     student, runner = student_runner(checkpoint.model, asked), runner_here(folder, asked)
     say(f"answering the golden texts with {'the artifact and with ' if runner else ''}PyTorch")

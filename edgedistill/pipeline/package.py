@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import files, reports
 from edgedistill.apps.files import bundle
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
+from edgedistill.clients import refuse_clients
 from edgedistill.errors import ArtifactError, ConfigError, UnknownNameError, UnprovenError
 from edgedistill.gate.files import files_rung
 from edgedistill.gate.ladder import ELSEWHERE
@@ -22,6 +24,7 @@ def package(
     out: Path | str,
     platform: str = "files",
     prove_on_device: bool = False,
+    clients: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Path:
     """Bundle an artifact for an app.
@@ -32,6 +35,7 @@ def package(
         platform: what to make; this version makes `files`.
         prove_on_device: take an artifact whose runtime does not exist on the computer that checked it. Its proof says
             `inconclusive`; the app's self-test on a device has to prove it.
+        clients: runtimes and libraries that the app reads it with.
         overwrite: replace `out`.
 
     Returns:
@@ -40,13 +44,15 @@ def package(
     Raises:
         UnprovenError: the artifact was not checked, was changed since its check, or did not pass.
         ArtifactError: a file is missing or is not the one the manifest was written for.
-        ConfigError: a platform this version does not make.
+        ConfigError: a platform this version does not make, or a client nobody knows.
+        ExportError: a client in which this artifact fails.
         StorageError: `out` is there already, or cannot be written.
     """
     _refuse_other_platforms(platform)
     folder, destination = Path(artifact), Path(out)
     files.refuse_existing(destination, overwrite)
     manifest = read_manifest(folder)
+    refuse_clients(clients, manifest.target, manifest.scheme, bool(manifest.packed))
     _refuse_changed_files(folder, manifest)
     verdict = _fit_verdict(folder, prove_on_device)
     if destination.resolve().is_relative_to(folder.resolve()):

@@ -108,7 +108,8 @@ class Target(Protocol):
     """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints.
 
     One whose runtime is not on every computer also has `structure(folder, manifest) -> Structure`: what the gate can
-    say of the file without running it.
+    say of the file without running it. One whose model file holds tokenizer or labels too has `finish(folder, manifest)
+    -> Manifest`, called when those are written.
     """
 
     @property
