@@ -1,6 +1,6 @@
 """Other people's loaders on our folders, unmodified: which client answers as PyTorch does, in which scheme.
 
-    python benchmarks/clients.py ARTIFACT [ARTIFACT ...] [--client NAME ...]
+    python benchmarks/clients.py ARTIFACT [ARTIFACT ...] [--client NAME ...] [--add]
 
 Each client runs in an environment of its own, made at the first run under the user's cache. Texts are the artifact's
 goldens; answers are compared with PyTorch's where a client's ids are ours. A client that shows no ids is compared on
@@ -58,6 +58,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("artifacts", nargs="+", type=Path)
     options.add_argument("--client", action="append", choices=sorted(CLIENTS))
+    options.add_argument("--add", action="store_true", help="keep the rows of pairs that are not tried again")
     given = options.parse_args()
     rows = [
         tried(name, folder)
@@ -65,6 +66,10 @@ def main() -> None:
         for name in given.client or CLIENTS
         if read_manifest(folder).target in CLIENTS[name].targets
     ]
+    tried_now = {(row["client"], row["target"], row["scheme"]) for row in rows}
+    if given.add and (RESULTS / "clients.json").is_file():
+        before = json.loads((RESULTS / "clients.json").read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in before if (row["client"], row["target"], row["scheme"]) not in tried_now] + rows
     found = {
         "created": now(), "command": command(), "environment": environment().model_dump(mode="json"),
         "tolerances": {"fp32_relative": Tolerances().fp32_relative, "fp16_relative": Tolerances().fp16_relative,
@@ -78,7 +83,7 @@ def main() -> None:
 def tried(name: str, folder: Path) -> dict[str, Any]:
     """One client on one artifact: what it answered beside what PyTorch did."""
     manifest, goldens = read_manifest(folder), read_goldens(folder)
-    row: dict[str, Any] = {"client": name, "target": manifest.target, "scheme": manifest.scheme}
+    row: dict[str, Any] = {"client": name, "target": manifest.target, "scheme": manifest.scheme, "measured": now()}
     try:
         answers = answered(name, folder)
     except subprocess.CalledProcessError as error:

@@ -20,7 +20,13 @@ pytest.importorskip("litert_torch", reason="the extra tflite is not installed")
 @pytest.mark.slow
 def test_a_classifier_of_one_length_holds_its_words_and_labels(tiny_bert: Path, tmp_path: Path) -> None:
     """What the libraries themselves make of it is tried by test_clients."""
-    folder = export(tiny_bert, target="tflite", scheme="int8_dynamic", out=tmp_path / "a", settings=["lengths=[16]"])
+    folder = export(
+        tiny_bert,
+        target="tflite",
+        scheme="int8_dynamic",
+        out=tmp_path / "a",
+        settings=["max_length=16", "lengths=[16]"],
+    )
     manifest, path = read_manifest(folder), folder / "model.tflite"
     assert manifest.packed == ("vocab.txt", "labels.txt")
     with zipfile.ZipFile(path) as packed:
