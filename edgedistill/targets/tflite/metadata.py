@@ -93,10 +93,10 @@ def _is_readable(manifest: Manifest) -> bool:
 def _metadata(model: Any, manifest: Manifest) -> bytes:
     """The flatbuffer about the model's one graph."""
     own = {one.tensorIndex: _text(one.name) for one in model.signatureDefs[0].inputs}
-    vocabulary = {0: VOCABULARY, 1: "Words and word pieces, one a line.", 2: _Byte(_VOCABULARY)}
-    labels = {0: LABELS, 1: "Class names in the order of the scores.", 2: _Byte(_AXIS_LABELS)}
+    vocabulary: _Table = {0: VOCABULARY, 1: "Words and word pieces, one a line.", 2: _Byte(_VOCABULARY)}
+    labels: _Table = {0: LABELS, 1: "Class names in the order of the scores.", 2: _Byte(_AXIS_LABELS)}
     inputs = [_tensor(_INPUTS[own[place]], own[place]) for place in model.subgraphs[0].inputs]
-    tokenizer = {0: _Byte(_BERT_TOKENIZER), 1: {0: [vocabulary]}}
+    tokenizer: _Table = {0: _Byte(_BERT_TOKENIZER), 1: {0: [vocabulary]}}
     graph: _Table = {2: inputs, 3: [_tensor(_SCORES, "The logit of each class.", [labels])], 5: [tokenizer]}
     name = manifest.task.name or "classifier"
     return _written({0: name, 1: "Classifies one text.", 3: [graph], 5: manifest.licence, 7: _PARSER})
