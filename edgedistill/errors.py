@@ -16,6 +16,7 @@
     |   |-- TakenError               2   something else is already where something shall be written
     |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
     |-- MissingExtraError            3   an optional package is not installed
+    |-- NoRuntimeError               3   a runtime that does not exist for this kind of computer
     `-- DeviceError                  3   a phone or tool that is not there
         `-- LostPhoneError             3   the connection to a phone broke
 
@@ -120,6 +121,12 @@ class MissingExtraError(EdgeDistillError):
         """Name a package, and the extra of edgedistill that brings it; none: it comes by itself."""
         run = f'pip install "edgedistill[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{wanted_by} needs the package '{package}', which is not installed. Run: {run}")
+
+
+class NoRuntimeError(EdgeDistillError):
+    """An artifact's runtime does not exist for this kind of computer, whatever is installed."""
+
+    exit_code = 3
 
 
 class DeviceError(EdgeDistillError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgedistill.cli.group import GATE_FAILED
-from edgedistill.cli.options import as_json, data_option, out_option, overwrite, set_option
+from edgedistill.cli.options import as_json, client_option, data_option, out_option, overwrite, set_option
 
 
 @click.command()
@@ -15,6 +15,12 @@ from edgedistill.cli.options import as_json, data_option, out_option, overwrite,
 @click.option(
     "--for", "platform", metavar="NAME", default="files", show_default=True, help="What to make; see: ls apps."
 )
+@click.option(
+    "--prove-on-device",
+    is_flag=True,
+    help="Take what no runtime of this computer runs (Core ML off a Mac); the app's self-test has to prove it.",
+)
+@client_option
 @out_option("Folder to make.")
 @click.option("--app-id", metavar="ID", help="Of the app, such as com.example.app: short for --set app_id=ID.")
 @click.option("--plan", is_flag=True, help="Make nothing; say where the megabytes go, and what would take fewer.")
@@ -32,6 +38,8 @@ def package(
     ctx: click.Context,
     artifact: Path,
     platform: str,
+    prove_on_device: bool,
+    clients: tuple[str, ...],
     out: Path | None,
     app_id: str | None,
     plan: bool,
@@ -63,5 +71,8 @@ def package(
             ctx.exit(GATE_FAILED)
     if out is not None and not plan:
         named = (f"app_id={app_id}",) if app_id is not None else ()
-        made = run_package(artifact, platform=platform, out=out, settings=(*settings, *named), overwrite=overwrite)
+        made = run_package(
+            artifact, platform=platform, prove_on_device=prove_on_device, clients=clients, out=out,
+            settings=(*settings, *named), overwrite=overwrite,
+        )  # fmt: skip
         show.package(made, as_json)

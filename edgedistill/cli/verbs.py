@@ -12,6 +12,7 @@ from edgedistill.cli.distill import distill
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
     as_json,
+    client_option,
     config_option,
     data_option,
     dry_run,
@@ -36,6 +37,7 @@ edgedistill.add_command(distill)
 @out_option("Artifact folder to make.  [default: beside the student]")
 @config_option
 @set_option("lengths=[32,128]")
+@client_option
 @overwrite
 @dry_run
 @as_json
@@ -49,6 +51,7 @@ def export(
     out: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
+    clients: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
@@ -71,6 +74,7 @@ def export(
         settings=(*settings, *buckets),
         task=task,
         data=data,
+        clients=clients,
         overwrite=overwrite,
         dry_run=dry_run,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, plugins, reports, resources
 from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, Single, TaskCard, environment, file_entry, now
+from edgedistill.clients import refuse_clients
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
 from edgedistill.errors import CheckpointError, ConfigError, ExportError
@@ -48,6 +49,7 @@ def export(
     settings: Sequence[str] = (),
     task: str | None = None,
     data: Path | str | None = None,
+    clients: Sequence[str] = (),
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> Path:
@@ -62,6 +64,7 @@ def export(
         settings: `key=value` texts over the config.
         task: task of a checkpoint that has no card of its own; with it the judged split travels with the artifact.
         data: folder of the task's files; not given: the Hub, or embedded.
+        clients: runtimes and libraries that have to read it.
         overwrite: replace an artifact that is there.
         dry_run: say what would be done and do nothing.
 
@@ -76,6 +79,7 @@ def export(
         MissingExtraError: the target's packages are not installed.
     """
     plan = _planned(str(student), target, scheme, out, config, settings, task, data, overwrite)
+    refuse_clients(clients, plan.cfg.target, plan.cfg.scheme, reads_text=len(plan.cfg.lengths) == 1)
     files.refuse_existing(plan.out, overwrite)
     if dry_run:
         lengths = ", ".join(map(str, plan.cfg.lengths)) or "the target's default"
@@ -215,7 +219,7 @@ def _write(
 ) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
     from edgedistill.pipeline import artifact_files, calibration, goldens, heads, search_rows
-    from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
+    from edgedistill.pipeline.runners import asked_for_all, runner_here, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
@@ -257,6 +261,7 @@ def _write(
             "quantization": exported.quantization
             and (calibration.kept(folder, watched, exported.quantization) if watched else exported.quantization),
             "delegations": exported.delegations,
+            "needs": exported.needs,
         }
     )
     student = student_runner(checkpoint.model, manifest)
@@ -264,9 +269,11 @@ def _write(
     reference = artifact_files.write_reference(
         folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
     )
-    say("answering the golden texts with the artifact and with PyTorch")
+    if finish := getattr(target, "finish", None):
+        manifest = finish(folder, manifest)
     for_all = asked_for_all(manifest)
-    student, runner = student_runner(checkpoint.model, for_all), open_runner(folder, for_all)
+    student, runner = student_runner(checkpoint.model, for_all), runner_here(folder, for_all)
+    say(f"answering the golden texts with {'the artifact and with ' if runner else ''}PyTorch")
     goldens.write(folder, manifest, checkpoint, student, runner, reference)
     heads.write_others(folder, manifest, several, runner)
     models = {path.resolve() for path in exported.model_files}

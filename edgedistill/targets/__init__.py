@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
     from edgedistill.quant.search import Judge
+    from edgedistill.reports import Finding, Measure
     from edgedistill.runner import Runner
 
 _BUCKETS = (32, 64, 128, 256)
@@ -65,6 +66,7 @@ class Exported:
         quantization: what was done to the numbers.
         opset: ONNX operator set, where it has one.
         delegations: what accelerators take of it, where it was made for them.
+        needs: oldest systems it loads on, where the target knows: "iOS 16, macOS 13".
     """
 
     model_files: tuple[Path, ...]
@@ -73,6 +75,20 @@ class Exported:
     quantization: Quantization | None = None
     opset: int | None = None
     delegations: tuple[Delegation, ...] = ()
+    needs: str | None = None
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a model file holds, read back without running it.
+
+    Attributes:
+        measures: its numbers, with limits where there are some.
+        findings: what is not as the manifest says.
+    """
+
+    measures: tuple[Measure, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def buckets_of(view: View, cfg: ExportConfig) -> tuple[int, ...]:
@@ -98,7 +114,12 @@ def refuse_too_long(view: View, cfg: ExportConfig) -> None:
 
 
 class Target(Protocol):
-    """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints."""
+    """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints.
+
+    One whose runtime is not on every computer also has `structure(folder, manifest) -> Structure`: what the gate can
+    say of the file without running it. One whose model file holds tokenizer or labels too has `finish(folder, manifest)
+    -> Manifest`, called when those are written.
+    """
 
     @property
     def Config(self) -> type[ExportConfig]:
@@ -138,5 +159,6 @@ class Target(Protocol):
 
         Raises:
             ArtifactError: a file is missing or the runtime refuses it.
+            NoRuntimeError: the runtime does not exist for this kind of computer.
         """
         ...

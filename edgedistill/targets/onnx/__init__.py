@@ -29,6 +29,8 @@ class Config(ExportConfig):
     """ONNX operator set; 20 is the first with GELU as one operator (ONNX Runtime 1.17 and later)."""
     form: Literal["cpu", "accelerator"] = "cpu"
     """accelerator: standard operators, one fixed length (max_length unless `lengths` has it), int32 inputs, batch 1."""
+    format: Literal["onnx", "ort"] = "onnx"
+    """ort: ONNX Runtime's own format, which its minimal builds for phones read; the graph as it optimises it here."""
     external_above: int = Field(1_900_000_000, ge=0)
     """Bytes of weights above which they go into a file of their own: a protobuf message holds 2 GB."""
     calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"

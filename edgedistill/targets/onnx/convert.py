@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgedistill.quant.onnx_weights import apply_scheme
 from edgedistill.targets import Exported, refuse_too_long
 from edgedistill.targets.onnx import auto
 from edgedistill.targets.onnx.accelerators import delegations, folded
+from edgedistill.targets.onnx.ort_format import converted
 
 if TYPE_CHECKING:
     from edgedistill.quant.calibration import Calibration
@@ -37,8 +39,32 @@ def export(
 ) -> Exported:
     """Write the model files; see the target's `export`."""
     refuse_too_long(view, cfg)
-    if judge is not None:
-        return _searched(view, cfg, folder, calibration, judge)
+    if cfg.format == "ort" and len(cfg.lengths) > 1:
+        raise ExportError(
+            f"ONNX Runtime's own format shares no weights between files; lengths are {cfg.lengths}. Export one length "
+            "or any length, or set format=onnx."
+        )
+    written = (
+        _onnx(view, cfg, folder, calibration) if judge is None else _searched(view, cfg, folder, calibration, judge)
+    )
+    return _as_ort(written, cfg.scheme) if cfg.format == "ort" else written
+
+
+def _as_ort(written: Exported, scheme: str) -> Exported:
+    """The same in ONNX Runtime's own format.
+
+    Raises:
+        ExportError: weights are in a file of their own, which that format does not know.
+    """
+    beside = [path.name for path in written.model_files if path.suffix != ".onnx"]
+    if beside:
+        raise ExportError(f"the weights are in '{beside[0]}'; ONNX Runtime's own format knows no such files.")
+    paths = {path.name: converted(path, scheme) for path in written.model_files}
+    graphs = tuple(graph.model_copy(update={"file": paths[graph.file].name}) for graph in written.graphs)
+    return replace(written, model_files=tuple(paths.values()), graphs=graphs)
+
+
+def _onnx(view: View, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
     if cfg.form == "accelerator":
         return _for_accelerators(view, cfg, folder, calibration)
     files: list[Path] = []

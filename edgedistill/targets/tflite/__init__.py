@@ -41,6 +41,16 @@ def export(
     return convert.export(view, cfg, folder)
 
 
+def finish(folder: Path, manifest: Manifest) -> Manifest:
+    """Pack vocabulary and labels into a classifier's file, so that MediaPipe and TFLite Task Library read raw text.
+
+    Both take files of one length (`--length 128`), and call the model's logits scores.
+    """
+    from edgedistill.targets.tflite import metadata
+
+    return manifest.model_copy(update={"packed": metadata.pack(folder, manifest)})
+
+
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact in LiteRT, or in an installed tflite-runtime where there is no LiteRT.
 
