@@ -70,7 +70,7 @@ def page(report: EmulationReport) -> str:
         "These are no times: nothing here models caches, memory or clocks. They say which kernels a processor's "
         "abilities lead to, and a change of more than 1 % says that others are chosen.",
         "",
-        "Millions of instructions; in brackets the multiply-accumulates among them by what they need. One of `fmla` does "
+        "Millions of instructions; in brackets the multiply-accumulates among them by what they need. One `fmla` does "
         "up to 4 products, of `smlal` 8, of `dotprod` 16, of `i8mm` 32 (with 128-bit registers):",
         "",
         "| artifact | " + " | ".join(f"{name} (`{cpus[name]}`)" for name in profiles) + " | arm64 parity |",
