@@ -70,7 +70,8 @@ def page(report: EmulationReport) -> str:
         "These are no times: nothing here models caches, memory or clocks. They say which kernels a processor's "
         "abilities lead to, and a change of more than 1 % says that others are chosen.",
         "",
-        "Millions of instructions; in brackets the commonest multiply-accumulates and their share of all instructions:",
+        "Millions of instructions; in brackets the multiply-accumulates among them by what they need. One `fmla` does "
+        "up to 4 products, of `smlal` 8, of `dotprod` 16, of `i8mm` 32 (with 128-bit registers):",
         "",
         "| artifact | " + " | ".join(f"{name} (`{cpus[name]}`)" for name in profiles) + " | arm64 parity |",
         "|---|" + "---|" * (len(profiles) + 1),
@@ -91,11 +92,8 @@ def page(report: EmulationReport) -> str:
 
 
 def _cell(row: EmulationRow) -> str:
-    used = [(count, name) for name, count in row.kinds.items() if count]
-    if not used:
-        return f"{row.instructions / 1e6:.2f}"
-    count, name = max(used)
-    return f"{row.instructions / 1e6:.2f} ({name} {count / row.instructions:.0%})"
+    used = ", ".join(f"{name} {count / 1e6:.2f}" for name, count in row.kinds.items() if count)
+    return f"{row.instructions / 1e6:.2f}" + (f" ({used})" if used else "")
 
 
 def counted(folder: Path) -> EmulationReport:
