@@ -435,7 +435,7 @@ def test_bench_takes_other_tools_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--device", "usb"], "no device 'usb'. There are: host, adb, adb:SERIAL"),
+        (["--device", "usb"], "no device 'usb'. There are: host, web, adb, adb:SERIAL"),
         (["--affinity", "big"], "--affinity goes with --device adb"),
         (["--from", "phone"], "--from goes with --import"),
     ],
