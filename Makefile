@@ -20,7 +20,7 @@ TOOL_FILES := /usr/share/java/junit4.jar:junit4 /usr/share/android-framework-res
   /usr/lib/$(shell uname -m)-linux-gnu/libusb-1.0.so.0:libusb-1.0-0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-slow test-all test-long check format docs clean
+.PHONY: help setup tools demo test test-slow test-all test-long test-clients check format docs clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -64,6 +64,10 @@ test-long: setup  ## the tests that take minutes; writes docs/results/test-long.
 	@mkdir -p docs/results
 	@$(BIN)/python -m pytest -m "long" --no-header --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
 	  date -u +"run on %Y-%m-%d" >> docs/results/test-long.txt; tail -n 15 docs/results/test-long.txt; exit $$status
+
+test-clients: setup  ## other people's runtimes and libraries on our folders; installs each under ~/.cache/edgedistill
+	@echo "== clients =="
+	@$(BIN)/python -m pytest -m "clients" --timeout 3600
 
 check: setup  ## formatting, lint, types, generated docs
 	@echo "== format, lint, types, generated docs =="

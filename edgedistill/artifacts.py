@@ -29,6 +29,7 @@ from edgedistill.graphs import Seq2Seq as Seq2Seq
 from edgedistill.graphs import Single as Single
 from edgedistill.graphs import State as State
 from edgedistill.graphs import Tensor as Tensor
+from edgedistill.searches import SearchReport as SearchReport
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -106,10 +107,14 @@ class Quantization(Settings):
     """Quantizer and its version."""
     kept_float: dict[str, str] = {}
     """Operators left in float, each with the reason."""
+    activations: int | None = None
+    """Bits it computes in, where they are not those of the scheme."""
     calibration_sha256: str | None = None
     """Of the calibration set, where one was used."""
     calibration: str | None = None
     """Where its texts come from, and how many there are."""
+    search: SearchReport | None = None
+    """How scheme auto found what to leave in float."""
 
 
 class FileEntry(Settings):
@@ -164,6 +169,10 @@ class Manifest(Settings):
     """What accelerators take of it; none where it was not made for them."""
     files: tuple[FileEntry, ...]
     """Every file but this one and the reports."""
+    packed: tuple[str, ...] = ()
+    """Files that the model file itself holds too, for libraries that read raw text with it."""
+    needs: str | None = None
+    """Oldest systems it loads on, where its target knows: "iOS 16, macOS 13"."""
     licence: str = "unknown"
     """Licence of the weights as their card states it."""
 
@@ -213,10 +222,15 @@ class Golden(Settings):
     """The teacher's outputs, flattened; none without a teacher."""
     student: dict[str, list[float]]
     """The student's outputs in PyTorch fp32, flattened."""
-    artifact: dict[str, list[float]]
-    """This artifact's outputs on the reference host, flattened."""
+    artifact: dict[str, list[float]] | None
+    """This artifact's outputs on the reference host, flattened; none where its runtime does not exist there."""
     tolerance: dict[str, float]
-    """Largest absolute difference to `artifact` a device may show, per output."""
+    """Largest absolute difference to `expected` that a device may show, per output."""
+
+    @property
+    def expected(self) -> dict[str, list[float]]:
+        """What a device should answer: as the artifact did, or the student where the artifact was never run."""
+        return self.student if self.artifact is None else self.artifact
 
 
 class ReferenceRow(Settings):
@@ -240,14 +254,8 @@ class ReferenceRow(Settings):
 
 def file_entry(folder: Path, path: Path, role: str) -> FileEntry:
     """Describe a file as it is on the disk now."""
-    return FileEntry.model_validate(
-        {
-            "path": path.relative_to(folder).as_posix(),
-            "sha256": files.sha256_of(path),
-            "size_bytes": path.stat().st_size,
-            "role": role,
-        }
-    )
+    values = {"path": path.relative_to(folder).as_posix(), "size_bytes": path.stat().st_size, "role": role}
+    return FileEntry.model_validate({**values, "sha256": files.sha256_of(path)})
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,10 +11,12 @@
     |   `-- LostProcessError           2   another process of the same training has ended
     |-- LaunchError                  2   a launched process ended; its own exit code where it has one
     |-- ExportError                  2   a target / scheme pair or an operator that cannot be exported
+    |   `-- BudgetError                1   no way of exporting it keeps the accuracy, size and time that were asked for
     |-- StorageError                 2   disk full, read-only folder, output already there, folder in use
     |   |-- TakenError               2   something else is already where something shall be written
     |   `-- UnwrittenError           2   a result that was reached and could not be written; it is shown first
     |-- MissingExtraError            3   an optional package is not installed
+    |-- NoRuntimeError               3   a runtime that does not exist for this kind of computer
     `-- DeviceError                  3   a phone or tool that is not there
         `-- LostPhoneError             3   the connection to a phone broke
 
@@ -88,6 +90,12 @@ class ExportError(EdgeDistillError):
     """A model, target and scheme that do not go together."""
 
 
+class BudgetError(ExportError):
+    """A search ended without anything that meets its budget."""
+
+    exit_code = 1
+
+
 class StorageError(EdgeDistillError):
     """The output cannot be written: no space, no permission, already there, or in use."""
 
@@ -113,6 +121,12 @@ class MissingExtraError(EdgeDistillError):
         """Name a package, and the extra of edgedistill that brings it; none: it comes by itself."""
         run = f'pip install "edgedistill[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{wanted_by} needs the package '{package}', which is not installed. Run: {run}")
+
+
+class NoRuntimeError(EdgeDistillError):
+    """An artifact's runtime does not exist for this kind of computer, whatever is installed."""
+
+    exit_code = 3
 
 
 class DeviceError(EdgeDistillError):

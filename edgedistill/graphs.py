@@ -64,10 +64,24 @@ class Delegation(Settings):
     """Pieces that the delegated nodes lie in; every border costs a copy."""
     unsupported: tuple[str, ...] = ()
     """Operators it does not take."""
+    left: tuple[str, ...] = ()
+    """Every node that it leaves, operator and name, in the order they run."""
     advice: Literal["yes", "maybe", "no"]
     """Whether the checker would try it."""
     source: str
     """Who says so."""
+
+    @property
+    def sentence(self) -> str:
+        """It in one line."""
+        pieces = f"{self.partitions} piece{'s' if self.partitions != 1 else ''}"
+        left = f"; first left: {self.first_left}" if self.first_left else ""
+        return f"{self.accelerator}: {self.delegated} of {self.nodes} nodes in {pieces}{left}."
+
+    @property
+    def first_left(self) -> str:
+        """The first node it leaves; empty where it takes all, or where its checker tells none by name."""
+        return next(iter(self.left or self.unsupported), "")
 
 
 class Single(Settings):

@@ -36,6 +36,11 @@ def summaries(kind: Kind) -> dict[str, str]:
     return dict(sorted({**outside, **own}.items()))
 
 
+def summaries_in(folder: str) -> dict[str, str]:
+    """The same of the modules in any folder of ours that is a list."""
+    return {name: _first_line(path) for name, path in sorted(_modules(_HERE / folder)) if not name.startswith("_")}
+
+
 def load(kind: Kind, name: str) -> ModuleType:
     """Import one of them.
 

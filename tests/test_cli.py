@@ -25,6 +25,7 @@ from edgedistill.errors import DeviceError, TrainingError
 from edgedistill.pipeline.walk import RoadResult, StepResult
 from edgedistill.reports import BenchReport, BenchRow, Latency, StudentCard
 from tests.made import HERE, write_artifact, write_verdict
+from tests.pipeline.test_doctor import write_sound
 
 VERBS = ["plan", "distill", "export", "check", "bench", "package", "report", "ls", "config", "doctor", "cache", "run"]
 
@@ -264,7 +265,7 @@ def test_ls_shows_names_with_a_line_each() -> None:
     assert result.exit_code == 0
     assert "int8_dynamic  8-bit weights" in result.stdout
     lists = json.loads(call("ls", "--json").stdout)
-    assert list(lists) == ["recipes", "targets", "schemes", "tasks", "apps"]
+    assert list(lists) == ["recipes", "targets", "schemes", "tasks", "apps", "rules"]
     assert lists["tasks"]["sst2"]
 
 
@@ -400,9 +401,9 @@ def test_an_artifact_that_did_not_pass_is_not_packaged_and_exits_with_1(tmp_path
 
 
 def test_doctor_exits_with_1_when_something_is_broken(tmp_path: Path) -> None:
-    folder = write_artifact(tmp_path / "artifact")
-    write_verdict(folder)
+    folder = write_sound(tmp_path / "artifact")
     assert call("doctor", folder).exit_code == 0
+    assert "nothing found" in call("doctor", folder / "model.onnx").stdout
     (folder / "model.onnx").unlink()
     result = call("doctor", folder, "--json")
     assert result.exit_code == 1

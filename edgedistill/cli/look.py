@@ -44,10 +44,10 @@ def plan(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
 
 
 @click.command()
-@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks|apps]")
+@click.argument("kind", required=False, metavar="[recipes|targets|schemes|tasks|apps|rules]")
 @as_json
 def ls(kind: str | None, as_json: bool) -> None:
-    """List recipes, targets, schemes, tasks or apps; all of them when not told."""
+    """List recipes, targets, schemes, tasks, apps or the rules of doctor; all of them when not told."""
     from edgedistill.cli import show
     from edgedistill.pipeline import listing
 
@@ -82,7 +82,9 @@ def config(name: str, as_json: bool) -> None:
 def doctor(ctx: click.Context, path: Path | None, device: str | None, bundle: Path | None, as_json: bool) -> None:
     """Look for known faults in PATH, in a phone, or in this installation.
 
-    PATH is an artifact or a checkpoint, of which nothing is run. Exits with 1 when something is broken.
+    PATH is an artifact, a checkpoint, an app (.apk, .aar), or any .onnx or .tflite file. Where a tokenizer.json lies
+    beside a model file, a few texts are run through it to see how far its numbers reach. Exits with 1 when something is
+    broken.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.doctor import doctor as run_doctor

@@ -48,3 +48,12 @@ def set_option(example: str) -> Callable[[F], F]:
 def out_option(what: str, required: bool = False) -> Callable[[F], F]:
     """The option --out, saying what is made there."""
     return click.option("--out", type=click.Path(path_type=Path), metavar="PATH", required=required, help=what)
+
+
+client_option = click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    metavar="NAME",
+    help="Refuse what fails in this runtime or library; repeatable.",
+)

@@ -86,6 +86,10 @@ def artifact(folder: Path, as_json: bool, is_made: bool) -> None:
         table.add_row(file.path, file.role, _size(file.size_bytes), file.sha256[:12])
     _print(table)
     click.echo(f"{folder}: {manifest.target} {manifest.scheme}, {_size(manifest.model_size_bytes)} of model files")
+    if manifest.quantization and manifest.quantization.search:
+        click.echo(manifest.quantization.search.sentence)
+    for each in manifest.delegations:
+        click.echo(each.sentence)
     _next("check", folder)
     return None
 
@@ -177,7 +181,7 @@ def checkup(found: Checkup, as_json: bool) -> None:
     """What the doctor saw, the bad last, where eyes rest."""
     if as_json:
         return json(found.model_dump(mode="json") | {"is_broken": found.is_broken})
-    order = ("ok", "missing", "warning", "broken")
+    order = ("ok", "missing", "note", "warning", "broken")
     table = _table("looked at", "status", "found", title=found.subject)
     for sign in sorted(found.signs, key=lambda sign: order.index(sign.status)):
         table.add_row(sign.name, _status(sign.status), sign.detail)

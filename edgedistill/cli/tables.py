@@ -14,7 +14,7 @@ from rich.text import Text
 _STYLES = {
     "passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "not_run": "dim",
     "fits": "bold green", "too_slow": "red", "too_large": "red", "not_timed": "dim",
-    "ok": "green", "missing": "dim", "warning": "bold yellow", "broken": "bold red",
+    "ok": "green", "missing": "dim", "note": "cyan", "warning": "bold yellow", "broken": "bold red",
     "complete": "green", "partial": "bold yellow", "unreadable": "bold red",
     "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
 }  # fmt: skip

@@ -12,6 +12,7 @@ from edgedistill.cli.distill import distill
 from edgedistill.cli.group import GATE_FAILED, new_group
 from edgedistill.cli.options import (
     as_json,
+    client_option,
     config_option,
     data_option,
     dry_run,
@@ -19,6 +20,7 @@ from edgedistill.cli.options import (
     overwrite,
     set_option,
 )
+from edgedistill.cli.package import package
 
 edgedistill = new_group()
 edgedistill.add_command(look.plan)
@@ -35,6 +37,7 @@ edgedistill.add_command(distill)
 @out_option("Artifact folder to make.  [default: beside the student]")
 @config_option
 @set_option("lengths=[32,128]")
+@client_option
 @overwrite
 @dry_run
 @as_json
@@ -48,6 +51,7 @@ def export(
     out: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
+    clients: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
@@ -70,6 +74,7 @@ def export(
         settings=(*settings, *buckets),
         task=task,
         data=data,
+        clients=clients,
         overwrite=overwrite,
         dry_run=dry_run,
     )
@@ -104,27 +109,7 @@ def check(ctx: click.Context, artifact: Path, settings: tuple[str, ...], as_json
 edgedistill.add_command(bench)
 
 
-@edgedistill.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--for", "platform", metavar="NAME", default="files", show_default=True, help="What to make; see: ls apps."
-)
-@out_option("Folder to make.", required=True)
-@set_option("title=Mood")
-@overwrite
-@as_json
-def package(
-    artifact: Path, platform: str, out: Path, settings: tuple[str, ...], overwrite: bool, as_json: bool
-) -> None:
-    """Bundle ARTIFACT for an app, with the proof that it passed.
-
-    Refuses an artifact that was changed, not checked, or failed.
-    """
-    from edgedistill.cli import show
-    from edgedistill.pipeline.package import package as run_package
-
-    made = run_package(artifact, platform=platform, out=out, settings=settings, overwrite=overwrite)
-    show.package(made, as_json)
+edgedistill.add_command(package)
 
 
 @edgedistill.command()

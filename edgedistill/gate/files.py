@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgedistill import files
 from edgedistill.artifacts import (
@@ -44,6 +45,7 @@ def files_rung(folder: Path, manifest: Manifest) -> Rung:
         found += _label_faults(folder, manifest)
         found += _vocabulary_faults(folder, manifest)
         found += _stored_answer_faults(folder, manifest)
+        found += _packed_faults(folder, manifest)
     return judged(NAME, TITLE, (), found, rows=len(manifest.files))
 
 
@@ -84,8 +86,9 @@ def _listing_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         needed[golden] = "the goldens"
         if (folder / reference).exists():
             needed[reference] = "the judged split"
+    folders = {parent.as_posix() for path in listed for parent in PurePosixPath(path).parents}
     for path, what in needed.items():
-        if path not in listed:
+        if path not in listed and path not in folders - {"."}:
             yield finding("broken_manifest", f"'{path}' ({what}) is used but not in the manifest's list of files.")
     if not manifest.graphs:
         yield finding("broken_manifest", "the manifest names no graph.")
@@ -114,6 +117,24 @@ def _vocabulary_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             )
             yield finding("wrong_vocabulary", message)
             return
+
+
+def _packed_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """A library that reads what is packed into the model file must read the same words and labels as we do."""
+    if not manifest.packed:
+        return
+    model = folder / manifest.graphs[0].file
+    try:
+        with zipfile.ZipFile(model) as packed:
+            other = [name for name in manifest.packed if packed.read(name) != (folder / name).read_bytes()]
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        yield finding(
+            "broken_packed_files", f"the files packed into '{model.name}' cannot be read: {error}. Export again."
+        )
+        return
+    for name in other:
+        message = f"'{name}' in '{model.name}' is not the '{name}' beside it, so MediaPipe would answer otherwise."
+        yield finding("other_packed_file", f"{message} Export again.")
 
 
 def _rule_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -164,7 +185,8 @@ def _stored_answer_faults(folder: Path, manifest: Manifest) -> Iterator[Finding]
 
 
 def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[Finding]:
-    names = {tuple(golden.student) for golden in goldens} | {tuple(golden.artifact) for golden in goldens}
+    stored = [answers for golden in goldens for answers in (golden.student, golden.artifact) if answers is not None]
+    names = {tuple(answers) for answers in stored}
     if len(names) != 1 or names == {()}:
         yield finding(
             "unreadable_goldens", f"goldens do not all store the same outputs: {sorted(names)}. Export again."
@@ -176,7 +198,8 @@ def _golden_faults(manifest: Manifest, goldens: tuple[Golden, ...]) -> Iterator[
                 "unreadable_goldens", f"golden {number} has no ids, or not one segment for each. Export again."
             )
             return
-        if any(len(golden.student[name]) != len(golden.artifact[name]) for name in golden.student):
+        artifact = golden.artifact or golden.student
+        if any(len(golden.student[name]) != len(artifact[name]) for name in golden.student):
             yield finding("unreadable_goldens", f"golden {number}: student and artifact differ in shape. Export again.")
             return
     if manifest.task.kind in ("single", "pair") and manifest.labels:

@@ -49,9 +49,11 @@ def invariance_rung(case: Case) -> Rung:
 
 
 def _limit(case: Case) -> float:
-    if case.scheme.activations <= 8:
+    quantization = case.manifest.quantization
+    bits = (quantization.activations if quantization else None) or case.scheme.activations
+    if bits <= 8:
         return case.tolerances.int8_padding_relative
-    return case.tolerances.fp16_relative if case.scheme.activations == 16 else case.tolerances.fp32_relative
+    return case.tolerances.fp16_relative if bits == 16 else case.tolerances.fp32_relative
 
 
 def _texts(case: Case) -> list[Encoding]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from edgedistill.artifacts import Cascade
-from edgedistill.errors import EdgeDistillError
+from edgedistill.errors import EdgeDistillError, NoRuntimeError
 from edgedistill.gate import accuracy, exits, invariance, numeric, reference, tokens, writing
 from edgedistill.gate.case import Case
 from edgedistill.gate.diagnosis import diagnose
@@ -26,6 +26,8 @@ STEPS: tuple[tuple[str, str, Callable[[Case], Rung]], ...] = (
 _OF_EARLY_EXITS = (exits.NAME, exits.TITLE, exits.exits_rung)
 """After the numbers of the answer, where a model may leave early."""
 
+ELSEWHERE = "runs_elsewhere"
+"""Finding of a rung that was not run because the artifact's runtime does not exist for this kind of computer."""
 _ELSEWHERE = (
     ("other_architecture", "The same file on another processor architecture", "this check ran on one processor only"),
     ("phone", "The same file on a phone", "no phone was asked; the goldens go with the app for its self-test"),
@@ -114,6 +116,9 @@ def _of_written_text(name: str, title: str, case: Case) -> Rung:
 def _tried(name: str, title: str, step: Callable[[Case], Rung], case: Case) -> Rung:
     try:
         return step(case)
+    except NoRuntimeError as error:
+        found = finding(ELSEWHERE, str(error))
+        return not_run(name, title, str(error)).model_copy(update={"findings": (found,)})
     except EdgeDistillError as error:
         found = finding("cannot_run", str(error))
         return Rung(name=name, title=title, status="failed", reason=str(error), findings=(found,))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from edgedistill.config import Settings, build, with_settings
 from edgedistill.errors import ConfigError, UnknownNameError
+from edgedistill.quant.schemes import SCHEMES
 
 ORIGIN = "check --set"
 
@@ -71,20 +72,25 @@ class Tolerances(Settings):
     """The same for w8a16: its integers are 256 times finer."""
     device_int4_weight: float = Field(1e-3, ge=0)
     """The same for int4_weight: float sums in another order."""
+    device_auto: float = Field(5e-2, ge=0)
+    """The same for auto, whose products are int8_dynamic's."""
     min_delegated: float = Field(0.0, ge=0, le=1)
     """Least share of its nodes that each accelerator takes which an artifact was made for (ONNX: form accelerator)."""
     min_spread: float = Field(1e-2, ge=0)
     """Least standard deviation of the student's logits over texts: an untrained head answers all texts alike."""
 
-    def device(self, scheme: str, answers: Sequence[Sequence[float]]) -> float:
-        """How far another processor may be from an artifact's own answers, in their unit.
+    def device(self, scheme: str, answers: Sequence[Sequence[float]], is_own: bool = True) -> float:
+        """How far another processor may be from an artifact's own answers, or from its student's, in their unit.
 
         Args:
             scheme: the artifact's precision.
             answers: of one output, a flat list for every golden.
+            is_own: whether they are the artifact's; the student's are without what its integers cost.
         """
         largest = max((abs(value) for row in answers for value in row), default=1.0)
         share: float = getattr(self, f"device_{scheme}")
+        if not is_own and SCHEMES[scheme].is_integer:
+            share = self.int8_relative
         return float(f"{share * max(1.0, largest):.3g}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgedistill.artifacts import Delegation, Environment, FileEntry, Source, TaskCard
+from edgedistill.artifacts import Delegation, Environment, FileEntry, SearchReport, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.pages.stages import StageContent
 from edgedistill.reports import Latency, Moment, PhoneCard, Rung, SelfTest, StatedRow
@@ -100,8 +100,10 @@ class ArtifactContent(Settings):
     """Of the manifest."""
     kept_float: dict[str, str]
     """Operators left in float, each with the reason."""
+    search: SearchReport | None = None
+    """How scheme auto found them."""
     delegations: tuple[Delegation, ...] = ()
-    """What accelerators take of it."""
+    """What accelerators take of its graphs."""
     score: Score | None
     """Task metric of the artifact, where the gate measured it."""
     rungs: tuple[Rung, ...]

@@ -158,6 +158,7 @@ def _artifact(
         files=states,
         manifest_sha256=sha256,
         kept_float=manifest.quantization.kept_float if manifest.quantization else {},
+        search=manifest.quantization.search if manifest.quantization else None,
         delegations=manifest.delegations,
         score=scores.score_of("artifact", verdict.rungs, manifest.task.metric) if verdict and is_current else None,
         rungs=verdict.rungs if verdict and is_current else (),

@@ -70,6 +70,8 @@ def _ladders(artifacts: Sequence[ArtifactContent]) -> list[str]:
         lines += [f"- {_safe(name)} set to {value:g} by hand" for name, value in artifact.overrides.items()]
         lines += [line for rung in artifact.rungs for line in _rung(rung)]
         lines += [f"- left in float: {_code(name)}, {_safe(why)}" for name, why in artifact.kept_float.items()]
+        lines += [f"- search: {_safe(artifact.search.sentence)}"] if artifact.search else []
+        lines += [f"- {_safe(each.sentence)}" for each in artifact.delegations]
         lines.append("")
     return lines[:-1]
 

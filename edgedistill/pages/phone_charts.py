@@ -12,9 +12,9 @@ from edgedistill.pages.svg import tag
 from edgedistill.reports import Moment, StatedRow
 
 _ROW = 30.0
-_LABEL = 250.0
+_LABEL = 300.0
 _NAME_LETTERS = 38
-_WIDTH = 760.0
+_WIDTH = 800.0
 
 
 def spread(bench: BenchContent, published: Sequence[StatedRow]) -> Markup:

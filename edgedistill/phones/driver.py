@@ -142,6 +142,8 @@ def again(place: Workplace, work: Callable[[], T], ticks: Ticks | None = None) -
         except LostPhoneError as error:
             say(f"warning: {error} Waiting for it (attempt {attempt} of {ATTEMPTS}).")
             if attempt == ATTEMPTS:
+                if place.phone.is_back():
+                    place.look_again()
                 raise DeviceError(
                     f"phone {place.phone.serial} went away {ATTEMPTS} times at the same place ({error}) Use another "
                     "cable or port; what is finished is kept, and the same command goes on."

@@ -71,7 +71,7 @@ def _verdict(
 def _differences(golden: Golden, answer: Arrays) -> dict[str, tuple[float, float]]:
     """Of each answer: its largest absolute difference (infinite where it is missing or no number), and what may be."""
     found = {}
-    for name, expected in golden.artifact.items():
+    for name, expected in golden.expected.items():
         if is_answer(name):
             found[name] = (_difference(expected, answer.get(name)), golden.tolerance.get(name, 0.0))
     return found
@@ -85,7 +85,7 @@ def _difference(expected: Sequence[float], answered: NDArray[np.generic] | None)
 
 
 def _same_decision(golden: Golden, answer: Mapping[str, NDArray[np.generic]]) -> bool | None:
-    expected, answered = golden.artifact.get(_DECISION), answer.get(_DECISION)
+    expected, answered = golden.expected.get(_DECISION), answer.get(_DECISION)
     if expected is None or answered is None or len(expected) < 2 or answered.size != len(expected):
         return None
     return int(np.argmax(expected)) == int(np.argmax(np.asarray(answered).ravel()))

@@ -112,6 +112,7 @@ class Workplace:
     copied: int = 0
     skipped: int = 0
     _seen: set[tuple[str, str]] = field(default_factory=set)
+    _left: set[str] = field(default_factory=set)
 
     def place(self, local: Path, name: str) -> None:
         """Have a file on the phone, copied only where it is not there with the right hash.
@@ -146,8 +147,10 @@ class Workplace:
         )
 
     def look_again(self) -> None:
-        """Believe nothing of what was there: the phone was away."""
+        """Believe nothing of what was there, for the phone was away; remove what could not be removed then."""
         self._seen.clear()
+        for run in tuple(self._left):
+            self.clean(run)
 
     def _hash(self, remote: str) -> str | None:
         """SHA-256 of a file on the phone; none where there is none."""
@@ -185,10 +188,12 @@ class Workplace:
             self.clean(run)
 
     def clean(self, run: str) -> None:
-        """End what still runs and remove what belongs to it; a phone that is gone is left as it is."""
+        """End what still runs and remove what belongs to it; where the phone is gone, once it is back."""
         folder = quoted(f"{HERE}/{run}")
+        self._left.add(run)
         with suppress(DeviceError):
             self.phone.shell(f"if [ -f {folder}/{_PID} ]; then kill $(cat {folder}/{_PID}); fi\nrm -rf {folder}")
+            self._left.discard(run)
 
     def _ask(self, job: Job, program: str, run: str, scratch: Path) -> None:
         """Have the request, its inputs and its models on the phone; models and program lie beside, linked."""

@@ -13,12 +13,13 @@ from edgedistill import plugins, resources
 from edgedistill.artifacts import environment, now
 from edgedistill.config import build
 from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
-from edgedistill.pipeline.export import refuse_scheme
+from edgedistill.pipeline.scheme_refusals import refuse_scheme
 from edgedistill.pipeline.shape_plan import Budget, ShapePlan, ShapeRow, ShapeStatus, bytes_of
 from edgedistill.pipeline.shape_search import next_shape, widest
 from edgedistill.pipeline.shape_text import Text, readers_of
 from edgedistill.pipeline.shapes import RECIPE, VOCABULARY, Candidate, candidates
 from edgedistill.progress import progress, say
+from edgedistill.quant.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
@@ -162,7 +163,7 @@ def _question(
     return _Question(
         text=text,
         cfg=build(module.Config, one_length, "plan"),
-        schemes=tuple(module.SCHEMES),
+        schemes=tuple(name for name in module.SCHEMES if not SCHEMES[name].is_searched),
         length=length,
         threads=threads,
         budget=build(Budget, given, "plan"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgedistill import files
 from edgedistill.artifacts import CALIBRATION, Quantization
@@ -53,12 +54,28 @@ def kept(folder: Path, calibration: Calibration, quantization: Quantization) -> 
     return quantization.model_copy(update={"calibration": told, "calibration_sha256": files.sha256_of(path)})
 
 
-def _of_task(task: Task, data: Path | None, rows: int) -> list[Text]:
+def train_rows(task: Task, data: Path | None, rows: int, but_first: int = 0) -> Sequence[Mapping[str, Any]]:
+    """Rows of a task's train split, every class alike.
+
+    Args:
+        task: the task.
+        data: folder of its files.
+        rows: how many at most.
+        but_first: leave out the rows that a choice of so many would hold: those that calibrate.
+
+    Raises:
+        DataError: the task's files cannot be used.
+    """
     from edgedistill.data.labels import label_names
     from edgedistill.data.sources import dataset_of, open_source
 
     source = open_source(task, data)
     train = dataset_of(task, source, "train", label_names(task, source), needs_labels=False)
-    labels = train["label"] if task.kind in {"single", "pair"} else [None] * len(train)
-    picked = train.select(stratified(list(labels), rows, _SEED))
-    return list(zip(picked["text"], picked["text_pair"], strict=True))
+    labels = list(train["label"]) if task.kind in {"single", "pair"} else [None] * len(train)
+    taken = set(stratified(labels, but_first, _SEED)) if but_first else set()
+    free = [row for row in range(len(train)) if row not in taken]
+    return list(train.select([free[row] for row in stratified([labels[row] for row in free], rows, _SEED)]))
+
+
+def _of_task(task: Task, data: Path | None, rows: int) -> list[Text]:
+    return [(row["text"], row["text_pair"]) for row in train_rows(task, data, rows)]

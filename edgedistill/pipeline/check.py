@@ -20,6 +20,7 @@ from edgedistill.errors import (
     CheckpointError,
     EdgeDistillError,
     MissingExtraError,
+    NoRuntimeError,
     StorageError,
     UnwrittenError,
 )
@@ -32,6 +33,7 @@ from edgedistill.gate.tolerances import Tolerances, read_tolerances
 from edgedistill.pipeline.elsewhere import with_emulated
 from edgedistill.pipeline.origins import checkpoint_folders
 from edgedistill.pipeline.runners import asked_for_all
+from edgedistill.pipeline.structure import structure_rungs
 from edgedistill.reports import VERDICT, Rung, Verdict
 from edgedistill.runner import Arrays, Runner
 
@@ -117,7 +119,8 @@ def judge(
     if not is_usable(first):
         return [first, *not_climbed("the artifact's files are not what they should be, so it was not opened")]
     try:
-        runner = _guarded(opener(folder, manifest))
+        read_back = structure_rungs(folder, manifest)
+        runner = _guarded(_opened(opener, folder, manifest))
         cases = [
             _case(folder, manifest, part, runner, tolerances, opener, student_finder or find_student)
             for part in manifest.of_each_task()
@@ -133,7 +136,20 @@ def judge(
             }
         )
         return [broken, *not_climbed("the artifact cannot be opened")]
-    return [first, *climb_each(cases)]
+    return [first, *read_back, *climb_each(cases)]
+
+
+def _opened(opener: Opener, folder: Path, manifest: Manifest) -> Runner:
+    """The artifact in its runtime; where that does not exist here, a runner that says so to whoever asks it."""
+    try:
+        return opener(folder, manifest)
+    except NoRuntimeError as error:
+        told = str(error)
+
+    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        raise NoRuntimeError(told)
+
+    return run
 
 
 def _case(

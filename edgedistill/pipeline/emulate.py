@@ -152,8 +152,8 @@ def judge(scheme: str, goldens: Sequence[Golden], found: Sequence[dict[str, NDAr
     """
     tolerances, _ = read_tolerances()
     measures = []
-    for name in goldens[0].artifact:
-        stored = [np.asarray(golden.artifact[name]) for golden in goldens]
+    for name in goldens[0].expected:
+        stored = [np.asarray(golden.expected[name]) for golden in goldens]
         student = [np.asarray(golden.student[name]) for golden in goldens]
         ours = [np.ravel(one[name]).astype(np.float64) for one in found]
         away = parity.difference(stored, ours)

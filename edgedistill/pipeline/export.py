@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files, plugins, reports, resources
-from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, TaskCard, environment, file_entry, now
+from edgedistill.artifacts import LABELS, MANIFEST, Cascade, Manifest, Single, TaskCard, environment, file_entry, now
+from edgedistill.clients import refuse_clients
 from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.tasks import Task, find_task, same_head
-from edgedistill.errors import CheckpointError, ConfigError, ExportError, UnknownNameError
+from edgedistill.errors import CheckpointError, ConfigError, ExportError
+from edgedistill.pipeline.scheme_refusals import refuse_scheme, refuse_unlabelled
 from edgedistill.progress import say
-from edgedistill.quant.schemes import SCHEMES
+from edgedistill.quant.schemes import SEARCHED
 from edgedistill.reports import STUDENT_CARD, StudentCard
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def export(
     settings: Sequence[str] = (),
     task: str | None = None,
     data: Path | str | None = None,
+    clients: Sequence[str] = (),
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> Path:
@@ -61,6 +64,7 @@ def export(
         settings: `key=value` texts over the config.
         task: task of a checkpoint that has no card of its own; with it the judged split travels with the artifact.
         data: folder of the task's files; not given: the Hub, or embedded.
+        clients: runtimes and libraries that have to read it.
         overwrite: replace an artifact that is there.
         dry_run: say what would be done and do nothing.
 
@@ -75,6 +79,7 @@ def export(
         MissingExtraError: the target's packages are not installed.
     """
     plan = _planned(str(student), target, scheme, out, config, settings, task, data, overwrite)
+    refuse_clients(clients, plan.cfg.target, plan.cfg.scheme, reads_text=len(plan.cfg.lengths) == 1)
     files.refuse_existing(plan.out, overwrite)
     if dry_run:
         lengths = ", ".join(map(str, plan.cfg.lengths)) or "the target's default"
@@ -125,6 +130,8 @@ def _planned(
         if card is None or card.task.name is None:
             raise ConfigError("--data needs --task: which task are these files of?")
         task = card.task.name
+    if values["scheme"] in SEARCHED:
+        refuse_unlabelled(task)
     cfg = build(module.Config, values, str(config) if isinstance(config, str | Path) else "export")
     return _Plan(
         student=student,
@@ -139,19 +146,6 @@ def _planned(
 def _card(student: str) -> StudentCard | None:
     path = Path(student) / STUDENT_CARD
     return reports.read(StudentCard, path) if path.is_file() else None
-
-
-def refuse_scheme(target: str, scheme: str, honoured: Sequence[str]) -> None:
-    """Make sure that a target does a scheme.
-
-    Raises:
-        UnknownNameError: no scheme of that name anywhere.
-        ExportError: one that this target does not do.
-    """
-    if scheme not in SCHEMES and scheme not in honoured:
-        raise UnknownNameError("scheme", scheme, honoured)
-    if scheme not in honoured:
-        raise ExportError(f"target '{target}' does not do scheme '{scheme}'. It does: {', '.join(honoured)}.")
 
 
 def _default_out(student: str, card: StudentCard | None, task: str | None, cfg: ExportConfig) -> Path:
@@ -224,8 +218,8 @@ def _write(
     data: Path | None,
 ) -> None:
     """Fill the artifact folder; the manifest comes last, so that what has one is whole."""
-    from edgedistill.pipeline import artifact_files, calibration, goldens, heads
-    from edgedistill.pipeline.runners import asked_for_all, open_runner, student_runner
+    from edgedistill.pipeline import artifact_files, calibration, goldens, heads, search_rows
+    from edgedistill.pipeline.runners import asked_for_all, runner_here, student_runner
 
     say(f"exporting {plan.cfg.target} {plan.cfg.scheme}: conversion takes about 10 s per graph of a 6-layer model")
     if view.note:
@@ -234,14 +228,10 @@ def _write(
     if plan.cfg.scheme in target.CALIBRATED and len(view.pieces) == 1:
         rows, length = plan.cfg.calibration_rows, plan.cfg.max_length
         watched = calibration.chosen(checkpoint, plan.task, task.kind, data, rows, length)
-    exported: Exported = target.export(view, plan.cfg, folder, watched)
-    quantization = exported.quantization
-    if watched and quantization:
-        quantization = calibration.kept(folder, watched, quantization)
     spec = artifact_files.write_tokenizer(folder, checkpoint, view.input_names, plan.cfg.max_length)
     checkpoint.model.config.save_pretrained(folder)
     (folder / LABELS).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
-    manifest = Manifest(
+    draft = Manifest(
         created=now(),
         command=plan.command,
         environment=environment(),
@@ -252,23 +242,38 @@ def _write(
         labels=checkpoint.labels,
         target=plan.cfg.target,
         scheme=plan.cfg.scheme,
-        opset=exported.opset,
-        graphs=exported.graphs,
-        driver=exported.driver,
+        graphs=(),
+        driver=Single(graph=""),
         tokenizer=spec,
-        quantization=quantization,
-        delegations=exported.delegations,
         files=(),
         licence=checkpoint.licence,
+    )
+    judged = {}
+    if plan.task and plan.cfg.scheme in SEARCHED:
+        asked = student_runner(checkpoint.model, draft)
+        judged["judge"] = search_rows.judge(folder, draft, plan.task, data, plan.cfg, asked)
+    exported: Exported = target.export(view, plan.cfg, folder, watched, **judged)
+    manifest = draft.model_copy(
+        update={
+            "opset": exported.opset,
+            "graphs": exported.graphs,
+            "driver": exported.driver,
+            "quantization": exported.quantization
+            and (calibration.kept(folder, watched, exported.quantization) if watched else exported.quantization),
+            "delegations": exported.delegations,
+            "needs": exported.needs,
+        }
     )
     student = student_runner(checkpoint.model, manifest)
     leaves_early = isinstance(exported.driver, Cascade)
     reference = artifact_files.write_reference(
         folder, checkpoint, plan.task, data, plan.cfg.max_length, student, asks_again=leaves_early
     )
-    say("answering the golden texts with the artifact and with PyTorch")
-    asked = asked_for_all(manifest)
-    student, runner = student_runner(checkpoint.model, asked), open_runner(folder, asked)
+    if finish := getattr(target, "finish", None):
+        manifest = finish(folder, manifest)
+    for_all = asked_for_all(manifest)
+    student, runner = student_runner(checkpoint.model, for_all), runner_here(folder, for_all)
+    say(f"answering the golden texts with {'the artifact and with ' if runner else ''}PyTorch")
     goldens.write(folder, manifest, checkpoint, student, runner, reference)
     heads.write_others(folder, manifest, several, runner)
     models = {path.resolve() for path in exported.model_files}

@@ -44,7 +44,7 @@ def write(
     manifest: Manifest,
     checkpoint: Checkpoint,
     asked: Runner,
-    runner: Runner,
+    runner: Runner | None,
     reference: Sequence[ReferenceRow],
     name: str = GOLDENS,
 ) -> None:
@@ -55,7 +55,8 @@ def write(
         manifest: what is known of it so far.
         checkpoint: the student.
         asked: the student in PyTorch.
-        runner: the artifact, with the same outputs; further ones are left out.
+        runner: the artifact, with the same outputs; further ones are left out. None where its runtime does not exist
+            here: a device then compares with the student.
         reference: rows of the judged split; the first ones become goldens too.
         name: of the file.
 
@@ -77,17 +78,8 @@ def write(
             f"'{checkpoint.path}' answers NaN or infinity to {text!r}: a weight was damaged or grew without bound. "
             "Use an earlier checkpoint."
         )
-    artifact = {output: rows for output, rows in _answers(runner, encodings).items() if output in student}
-    if (text := _not_finite(artifact, texts)) is not None:
-        raise ExportError(
-            f"{manifest.target} {manifest.scheme} answers NaN or infinity to {text!r}, and PyTorch does not: "
-            "numbers of this model are too large for the scheme. Choose another --scheme."
-        )
-    limits, _ = read_tolerances()
-    tolerances = {
-        name: 0.0 if name in (TOKENS, GREEDY) else limits.device(manifest.scheme, rows)
-        for name, rows in artifact.items()
-    }
+    artifact = None if runner is None else _artifact_answers(manifest, runner, encodings, texts, student)
+    tolerances = _tolerances(manifest.scheme, student, artifact)
     lines = [
         Golden(
             text=text.text,
@@ -96,7 +88,7 @@ def write(
             token_type_ids=encoding.token_type_ids,
             teacher=_split(text.teacher, [name for name in student if is_answer(name)]),
             student={name: rows[number] for name, rows in student.items()},
-            artifact={name: rows[number] for name, rows in artifact.items()},
+            artifact=None if artifact is None else {name: rows[number] for name, rows in artifact.items()},
             tolerance=tolerances,
         )
         for number, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
@@ -104,6 +96,33 @@ def write(
     with (folder / name).open("w", encoding="utf-8") as file:
         for golden in lines:  # ASCII only: some line readers also break at U+0085 and U+2028
             file.write(json.dumps(golden.model_dump(mode="json")) + "\n")
+
+
+def _artifact_answers(
+    manifest: Manifest, runner: Runner, encodings: Sequence[Encoding], texts: Sequence[_Text], student: Outputs
+) -> Outputs:
+    """What the artifact says of the texts, under the student's names.
+
+    Raises:
+        ExportError: something that is no number.
+    """
+    found = {output: rows for output, rows in _answers(runner, encodings).items() if output in student}
+    if (text := _not_finite(found, texts)) is not None:
+        raise ExportError(
+            f"{manifest.target} {manifest.scheme} answers NaN or infinity to {text!r}, and PyTorch does not: "
+            "numbers of this model are too large for the scheme. Choose another --scheme."
+        )
+    return found
+
+
+def _tolerances(scheme: str, student: Outputs, artifact: Outputs | None) -> dict[str, float]:
+    """How far a device may be from what it compares with, per output."""
+    limits, _ = read_tolerances()
+    compared, is_own = (student, False) if artifact is None else (artifact, True)
+    return {
+        name: 0.0 if name in (TOKENS, GREEDY) else limits.device(scheme, rows, is_own)
+        for name, rows in compared.items()
+    }
 
 
 def _texts(is_paired: bool, reference: Sequence[ReferenceRow]) -> list[_Text]:

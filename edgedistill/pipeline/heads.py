@@ -45,7 +45,7 @@ def view_of_all(found: dict[str, Checkpoint]) -> View:
     return HeadsView({name: one.model for name, one in found.items()}, [_head(*pair) for pair in found.items()])
 
 
-def write_others(folder: Path, manifest: Manifest, found: dict[str, Checkpoint], runner: Runner) -> None:
+def write_others(folder: Path, manifest: Manifest, found: dict[str, Checkpoint], runner: Runner | None) -> None:
     """Write goldens and judged rows of every head but the main one.
 
     Raises:

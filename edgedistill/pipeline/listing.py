@@ -13,12 +13,12 @@ from edgedistill.errors import UnknownNameError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-Kind = Literal["recipes", "targets", "schemes", "tasks", "apps"]
+Kind = Literal["recipes", "targets", "schemes", "tasks", "apps", "rules"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def summaries(kind: str) -> dict[str, str]:
-    """Every recipe, target, scheme, task or app with its one line.
+    """Every recipe, target, scheme, task, app or rule of doctor with its one line.
 
     Raises:
         UnknownNameError: `kind` is none of these.
@@ -33,6 +33,8 @@ def summaries(kind: str) -> dict[str, str]:
         from edgedistill.quant.schemes import SCHEMES
 
         return {scheme.name: scheme.summary for scheme in SCHEMES.values()}
+    if kind == "rules":
+        return plugins.summaries_in("pipeline/doctor/rules")
     if kind == "tasks":
         from edgedistill.data.tasks import TASKS
 

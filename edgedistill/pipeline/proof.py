@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgedistill import files, reports
-from edgedistill.apps import STAYS_HOME, Built, GoldenCheck, Proof
-from edgedistill.artifacts import Manifest
+from edgedistill.apps import Built, GoldenCheck, Proof
+from edgedistill.artifacts import Manifest, read_manifest
 from edgedistill.pages.markdown_table import code, safe, table
 from edgedistill.reports import Verdict
 
@@ -24,6 +24,7 @@ def write_proof(platform: str, manifest: Manifest, verdict: Verdict, built: Buil
         built: what the platform's module made.
         folder: the package.
     """
+    shipped = {entry.path for entry in read_manifest((folder / built.manifest).parent).files}
     proof = Proof(
         platform=platform,
         judged_manifest_sha256=verdict.manifest_sha256,
@@ -31,7 +32,7 @@ def write_proof(platform: str, manifest: Manifest, verdict: Verdict, built: Buil
         packaged_manifest_sha256=files.sha256_of(folder / built.manifest),
         student_sha256=manifest.source.sha256,
         parents={parent.path: parent.sha256 for parent in manifest.parents},
-        left_out=tuple(entry.path for entry in manifest.files if entry.role in STAYS_HOME),
+        left_out=tuple(entry.path for entry in manifest.files if entry.path not in shipped),
         checks=built.checks,
         verdict=verdict,
     )

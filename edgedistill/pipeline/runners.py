@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from edgedistill import plugins
 from edgedistill.artifacts import Cascade, Heads, Manifest, Seq2Seq, read_manifest
+from edgedistill.errors import NoRuntimeError
+from edgedistill.progress import say
 from edgedistill.runner import Runner
 
 if TYPE_CHECKING:
@@ -24,10 +26,24 @@ def open_runner(folder: Path, manifest: Manifest | None = None, threads: int = 1
     Raises:
         ArtifactError: no artifact, a missing or refused file.
         MissingExtraError: the runtime is not installed.
+        NoRuntimeError: it does not exist for this kind of computer.
     """
     manifest = manifest or read_manifest(folder)
     runner: Runner = plugins.load("targets", manifest.target).runner(folder, manifest, threads)
     return runner
+
+
+def runner_here(folder: Path, manifest: Manifest) -> Runner | None:
+    """Load an artifact in its runtime; None, and a word about it, where that does not exist on this computer.
+
+    Raises:
+        ArtifactError, MissingExtraError: as `open_runner`.
+    """
+    try:
+        return open_runner(folder, manifest)
+    except NoRuntimeError as error:
+        say(str(error))
+        return None
 
 
 def asked_for_all(manifest: Manifest) -> Manifest:

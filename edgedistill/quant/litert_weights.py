@@ -26,7 +26,7 @@ def quantized(path: Path, scheme: str) -> dict[str, str]:
         tool = quantizer.Quantizer(str(path))
         tool.load_quantization_recipe(_recipe(scheme))
         model = flatbuffer_utils.read_model_from_bytearray(tool.quantize().quantized_model)
-        _share_scales(model)
+        share_scales(model)
         flatbuffer_utils.write_model(model, str(path))
     return {"position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"}
 
@@ -51,7 +51,7 @@ def _recipe(scheme: str) -> Any:
     return manager.get_quantization_recipe()
 
 
-def _share_scales(model: Any) -> None:
+def share_scales(model: Any) -> None:
     """Let the graphs of several lengths refer to one copy of a tensor's scales, as they do to one of its weights.
 
     Every graph otherwise brings 12 bytes for each row and channel: four lengths of a small student would weigh 1.35

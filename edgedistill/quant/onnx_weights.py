@@ -6,6 +6,7 @@ constants, which a runtime folds when it loads the model: smaller files at the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,7 @@ def apply_scheme(
     calibration: Calibration | None = None,
     method: Method = "minmax",
     is_signed: bool = False,
+    keep: Mapping[str, str] | None = None,
 ) -> Quantized:
     """Apply a scheme to a float32 model, in place.
 
@@ -58,24 +60,41 @@ def apply_scheme(
         calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
         method: how fixed ranges are made of what was seen.
         is_signed: whether weights of products with fixed ranges are signed, as accelerators want them.
+        keep: names of weights to leave in float, each with the reason.
 
     Raises:
         ExportError: a scheme with fixed ranges and nothing to watch, or a graph that does not begin with tokens.
     """
     if scheme == "fp32":
         return Quantized(model)
-    model = gemm_as_matmul(model)
-    if SCHEMES[scheme].is_integer and SCHEMES[scheme].activations <= 16 and calibration is not None:
-        model = smoothed(model, calibration)
+    model = prepared(model, scheme, calibration)
     editor, positive = GraphEditor(model), floors(model)
     result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
     for node in list(model.graph.node):
-        if not _is_rewritten(editor, node, scheme, result.kept_float, positive):
+        if not _is_rewritten(editor, node, scheme, result.kept_float, positive, keep or {}):
             editor.nodes.append(node)
     result.model = editor.finish()
     if scheme in _FIXED_RANGES:
         result.model = _with_fixed_ranges(result, scheme, calibration, method, is_signed)
     return result
+
+
+def prepared(model: onnx.ModelProto, scheme: str, calibration: Calibration | None) -> onnx.ModelProto:
+    """The float model with every linear a `MatMul`, smoothed where the scheme has integer activations; in place."""
+    model = gemm_as_matmul(model)
+    if SCHEMES[scheme].is_integer and SCHEMES[scheme].activations <= 16 and calibration is not None:
+        model = smoothed(model, calibration)
+    return model
+
+
+def weights_of(model: onnx.ModelProto, scheme: str) -> dict[str, int]:
+    """The weights that a scheme would make integers of, with their numbers, in the order they are read."""
+    editor, found = GraphEditor(model), {}
+    for node in model.graph.node:
+        position, weight = _weight(editor, node)
+        if weight is not None and _reason_for_float(node, weight, scheme) is None:
+            found[str(node.input[position])] = weight.size
+    return found
 
 
 def _with_fixed_ranges(
@@ -96,17 +115,21 @@ def _with_fixed_ranges(
 
 
 def _is_rewritten(
-    editor: GraphEditor, node: onnx.NodeProto, scheme: str, kept: dict[str, str], positive: dict[str, float]
+    editor: GraphEditor,
+    node: onnx.NodeProto,
+    scheme: str,
+    kept: dict[str, str],
+    positive: dict[str, float],
+    keep: Mapping[str, str],
 ) -> bool:
     """Write `node` in its scheme's form; False where it stays as it is."""
     if node.op_type == "LSTM":
         kept.update(dict.fromkeys((node.input[1], node.input[2]), "a recurrent network's: errors add up step by step"))
-    position = {"MatMul": 1, "Gather": 0, "Slice": 0}.get(node.op_type)
-    weight = None if position is None else editor.constant(node.input[position])
-    if weight is None or position is None or weight.dtype != np.float32 or weight.ndim != 2:
+    position, weight = _weight(editor, node)
+    if weight is None:
         return False
     name = node.input[position]
-    reason = _reason_for_float(node, weight, scheme)
+    reason = _reason_for_float(node, weight, scheme) or keep.get(name)
     if reason:
         kept[name] = reason
         return False
@@ -123,6 +146,15 @@ def _is_rewritten(
     else:
         integer_matmul(editor, node, weight, positive.get(node.input[0]))
     return True
+
+
+def _weight(editor: GraphEditor, node: onnx.NodeProto) -> tuple[int, NDArray[Any] | None]:
+    """The stored float matrix that a node multiplies or looks up, and its place among the inputs."""
+    position = {"MatMul": 1, "Gather": 0, "Slice": 0}.get(node.op_type)
+    weight = None if position is None else editor.constant(node.input[position])
+    if weight is None or position is None or weight.dtype != np.float32 or weight.ndim != 2:
+        return 0, None
+    return position, weight
 
 
 def _reason_for_float(node: onnx.NodeProto, weight: NDArray[Any], scheme: str) -> str | None:

@@ -15,6 +15,7 @@ class Scheme:
         weights: bits a weight takes in the file.
         activations: bits an activation takes inside a matrix product.
         is_calibrated: whether it needs calibration text.
+        is_searched: whether a search decides what is stored how, on labelled rows.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Scheme:
     weights: int
     activations: int
     is_calibrated: bool = False
+    is_searched: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -39,5 +41,9 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("w8a16", "8-bit weights, 16-bit activations in fixed ranges: for NPUs", 8, 16, True),
         Scheme("int8_weight", "8-bit weights, float arithmetic: small, exact enough for old runtimes", 8, 32),
         Scheme("int4_weight", "4-bit weights in blocks of 32, float arithmetic: the smallest file", 4, 32),
+        Scheme("auto", "an integer scheme with the fewest weights in float that meet a budget", 8, 8, is_searched=True),
     )
 }
+
+SEARCHED = frozenset(name for name, scheme in SCHEMES.items() if scheme.is_searched)
+"""Schemes that need labelled rows to be made."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
+    from edgedistill.reports import Finding, Measure
     from edgedistill.runner import Runner
 
 _BUCKETS = (32, 64, 128, 256)
@@ -31,6 +33,14 @@ class ExportConfig(Settings):
     """Longest input in tokens."""
     calibration_rows: int = Field(default=128, ge=16, le=4096)
     """Texts that schemes with calibration watch activations on: of the train split where --task names one."""
+    max_drop: float = Field(default=0.5, ge=0)
+    """Of scheme auto: most points of the task's metric (100 x score) that may be lost."""
+    max_bytes: int | None = Field(default=None, ge=1)
+    """Of scheme auto: most bytes of the model file."""
+    max_p90_ms: float | None = Field(default=None, gt=0)
+    """Of scheme auto: longest p90 latency at max_length on this computer, one thread."""
+    search_rows: int = Field(default=1000, ge=50, le=20_000)
+    """Of scheme auto: labelled rows of the train split that the search judges on; none of them calibrates."""
     exits: bool = True
     """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit.
     false: all layers in one graph, which the last classifier answers."""
@@ -56,6 +66,7 @@ class Exported:
         quantization: what was done to the numbers.
         opset: ONNX operator set, where it has one.
         delegations: what accelerators take of it, where it was made for them.
+        needs: oldest systems it loads on, where the target knows: "iOS 16, macOS 13".
     """
 
     model_files: tuple[Path, ...]
@@ -64,6 +75,20 @@ class Exported:
     quantization: Quantization | None = None
     opset: int | None = None
     delegations: tuple[Delegation, ...] = ()
+    needs: str | None = None
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a model file holds, read back without running it.
+
+    Attributes:
+        measures: its numbers, with limits where there are some.
+        findings: what is not as the manifest says.
+    """
+
+    measures: tuple[Measure, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def buckets_of(view: View, cfg: ExportConfig) -> tuple[int, ...]:
@@ -89,7 +114,12 @@ def refuse_too_long(view: View, cfg: ExportConfig) -> None:
 
 
 class Target(Protocol):
-    """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints."""
+    """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints.
+
+    One whose runtime is not on every computer also has `structure(folder, manifest) -> Structure`: what the gate can
+    say of the file without running it. One whose model file holds tokenizer or labels too has `finish(folder, manifest)
+    -> Manifest`, called when those are written.
+    """
 
     @property
     def Config(self) -> type[ExportConfig]:
@@ -106,10 +136,18 @@ class Target(Protocol):
         """Those of them that watch activations on calibration text."""
         ...
 
-    def export(self, view: View, cfg: ExportConfig, folder: Path, calibration: Calibration | None = None) -> Exported:
+    def export(
+        self,
+        view: View,
+        cfg: ExportConfig,
+        folder: Path,
+        calibration: Calibration | None = None,
+        judge: Judge | None = None,
+    ) -> Exported:
         """Write the model files into `folder`.
 
-        `calibration` is given for the `CALIBRATED` schemes of a view of one piece.
+        `calibration` is given for the `CALIBRATED` schemes of a view of one piece, `judge` for a scheme that is
+        searched for.
 
         Raises:
             ExportError: an operator or shape the runtime cannot take.
@@ -121,5 +159,6 @@ class Target(Protocol):
 
         Raises:
             ArtifactError: a file is missing or the runtime refuses it.
+            NoRuntimeError: the runtime does not exist for this kind of computer.
         """
         ...

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from edgedistill import reports
-from edgedistill.artifacts import TaskCard
+from edgedistill.artifacts import MANIFEST, Delegation, Quantization, TaskCard, read_manifest
 from edgedistill.pages.content import MARKS, WORDS
 from edgedistill.pages.gather import gather
 from edgedistill.pages.html import html
 from edgedistill.pages.markdown import markdown
 from edgedistill.reports import STUDENT_CARD, VERDICT, Finding, Measure, Verdict
+from edgedistill.searches import SearchPart, SearchReport, SearchTrial
 from tests.pages.runs import rungs, write_artifact, write_run, write_training, write_verdict
 
 HOSTILE = "<script>alert('x')</script>"
@@ -244,3 +245,42 @@ def test_what_was_kept_of_the_teachers_words_is_said(tmp_path):
         assert "97.71% keep theirs" in page
         assert "128 numbers a word" in page
         assert "0.452 over the training tokens" in page
+
+
+def test_the_search_and_the_accelerators_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "artifacts" / "student-onnx-auto"
+    write_artifact(folder, "onnx", "int8_dynamic")
+    first = SearchTrial(kept=0, size_bytes=60, status="failed", score=0.8, drop_points=2.5, low=1.5, high=3.5)
+    chosen = SearchTrial(kept=1, size_bytes=70, status="passed", score=0.88, drop_points=0.25, low=-0.1, high=0.4)
+    parts = (
+        SearchPart(name="ffn <b>", numbers=900, error=0.31, is_kept=True),
+        SearchPart(name="query", numbers=800, error=0.01, is_kept=False),
+    )
+    search = SearchReport(
+        base="int8_dynamic", metric="accuracy", rows=1000, source="train split", student_score=0.885, max_drop=0.5,
+        parts=parts, trials=(first, chosen), chosen=chosen,
+    )  # fmt: skip
+    told = Delegation(
+        accelerator="QNN",
+        nodes=10,
+        delegated=8,
+        partitions=3,
+        left=("Erf 'n1'", "Erf 'n2'"),
+        advice="no",
+        source="a list",
+    )
+    changes = {
+        "quantization": Quantization(scheme="auto", tool="example 1.0", search=search),
+        "delegations": (told,),
+    }
+    reports.save(read_manifest(folder).model_copy(update=changes), folder / MANIFEST)
+    content = gather(tmp_path / "run")
+    page, text = html(content), markdown(content)
+    Outline(page)
+    assert "<b>" not in page.partition("ffn ")[2][:20]
+    for shown in (page, text):
+        assert "1 of 2 weights in float" in shown
+        assert "0.25 points lost (95 % interval -0.10 to 0.40) on 1000 rows" in shown
+        assert "QNN: 8 of 10 nodes in 3 pieces; first left: Erf" in shown
+    assert "<td>chosen</td>" in page
+    assert "<td>failed</td>" in page

@@ -166,6 +166,7 @@ def private_adb(home: Path) -> Iterator[None]:
     private = {"ANDROID_ADB_SERVER_PORT": str(port), "HOME": str(home), "ADB_MDNS": "0"}
     before = {name: os.environ.get(name) for name in private}
     os.environ.update(private)
+    subprocess.run(["adb", "start-server"], check=False, capture_output=True)
     try:
         yield
     finally:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edgedistill.artifacts import Graph, Tensor
+from edgedistill import reports
+from edgedistill.artifacts import MANIFEST, file_entry, read_manifest
 from edgedistill.errors import ArtifactError
 from edgedistill.pipeline.doctor import Checkup, doctor, environment
 from tests.made import WORDS, write_artifact, write_tokenizer, write_verdict
+from tests.pipeline.test_doctor_rules import activated, masked
 
 
 def statuses(checkup: Checkup) -> dict[str, str]:
@@ -31,12 +33,30 @@ def write_checkpoint(folder: Path, *, value: float = 1.0, **config: object) -> P
     return folder
 
 
-def test_a_sound_artifact_is_well(tmp_path: Path) -> None:
-    folder = write_artifact(tmp_path / "artifact")
+def write_sound(folder: Path, build: Callable[[Path], Path] = lambda path: activated(path, "plain")) -> Path:
+    """An artifact around a real model file, checked."""
+    write_artifact(folder)
+    build(folder / "model.onnx")
+    manifest = read_manifest(folder)
+    entries = tuple(file_entry(folder, folder / entry.path, entry.role) for entry in manifest.files)
+    reports.save(manifest.model_copy(update={"files": entries}), folder / MANIFEST)
     write_verdict(folder)
+    return folder
+
+
+def test_a_sound_artifact_is_well(tmp_path: Path) -> None:
+    folder = write_sound(tmp_path / "artifact")
     checkup = doctor(folder)
-    assert set(statuses(checkup).values()) == {"ok"}, checkup
+    unread = {"float16_range", "all_padding"}  # a model of no text
+    assert {sign.status for sign in checkup.signs if sign.name not in unread} == {"ok"}, checkup
     assert not checkup.is_broken
+
+
+def test_an_artifacts_model_file_is_looked_at_with_the_rules(tmp_path: Path) -> None:
+    found = statuses(doctor(write_sound(tmp_path / "artifact", lambda path: masked(path, -3.4e38))))
+    assert (found["mask_constant"], found["int64_io"]) == ("warning", "note")
+    assert "companions" not in found
+    assert statuses(doctor(write_artifact(tmp_path / "bytes")))["model_file"] == "broken"
 
 
 @pytest.mark.parametrize(
@@ -57,30 +77,15 @@ def test_a_sound_artifact_is_well(tmp_path: Path) -> None:
     ],
 )
 def test_harm_to_an_artifact_is_named(tmp_path: Path, harm: Callable[[Path], object], sign: str, status: str) -> None:
-    folder = write_artifact(tmp_path / "artifact")
-    write_verdict(folder)
+    folder = write_sound(tmp_path / "artifact")
     harm(folder)
     checkup = doctor(folder)
     assert statuses(checkup)[sign] == status
     assert checkup.is_broken is (status == "broken")
 
 
-def test_known_phone_killers_are_named(tmp_path: Path) -> None:
-    wide = Tensor(name="input_ids", dtype="int64", shape=(1, "sequence"))
-    folder = write_artifact(
-        tmp_path / "artifact",
-        target="tflite",
-        scheme="int8_dynamic",
-        licence="unknown",
-        graphs=(Graph(name="main", file="model.onnx", inputs=(wide,), outputs=()),),
-    )
-    found = statuses(doctor(folder))
-    assert {name: found[name] for name in ("int64_input", "free_shape", "old_runtime", "licence")} == {
-        "int64_input": "broken",
-        "free_shape": "broken",
-        "old_runtime": "warning",
-        "licence": "warning",
-    }
+def test_an_unknown_licence_is_a_warning(tmp_path: Path) -> None:
+    assert statuses(doctor(write_artifact(tmp_path / "artifact", licence="unknown")))["licence"] == "warning"
 
 
 def test_a_sound_checkpoint_is_well(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from edgedistill.config import build, read_yaml
 from edgedistill.data.encoding import encode, load_tokenizer, pad
 from edgedistill.data.probes import ADVERSARIAL, PLAIN
 from edgedistill.errors import (
+    BudgetError,
     CheckpointError,
     ConfigError,
     DataError,
@@ -342,3 +343,34 @@ def test_copied_artifact_runs_where_it_lands(made, tmp_path):
     moved = shutil.copytree(folder, tmp_path / "moved")
     inputs = {name: np.ones((2, 5), np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
     np.testing.assert_array_equal(open_runner(moved)(inputs)["logits"], open_runner(folder)(inputs)["logits"])
+
+
+def test_auto_without_labelled_rows_is_refused(made):
+    student, _ = made
+    with pytest.raises(ExportError, match=r"labelled rows of the task's train split\. Name the task"):
+        export(student, scheme="auto", dry_run=True)
+    with pytest.raises(ExportError, match="'squad' is of kind 'span'"):
+        export(student, scheme="auto", task="squad", dry_run=True)
+    with pytest.raises(ExportError, match="'tflite' does not do scheme 'auto'"):
+        export(student, target="tflite", scheme="auto", task="sst2", dry_run=True)
+
+
+@pytest.mark.slow
+def test_auto_searches_on_rows_of_its_own_and_tells_what_it_found(tiny_bert, tiny_task_dir, tmp_path):
+    few = ["search_rows=50", "calibration_rows=16", "max_length=32"]
+    asked = {"scheme": "auto", "task": str(tiny_task_dir / "task.yaml"), "data": tiny_task_dir}
+    manifest = read_manifest(export(tiny_bert, **asked, settings=[*few, "max_drop=20"], out=tmp_path / "auto"))
+    search = manifest.quantization.search
+    assert (manifest.scheme, search.base, search.rows) == ("auto", "int8_dynamic", 48)
+    assert search.chosen.status == "passed"
+    assert search.chosen.high <= 20
+    assert set(search.recall_change_points) == {"negative", "positive"}
+    judged = {row["text"] for row in map(json.loads, (tmp_path / "auto" / REFERENCE).read_text().splitlines())}
+    assert judged.isdisjoint(_texts(tmp_path / "auto" / "calibration.jsonl"))
+    with pytest.raises(BudgetError, match=r"the budget cannot be met: .* max_bytes is 10\."):
+        export(tiny_bert, **asked, settings=[*few, "max_drop=20", "max_bytes=10"], out=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
+def _texts(path):
+    return {json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()}

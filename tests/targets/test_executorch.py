@@ -51,7 +51,10 @@ def test_graphs_say_what_the_file_holds(exported):
         (name, "int64", (1, "length")) for name in ("input_ids", "attention_mask", "token_type_ids")
     ]
     assert [(t.name, t.dtype, t.shape) for t in graph.outputs] == [("logits", "float32", (1, "length", 2))]
-    (found,) = written.delegations
+    found, *others = written.delegations
+    assert [(each.accelerator, each.first_left) for each in others][:1] == [("Vulkan", "")]
+    assert others[1].accelerator == "Qualcomm"
+    assert others[1].delegated > 0.9 * others[1].nodes
     assert found.accelerator == "XNNPACK, model"
     assert 0.5 < found.delegated / found.nodes < 1
     assert found.partitions > 0

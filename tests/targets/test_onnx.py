@@ -209,10 +209,13 @@ def test_accelerator_form_has_fixed_shapes_and_standard_operators(for_accelerato
 def test_checker_tells_what_each_accelerator_takes(for_accelerators):
     _, _, written = for_accelerators
     found = {each.accelerator: each for each in written.delegations}
-    assert set(found) == {"NNAPI", "Core ML, ML program", "Core ML, neural network"}
+    assert set(found) == {"NNAPI", "Core ML, ML program", "Core ML, neural network", "QNN"}
+    assert found["QNN"].unsupported == ()
+    assert "documentation" in found["QNN"].source
     for each in found.values():
         assert 0 < each.delegated <= each.nodes
         assert (each.delegated == each.nodes) == (not each.unsupported)
+        assert each.delegated + len(each.left) == each.nodes
         assert "usability checker" in each.source
 
 
@@ -242,3 +245,24 @@ def test_accelerator_form_has_one_length(tmp_path):
     cfg = target.Config(form="accelerator", lengths=(16, 32))
     with pytest.raises(ExportError, match="one length; lengths are \\(16, 32\\)"):
         target.export(view_of(tiny_model(layers=1)), cfg, tmp_path)
+
+
+def test_onnx_runtimes_own_format_answers_alike(exported, tmp_path):
+    model = exported[0]
+    for scheme, limit in (("fp32", 1e-5), ("int8_weight", 0.2)):
+        folder = tmp_path / scheme
+        folder.mkdir()
+        written = target.export(view_of(model), target.Config(max_length=64, scheme=scheme, format="ort"), folder)
+        assert [path.name for path in folder.iterdir()] == [path.name for path in written.model_files] == ["model.ort"]
+        assert (folder / "model.ort").read_bytes()[4:8] == b"ORTM"
+        inputs = batch_for(model)
+        ours = target.runner(folder, manifest_of(written, tmp_path / f"{scheme}-manifest", scheme))(inputs)
+        assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < limit
+
+
+def test_what_onnx_runtimes_own_format_cannot_hold_is_refused(exported, tmp_path):
+    view = view_of(exported[0])
+    with pytest.raises(ExportError, match=r"shares no weights between files; lengths are \(16, 32\)"):
+        target.export(view, target.Config(max_length=64, lengths=(16, 32), format="ort"), tmp_path)
+    with pytest.raises(ExportError, match="knows no such files"):
+        target.export(view, target.Config(max_length=64, external_above=0, format="ort"), tmp_path)

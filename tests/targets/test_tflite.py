@@ -42,6 +42,12 @@ def test_graphs_say_what_the_file_holds(exported):
     ]
     assert [(t.name, t.dtype, t.shape) for t in graph.outputs] == [("logits", "float32", (1, 32, 2))]
     assert written.driver.graphs == ("length_8", "length_32")
+    told = {each.accelerator: each for each in written.delegations}
+    assert set(told) == {
+        f"{gpu}, length_{length}" for gpu in ("TFLite GPU delegate", "LiteRT GPU (ML Drift)") for length in (8, 32)
+    }
+    assert told["TFLite GPU delegate, length_8"].first_left.startswith("RESHAPE '"), "of token ids: no floats"
+    assert all(each.delegated + len(each.left) == each.nodes for each in written.delegations)
 
 
 def test_too_long_a_text_is_refused(exported, tmp_path):

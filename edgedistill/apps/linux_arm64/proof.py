@@ -86,7 +86,7 @@ def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -
         if (tuple(answer["ids"]), tuple(answer["type_ids"])) != (golden.input_ids, golden.token_type_ids):
             yield number, "other token numbers"
             continue
-        for name, wanted in golden.artifact.items():
+        for name, wanted in golden.expected.items():
             found = answer["outputs"].get(name, [])
             is_whole = len(found) == len(wanted)
             apart = float(np.abs(np.subtract(found, wanted)).max(initial=0.0)) if is_whole else math.inf

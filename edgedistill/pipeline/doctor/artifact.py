@@ -8,18 +8,20 @@ from pathlib import Path
 from edgedistill import files, reports
 from edgedistill.artifacts import GOLDENS, LABELS, MANIFEST, Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
-from edgedistill.errors import EdgeDistillError
+from edgedistill.errors import EdgeDistillError, MissingExtraError
 from edgedistill.gate.case import read_goldens
 from edgedistill.gate.files import files_rung
+from edgedistill.pipeline.doctor import model_file
+from edgedistill.pipeline.doctor.model import FORMATS
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
 from edgedistill.reports import BENCHES, VERDICT, Verdict
 
-_TAKES_INT32 = {"tflite", "coreml"}
-_TAKES_FIXED_SHAPES = {"tflite"}
+_SAID_HERE = frozenset({"companions"})
+"""Rules for files by themselves that an artifact is asked about more closely."""
 
 
 def signs(folder: Path) -> Iterator[Sign]:
-    """Look at everything that can be judged without running the model."""
+    """Look at the files, and at every model file with the rules."""
     try:
         manifest = read_manifest(folder)
     except EdgeDistillError as error:
@@ -32,7 +34,8 @@ def signs(folder: Path) -> Iterator[Sign]:
         yield ok("files", f"{len(manifest.files)} files, each with the hash it was written with")
     for name in _unlisted(folder, manifest):
         yield warning("unlisted_file", f"'{name}' is not in the manifest and will not be packaged.")
-    yield from _graphs(manifest)
+    if not faults:
+        yield from _models(folder, manifest)
     yield _tokenizer(folder, manifest)
     yield _labels(folder, manifest)
     yield _goldens(folder, manifest)
@@ -48,20 +51,19 @@ def _unlisted(folder: Path, manifest: Manifest) -> list[str]:
     return sorted(name for name in found - listed if not name.rpartition("/")[2].startswith("."))
 
 
-def _graphs(manifest: Manifest) -> Iterator[Sign]:
-    for graph in manifest.graphs:
-        for tensor in graph.inputs:
-            where = f"input '{tensor.name}' of graph '{graph.name}'"
-            if tensor.dtype == "int64" and manifest.target in _TAKES_INT32:
-                yield broken("int64_input", f"{where} is int64; {manifest.target} clients feed int32. Export it again.")
-            if manifest.target in _TAKES_FIXED_SHAPES and any(isinstance(size, str) for size in tensor.shape):
-                yield broken("free_shape", f"{where} has the shape {tensor.shape}; phone delegates need fixed sizes.")
-    if (manifest.target, manifest.scheme) == ("tflite", "int8_dynamic"):
-        yield warning(
-            "old_runtime",
-            "int8_dynamic loads on tflite-runtime 2.14 and the Task Library but answers wrongly there. "
-            "For those, export with --scheme int8_weight.",
-        )
+def _models(folder: Path, manifest: Manifest) -> Iterator[Sign]:
+    """What the rules for model files find, in every file that they read."""
+    paths = [folder / entry.path for entry in manifest.files if entry.role == "model"]
+    read = [path for path in paths if path.suffix in FORMATS and path.is_file()]
+    for path in read:
+        try:
+            found = list(model_file.signs(path, _SAID_HERE))
+        except MissingExtraError as error:
+            found = [Sign(name="model_file", status="missing", detail=str(error))]
+        except EdgeDistillError as error:
+            found = [broken("model_file", str(error))]
+        for sign in found:
+            yield sign.model_copy(update={"name": f"{sign.name}, {path.name}"}) if len(read) > 1 else sign
 
 
 def _tokenizer(folder: Path, manifest: Manifest) -> Sign:

@@ -6,14 +6,19 @@ from typing import Literal
 
 from edgedistill.config import Settings
 
+Status = Literal["ok", "missing", "note", "warning", "broken"]
+WORST: tuple[Status, ...] = ("ok", "missing", "note", "warning", "broken")
+"""Statuses from the best to the worst."""
+
 
 class Sign(Settings):
     """One thing that was looked at."""
 
     name: str
     """Such as free_shape or pickle_only."""
-    status: Literal["ok", "missing", "warning", "broken"]
-    """missing: optional and not there; warning: works, but likely a mistake; broken: cannot work."""
+    status: Status
+    """ok; missing: optional and not there, or not looked at; note: works, and is worth knowing; warning: works, but
+    likely a mistake; broken: cannot work."""
     detail: str
     """What was found, and what to do."""
 
@@ -47,3 +52,8 @@ def warning(name: str, detail: str) -> Sign:
 def broken(name: str, detail: str) -> Sign:
     """It cannot work."""
     return Sign(name=name, status="broken", detail=detail)
+
+
+def note(name: str, detail: str) -> Sign:
+    """It works; some runtime or accelerator would not take it, or takes longer."""
+    return Sign(name=name, status="note", detail=detail)

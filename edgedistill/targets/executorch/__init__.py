@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views.pieces import View
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "int8_dynamic")
@@ -25,7 +26,9 @@ class Config(ExportConfig):
     target: str = "executorch"
 
 
-def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(
+    view: View, cfg: Config, folder: Path, calibration: Calibration | None = None, judge: Judge | None = None
+) -> Exported:
     """Write `model.pte`.
 
     Raises:

@@ -21,6 +21,7 @@ from edgedistill.progress import hushed
 from edgedistill.quant.executorch_weights import quantized
 from edgedistill.runner import is_per_token
 from edgedistill.targets import Exported, refuse_too_long
+from edgedistill.targets.executorch import accelerators
 from edgedistill.targets.executorch.runtime import Program
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
     path = folder / "model.pte"
     try:
         with hushed():
-            lowered = _lowered(view, lengths, cfg)
-            delegations = tuple(_delegation(lowered, name) for name in sorted(lowered.methods))
+            programs = _programs(view, lengths, cfg)
+            delegations = accelerators.delegations(next(reversed(programs.values())))
+            lowered = to_edge_transform_and_lower(programs, partitioner=[XnnpackPartitioner()])
+            delegations = (*(_delegation(lowered, name) for name in sorted(lowered.methods)), *delegations)
             with path.open("wb") as file:
                 lowered.to_executorch().write_to_file(file)
     except OSError:
@@ -64,8 +67,8 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
     return Exported((path,), tuple(chain(*graphs)), driver, quantization, delegations=delegations)
 
 
-def _lowered(view: View, lengths: tuple[int | None, ...], cfg: Config) -> Any:
-    """All methods in ExecuTorch's own operators, what XNNPACK knows in calls of it; weights are stored once."""
+def _programs(view: View, lengths: tuple[int | None, ...], cfg: Config) -> dict[str, Any]:
+    """All methods, the longest last; lowered together, their weights are stored once."""
     programs = {}
     for piece in view.pieces:
         for length in lengths:
@@ -76,7 +79,7 @@ def _lowered(view: View, lengths: tuple[int | None, ...], cfg: Config) -> Any:
             with torch.no_grad():
                 one = quantized(piece, example, free) if cfg.scheme == "int8_dynamic" else piece
                 programs[graph_name(piece.name, length)] = torch.export.export(one, example, dynamic_shapes=free)
-    return to_edge_transform_and_lower(programs, partitioner=[XnnpackPartitioner()])
+    return programs
 
 
 def _delegation(lowered: Any, method: str) -> Delegation:

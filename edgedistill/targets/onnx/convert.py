@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,13 @@ from edgedistill.models.views.pieces import MODEL, Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.onnx_weights import apply_scheme
 from edgedistill.targets import Exported, refuse_too_long
+from edgedistill.targets.onnx import auto
 from edgedistill.targets.onnx.accelerators import delegations, folded
+from edgedistill.targets.onnx.ort_format import converted
 
 if TYPE_CHECKING:
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.targets.onnx import Config
 
 _EXAMPLE = (2, 16)
@@ -30,9 +34,37 @@ _FOR_ACCELERATORS = ("fp32", "int8_static", "w8a16")
 _OPSET_OF_16_BITS = 21
 
 
-def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(
+    view: View, cfg: Config, folder: Path, calibration: Calibration | None = None, judge: Judge | None = None
+) -> Exported:
     """Write the model files; see the target's `export`."""
     refuse_too_long(view, cfg)
+    if cfg.format == "ort" and len(cfg.lengths) > 1:
+        raise ExportError(
+            f"ONNX Runtime's own format shares no weights between files; lengths are {cfg.lengths}. Export one length "
+            "or any length, or set format=onnx."
+        )
+    written = (
+        _onnx(view, cfg, folder, calibration) if judge is None else _searched(view, cfg, folder, calibration, judge)
+    )
+    return _as_ort(written, cfg.scheme) if cfg.format == "ort" else written
+
+
+def _as_ort(written: Exported, scheme: str) -> Exported:
+    """The same in ONNX Runtime's own format.
+
+    Raises:
+        ExportError: weights are in a file of their own, which that format does not know.
+    """
+    beside = [path.name for path in written.model_files if path.suffix != ".onnx"]
+    if beside:
+        raise ExportError(f"the weights are in '{beside[0]}'; ONNX Runtime's own format knows no such files.")
+    paths = {path.name: converted(path, scheme) for path in written.model_files}
+    graphs = tuple(graph.model_copy(update={"file": paths[graph.file].name}) for graph in written.graphs)
+    return replace(written, model_files=tuple(paths.values()), graphs=graphs)
+
+
+def _onnx(view: View, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:
     if cfg.form == "accelerator":
         return _for_accelerators(view, cfg, folder, calibration)
     files: list[Path] = []
@@ -46,6 +78,25 @@ def export(view: View, cfg: Config, folder: Path, calibration: Calibration | Non
         kept |= quantized.kept_float
     driver = view.driver([tuple(graph.name for graph in own) for own in graphs], bool(cfg.lengths))
     return Exported(tuple(files), tuple(chain(*graphs)), driver, _quantization(cfg, kept), cfg.opset)
+
+
+def _searched(view: View, cfg: Config, folder: Path, calibration: Calibration | None, judge: Judge) -> Exported:
+    """The files of scheme auto, and how it was found.
+
+    Raises:
+        ExportError: a model of several graphs, or the accelerator form.
+        BudgetError: nothing meets the budget.
+    """
+    if cfg.form == "accelerator" or len(view.pieces) > 1 or calibration is None:
+        raise ExportError("scheme 'auto' searches one graph of the cpu form. Choose another scheme for this model.")
+    piece = view.pieces[0]
+    found, report = auto.search(_float_model(piece, cfg.opset), cfg.base, calibration, judge)
+    paths, graphs = _written(found.model, piece.name, cfg, folder)
+    driver = view.driver([tuple(graph.name for graph in graphs)], bool(cfg.lengths))
+    quantization = _quantization(cfg, found.kept_float)
+    assert quantization is not None
+    quantization = quantization.model_copy(update={"search": report})
+    return Exported(tuple(paths), tuple(graphs), driver, quantization, cfg.opset)
 
 
 def _for_accelerators(view: View, cfg: Config, folder: Path, calibration: Calibration | None) -> Exported:

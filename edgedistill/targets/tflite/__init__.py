@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgedistill.artifacts import Manifest
     from edgedistill.models.views import View
     from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
@@ -24,7 +25,9 @@ class Config(ExportConfig):
     target: str = "tflite"
 
 
-def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None = None) -> Exported:
+def export(
+    view: View, cfg: Config, folder: Path, calibration: Calibration | None = None, judge: Judge | None = None
+) -> Exported:
     """Write `model.tflite`.
 
     Raises:
@@ -36,6 +39,16 @@ def export(view: View, cfg: Config, folder: Path, calibration: Calibration | Non
     except ModuleNotFoundError as error:
         raise MissingExtraError("target 'tflite'", error.name or "litert-torch", "tflite") from error
     return convert.export(view, cfg, folder)
+
+
+def finish(folder: Path, manifest: Manifest) -> Manifest:
+    """Pack vocabulary and labels into a classifier's file, so that MediaPipe and TFLite Task Library read raw text.
+
+    Both take files of one length (`--length 128`), and call the model's logits scores.
+    """
+    from edgedistill.targets.tflite import metadata
+
+    return manifest.model_copy(update={"packed": metadata.pack(folder, manifest)})
 
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:

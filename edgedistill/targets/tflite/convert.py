@@ -17,6 +17,7 @@ from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
 from edgedistill.quant.litert_weights import quantized
 from edgedistill.targets import Exported, buckets_of
+from edgedistill.targets.tflite.accelerators import delegations
 from edgedistill.targets.tflite.runtime import interpreter
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
         quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
     graphs = _graphs(path, view, lengths)
     driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=True)
-    return Exported((path,), tuple(chain(*graphs)), driver, quantization)
+    return Exported((path,), tuple(chain(*graphs)), driver, quantization, delegations=delegations(path))
 
 
 def _convert(view: View, lengths: tuple[int, ...], path: Path) -> None:

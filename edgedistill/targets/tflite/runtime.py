@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.artifacts import Graph, Manifest, resolve_inside
+from edgedistill.clients import CLIENTS
 from edgedistill.drivers import run_by_driver
 from edgedistill.errors import ArtifactError
 from edgedistill.progress import hushed
@@ -27,18 +28,10 @@ except ModuleNotFoundError:
         raise ModuleNotFoundError("no LiteRT interpreter", name="ai-edge-litert") from error
     RUNTIME = "tflite-runtime"
 
-KNOWN_WRONG = {
-    ("tflite-runtime", "int8_dynamic"): (
-        "it loads there and gives wrong answers without an error (relative error 1.6 against 0.06 in ai-edge-litert: "
-        "per-channel weights of its hybrid matrix products are read as per-tensor). Export with --scheme int8_weight."
-    )
-}
-"""Runtime x scheme pairs that were measured and found wrong."""
-
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact; see the target's `runner`."""
-    known = KNOWN_WRONG.get((RUNTIME, manifest.scheme))
+    known = CLIENTS[RUNTIME].fails.get(manifest.scheme)
     if known:
         warnings.warn(f"{manifest.scheme} on {RUNTIME} {version(RUNTIME)}: {known}", stacklevel=2)
     models: dict[str, Any] = {}

@@ -1,0 +1,175 @@
+"""The Gradle project: templates filled in, the model in its assets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill import files
+from edgedistill.apps import GoldenCheck
+from edgedistill.apps._shipping import ship_with_kit
+from edgedistill.apps._templates import fill, fill_file
+from edgedistill.apps._tokenizer import copy_sources
+from edgedistill.apps.android.names import android_string, java_constants, java_text, refuse_asset_names
+from edgedistill.artifacts import Manifest
+from edgedistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgedistill.apps.android import Config
+
+_TEMPLATES = Path(__file__).parent / "project"
+_ASSETS = "edgedistill"
+_RUNS = ("single", "buckets", "cascade", "heads")
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    """What a target needs of Gradle.
+
+    Attributes:
+        opener: the Java class that opens its graphs.
+        module: Maven coordinates without the version.
+        version: of it, where none is asked for.
+        extension: of its model files.
+        notice: its licence.
+    """
+
+    opener: str
+    module: str
+    version: str
+    extension: str
+    notice: str
+
+
+RUNTIMES = {
+    "onnx": _Runtime(
+        "OnnxRuntime",
+        "com.microsoft.onnxruntime:onnxruntime-android",
+        "1.22.0",
+        "onnx",
+        "ONNX Runtime: Copyright (c) Microsoft Corporation, MIT licence, https://github.com/microsoft/onnxruntime",
+    ),
+    "tflite": _Runtime(
+        "LiteRt",
+        "com.google.ai.edge.litert:litert",
+        "1.4.0",
+        "tflite",
+        "LiteRT: Copyright The TensorFlow Authors, Apache License 2.0, https://github.com/google-ai-edge/LiteRT",
+    ),
+}
+_EXAMPLES = {
+    "span": 'val answer = model.questionAnswerer().answer("Who?", "The text it is in.")',
+    "embedding": 'val vector = model.embedder().embed("A text.")',
+    "tokens": 'val tags = model.tagger().tag("A text.")',
+    "regression": 'val score = model.scorer().score("A text.", null)',
+    "ranking": 'val order = model.scorer().rank("A question?", listOf("one", "other"))',
+    "pair": 'val labels = model.classifier().classify("A text.", "Another.")',
+}
+_CLASSIFIES = 'val labels = model.classifier().classify("A text.")  // labels[0].name, labels[0].probability'
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and where.
+
+    Attributes:
+        folder: the Gradle project.
+        module: the library's folder in it.
+        manifest: of what ships, in the assets.
+        runtime: of the artifact's target.
+    """
+
+    folder: Path
+    module: Path
+    manifest: Path
+    runtime: _Runtime
+
+    @property
+    def java(self) -> Path:
+        """The library's sources."""
+        return self.module / "src" / "main" / "java"
+
+
+def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Written:
+    """Write the project into an empty folder.
+
+    Raises:
+        ConfigError: names that cannot be, a model that no app runs, or a tokenizer that Java has not.
+    """
+    _refuse(manifest)
+    module, has_pack = folder / cfg.name, cfg.asset_pack != "none"
+    runtime = RUNTIMES[manifest.target]
+    inside = "src/main/assets/" + f"{_ASSETS}/{cfg.name}"
+    assets = (folder / "pack" if has_pack else module) / inside
+    shipped = ship_with_kit(artifact, manifest, assets)
+    filled = _words(manifest, cfg, runtime) | {
+        "MANIFEST_SHA256": files.sha256_of(shipped),
+        "ASSETS_PATH": f"../pack/{inside}" if has_pack else inside,
+    }
+    fill(_TEMPLATES / "model", module, filled, skip=("src/onnx", "src/tflite"))
+    fill(_TEMPLATES / "model" / "src" / manifest.target, module / "src" / "main", filled)
+    fill(_TEMPLATES / "sample", folder / "sample", filled)
+    if has_pack:
+        fill(_TEMPLATES / "pack", folder / "pack", filled)
+    for path in sorted(_TEMPLATES.iterdir()):
+        if path.is_file():
+            fill_file(path, folder / path.name, filled)
+    copy_sources("java", module / "src" / "main" / "java")
+    return Written(folder, module, shipped, runtime)
+
+
+def on_a_phone() -> tuple[GoldenCheck, ...]:
+    """What no computer without an Android tool chain and a phone can answer."""
+    build = "Gradle and the Android SDK are needed; run: ./gradlew assembleDebug"
+    phone = "a phone or an emulator is needed; run: ./gradlew connectedAndroidTest"
+    return (
+        GoldenCheck(name="build", where="Gradle", status="not_run", reason=build),
+        GoldenCheck(name="answers", where="Android phone", status="not_run", reason=phone),
+    )
+
+
+def _refuse(manifest: Manifest) -> None:
+    refuse_asset_names(entry.path for entry in manifest.files)
+    if manifest.driver.kind not in _RUNS:
+        raise ConfigError(
+            f"the Android library cannot run a '{manifest.driver.kind}' model; it runs {', '.join(_RUNS)}. "
+            "Use --for files and bring the loop that writes the text."
+        )
+
+
+def _words(manifest: Manifest, cfg: Config, runtime: _Runtime) -> dict[str, str]:
+    title = f"Self-test: {manifest.task.name or manifest.task.kind}"
+    constants = java_constants(manifest.labels)
+    delivery = cfg.asset_pack
+    return {
+        "NAME": cfg.name,
+        "APP_ID": cfg.app_id,
+        "MIN_SDK": str(cfg.min_sdk),
+        "TARGET_SDK": str(cfg.target_sdk),
+        "EXTENSION": runtime.extension,
+        "RUNTIME": f"{runtime.module}:{cfg.runtime_version or runtime.version}",
+        "RUNTIME_NOTICE": runtime.notice,
+        "OPENER": runtime.opener,
+        "ASSETS": f"{_ASSETS}/{cfg.name}",
+        "TITLE": android_string(title),
+        "TITLE_MD": cfg.name,
+        "LABELS": "".join(f'    public static final String {k} = "{java_text(v)}";\n' for k, v in constants.items()),
+        "LICENCE": " ".join(manifest.licence.split()) or "unknown",
+        "EXAMPLE": f"        {_EXAMPLES.get(_kind(manifest), _CLASSIFIES)}",
+        "DELIVERY": delivery,
+        "PACK_INCLUDE": ', ":pack"' if delivery != "none" else "",
+        "PACK_USE": '\n    assetPacks = [":pack"]' if delivery != "none" else "",
+        "PACK_COPY": _pack_words(delivery),
+    }
+
+
+def _pack_words(delivery: str) -> str:
+    if delivery == "none":
+        return ""
+    later = " and open the model with `BundledModel.open(File(assetsPath), threads)`" * (delivery != "install-time")
+    return f' and `pack/` (with `assetPacks = [":pack"]` in your app\'s `android` block{later})'
+
+
+def _kind(manifest: Manifest) -> str:
+    return manifest.task.kind

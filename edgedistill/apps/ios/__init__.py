@@ -1,0 +1,122 @@
+"""A Swift package for iOS and macOS: model, Swift tokenizer, hash check, and XCTest on the goldens."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedistill import files
+from edgedistill.apps import AppConfig, Built, GoldenCheck
+from edgedistill.apps._shipping import ship_with_kit
+from edgedistill.apps._templates import fill
+from edgedistill.apps._unicode import TABLE
+from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.errors import ConfigError
+
+TARGETS = ("coreml", "onnx")
+_TEMPLATES = Path(__file__).parent / "project"
+_KINDS = ("single", "pair", "regression", "ranking")
+_RUNS = ("single", "buckets")
+_ORT = "https://github.com/microsoft/onnxruntime-swift-package-manager"
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    """What a target needs of a Swift package.
+
+    Attributes:
+        session: the Swift type that opens its graphs.
+        dependencies: in Package.swift.
+        products: of them, for the library.
+        notice: its licence.
+    """
+
+    session: str
+    dependencies: str
+    products: str
+    notice: str
+
+
+_RUNTIMES = {
+    "coreml": _Runtime("CoreMLSession", "", "", "Core ML is part of the system."),
+    "onnx": _Runtime(
+        "OnnxSession",
+        f'.package(url: "{_ORT}", from: "1.20.0")',
+        ', .product(name: "onnxruntime", package: "onnxruntime-swift-package-manager")',
+        f"ONNX Runtime: Copyright (c) Microsoft Corporation, MIT licence, {_ORT}",
+    ),
+}
+
+
+class Config(AppConfig):
+    """The Swift package has no settings."""
+
+
+def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Built:
+    """Write the package and check that all its parts are there; nothing in it can be compiled without Apple's tools."""
+    _refuse(manifest)
+    runtime, source = _RUNTIMES[manifest.target], folder / "Sources" / "EdgeModel"
+    shipped = ship_with_kit(artifact, manifest, source / "Model")
+    fill(_TEMPLATES, folder, _words(manifest, runtime, files.sha256_of(shipped)), skip=tuple(_RUNTIMES))
+    fill(_TEMPLATES / manifest.target, source, {})
+    # The kit's own tests want files that no app ships; the goldens' tokens are compared by the self-test.
+    shutil.copytree(TABLE.parent / "swift" / "Sources", folder / "Sources", dirs_exist_ok=True)
+    reason = "a Mac with Xcode is needed; run: swift test"
+    checks = (
+        structure(folder, shipped),
+        GoldenCheck(name="tokenizer", where="Swift", status="not_run", reason=reason),
+        GoldenCheck(name="answers", where="Swift", status="not_run", reason=reason),
+    )
+    return Built(shipped.relative_to(folder), checks)
+
+
+def structure(folder: Path, shipped: Path) -> GoldenCheck:
+    """Whether the package's targets, the manifest's files and the Core ML package's own parts are all there."""
+    wanted = [folder / name for name in ("Package.swift", "Sources/EdgeTokenizer", "Tests/EdgeModelTests")]
+    missing = [path.name for path in wanted if not path.exists()]
+    for entry in read_manifest(shipped.parent).files:
+        path = shipped.parent / entry.path
+        if not path.is_file() or files.sha256_of(path) != entry.sha256:
+            missing.append(entry.path)
+    for package in sorted(shipped.parent.glob("*.mlpackage")):
+        missing += _missing_items(package)
+    status = "failed" if missing else "passed"
+    reason = f"missing or changed: {', '.join(missing)}" if missing else ""
+    return GoldenCheck.model_validate(
+        {"name": "structure", "where": "the package's files", "status": status, "reason": reason}
+    )
+
+
+def _missing_items(package: Path) -> list[str]:
+    """What an .mlpackage lists and has not."""
+    try:
+        items = json.loads((package / "Manifest.json").read_text(encoding="utf-8"))["itemInfoEntries"].values()
+        paths = [package / "Data" / item["path"] for item in items]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"{package.name}/Manifest.json ({type(error).__name__})"]
+    return [path.relative_to(package).as_posix() for path in paths if not path.exists()]
+
+
+def _refuse(manifest: Manifest) -> None:
+    if manifest.driver.kind not in _RUNS or manifest.task.kind not in _KINDS:
+        raise ConfigError(
+            f"the Swift package runs models of one graph or of several lengths that answer {', '.join(_KINDS)}; this "
+            f"one is '{manifest.driver.kind}' and answers '{manifest.task.kind}'. Use --for files."
+        )
+
+
+def _words(manifest: Manifest, runtime: _Runtime, sha256: str) -> dict[str, str]:
+    has_functions = manifest.target == "coreml" and len(manifest.graphs) > 1
+    oldest = ("18", "15") if has_functions else ("16", "13")
+    return {
+        "IOS": oldest[0],
+        "MACOS": oldest[1],
+        "DEPENDENCIES": runtime.dependencies,
+        "PRODUCTS": runtime.products,
+        "SESSION": runtime.session,
+        "RUNTIME_NOTICE": runtime.notice,
+        "MANIFEST_SHA256": sha256,
+        "LICENCE": " ".join(manifest.licence.split()) or "unknown",
+    }

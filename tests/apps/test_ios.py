@@ -1,0 +1,95 @@
+"""package --for ios: a Swift package that has all its parts; what only a Mac can say is not_run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedistill import files
+from edgedistill.apps import ios
+from edgedistill.artifacts import Graph, Heads, TaskCard, Tensor, file_entry, read_manifest
+from edgedistill.errors import ConfigError
+from edgedistill.pipeline.package import package
+from tests.apps.made_for_apps import write_app_artifact
+from tests.made import write_verdict
+
+
+def write_core_ml(folder: Path) -> Path:
+    """An artifact whose .mlpackage has Core ML's files and no model in them."""
+    write_app_artifact(folder, target="coreml", scheme="fp16")
+    items = {"A": {"path": "com.apple.CoreML/model.mlmodel"}, "B": {"path": "com.apple.CoreML/weights"}}
+    (folder / "model.mlpackage/Data/com.apple.CoreML/weights").mkdir(parents=True)
+    (folder / "model.mlpackage/Data/com.apple.CoreML/model.mlmodel").write_bytes(b"a program")
+    (folder / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin").write_bytes(b"weights")
+    files.write_json(folder / "model.mlpackage/Manifest.json", {"itemInfoEntries": items})
+    manifest = read_manifest(folder)
+    kept = [one for one in manifest.files if one.role != "model"]
+    model = [
+        file_entry(folder, path, "model") for path in sorted((folder / "model.mlpackage").rglob("*")) if path.is_file()
+    ]
+    logits = Tensor(name="logits", dtype="float32", shape=(1, 2))
+    graphs = (Graph(name="main", file="model.mlpackage", signature="main", inputs=(), outputs=(logits,)),)
+    changed = manifest.model_copy(update={"files": (*kept, *model), "graphs": graphs})
+    files.write_json(folder / "manifest.json", changed.model_dump(mode="json"))
+    write_verdict(folder)
+    return folder
+
+
+def built(artifact: Path, out: Path) -> ios.Built:
+    """The package of an artifact, whatever the gate thinks of it."""
+    out.mkdir()
+    return ios.build(artifact, read_manifest(artifact), out, ios.Config())
+
+
+@pytest.mark.parametrize(("write", "session"), [(write_core_ml, "CoreMLSession"), (write_app_artifact, "OnnxSession")])
+def test_the_package_has_all_its_parts_and_always_the_same_bytes(
+    tmp_path: Path, write: Callable[[Path], Path], session: str
+) -> None:
+    artifact = write(tmp_path / "artifact")
+    out, again = tmp_path / "one", tmp_path / "two"
+    made, _ = built(artifact, out), built(artifact, again)
+    assert files.sha256_of_folder(out) == files.sha256_of_folder(again)
+    assert [one.status for one in made.checks] == ["passed", "not_run", "not_run"]
+    model = (out / "Sources/EdgeModel/TextModel.swift").read_text(encoding="utf-8")
+    assert f'manifestSHA256 = "{files.sha256_of(out / "Sources/EdgeModel/Model/manifest.json")}"' in model
+    assert f"try {session}(files: opened" in model
+    assert {path.stem for path in (out / "Sources/EdgeModel").glob("*Session.swift")} == {"Session", session}
+    assert (out / "Sources/EdgeTokenizer/Tokenizer.swift").is_file()
+    manifest = (out / "Package.swift").read_text(encoding="utf-8")
+    for kind, folder in (("target", "Sources"), ("testTarget", "Tests")):
+        for name in re.findall(rf'\.{kind}\(\s*name: "(\w+)"', manifest):
+            assert any((out / folder / name).glob("*.swift")), name
+    assert ("onnxruntime" in manifest) == (session == "OnnxSession")
+    assert not [path for path in out.rglob("*.swift") if "%%" in path.read_text(encoding="utf-8")]
+
+
+def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    shipped = out / built(write_core_ml(tmp_path / "artifact"), out).manifest
+    (shipped.parent / "model.mlpackage/Data/com.apple.CoreML/model.mlmodel").unlink()
+    (shipped.parent / "vocab.txt").write_text("another\n", encoding="utf-8")
+    found = ios.structure(out, shipped)
+    assert found.status == "failed"
+    assert "vocab.txt" in found.reason
+    assert "com.apple.CoreML/model.mlmodel" in found.reason
+    (shipped.parent / "model.mlpackage/Manifest.json").write_text("[]", encoding="utf-8")
+    assert "model.mlpackage/Manifest.json (TypeError)" in ios.structure(out, shipped).reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": TaskCard(name="squad", kind="span", metric="squad_f1")}, "answers 'span'"),
+        ({"driver": Heads(graphs=("main",), heads=())}, "this one is 'heads'"),
+        ({"target": "tflite"}, "target coreml or onnx"),
+    ],
+)
+def test_what_swift_cannot_run_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    artifact = write_app_artifact(tmp_path / "artifact", **changes)
+    with pytest.raises(ConfigError, match=message):
+        package(artifact, out=tmp_path / "dist", platform="ios")
+    assert not (tmp_path / "dist").exists()
