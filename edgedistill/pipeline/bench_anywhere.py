@@ -57,6 +57,8 @@ def bench_anywhere(
             artifacts, mode=mode, threads=threads, lengths=lengths, reference=reference, out=out, seed=seed
         )  # fmt: skip
     if device == "web":
+        if threads is not None and tuple(threads) != (1,):
+            raise ConfigError("--device web runs with one thread. Leave --threads out.")
         from edgedistill.pipeline.web_bench import bench_in_browser
 
         return bench_in_browser(artifacts, mode=mode, lengths=lengths, out=out, seed=seed)

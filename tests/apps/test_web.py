@@ -219,6 +219,13 @@ def test_a_golden_that_comes_out_otherwise_stops_the_package(classifier: Path, t
     assert not (tmp_path / "dist").exists()
 
 
+def test_a_browser_has_one_thread(tmp_path: Path) -> None:
+    from edgedistill.pipeline.bench_anywhere import bench_anywhere
+
+    with pytest.raises(ConfigError, match=r"runs with one thread\. Leave --threads out"):
+        bench_anywhere([tmp_path], device="web", threads=[2])
+
+
 @CHROMIUM
 @pytest.mark.long
 def test_a_browser_is_timed(classifier: Path) -> None:
