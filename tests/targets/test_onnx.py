@@ -247,6 +247,7 @@ def test_accelerator_form_has_one_length(tmp_path):
         target.export(view_of(tiny_model(layers=1)), cfg, tmp_path)
 
 
+@pytest.mark.slow
 def test_onnx_runtimes_own_format_answers_alike(exported, tmp_path):
     model = exported[0]
     for scheme, limit in (("fp32", 1e-5), ("int8_weight", 0.2)):
@@ -260,6 +261,7 @@ def test_onnx_runtimes_own_format_answers_alike(exported, tmp_path):
         assert largest_difference(ours, torch_runner(model)(inputs), inputs["attention_mask"]) < limit
 
 
+@pytest.mark.slow
 def test_what_onnx_runtimes_own_format_cannot_hold_is_refused(exported, tmp_path):
     view = view_of(exported[0])
     with pytest.raises(ExportError, match=r"shares no weights between files; lengths are \(16, 32\)"):
