@@ -184,10 +184,11 @@ def markdown(found: dict[str, Any]) -> str:
     """The table for people."""
     lines = [
         "# Our folders in other people's clients", "",
-        f"Last measured {found['created']} by `{found['command']}`; clients.json says when each row was. Each client loads the artifact folder unmodified, in an "
-        "environment of its own. Difference: relative, over the logits of the texts whose ids equal ours, against "
-        "PyTorch; a client that shows no ids is compared on plain ASCII text. Accents, CJK, emoji: texts with our ids "
-        "(for a client that shows none, texts with our class), and the largest difference of a logit.", "",
+        f"Last measured {found['created']} by `{found['command']}`; clients.json says when each row was. Each client "
+        "loads the artifact folder unmodified, in an environment of its own. Difference: relative, over the logits of "
+        "the texts whose ids equal ours, against PyTorch; a client that shows no ids is compared on plain ASCII text. "
+        "Accents, CJK, emoji: texts with our ids (for a client that shows none, texts with our class), and the largest "
+        "difference of a logit.", "",
         "| client | target | scheme | works | texts | difference | agreement | accents | CJK | emoji |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
