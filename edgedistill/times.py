@@ -102,6 +102,8 @@ class SelfTest(Settings):
 
     artifact: str
     """Folder name."""
+    manifest_sha256: str
+    """Of its manifest: what another one answered says nothing about it."""
     status: Literal["passed", "failed", "not_run"]
     """Whether every answer was within its tolerance."""
     goldens: int

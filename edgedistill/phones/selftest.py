@@ -26,11 +26,14 @@ def inputs_of(goldens: Sequence[Golden]) -> list[dict[str, NDArray[np.int64]]]:
     return made
 
 
-def judge(name: str, goldens: Sequence[Golden], answers: Sequence[Arrays], is_emulated: bool) -> SelfTest:
+def judge(
+    name: str, manifest_sha256: str, goldens: Sequence[Golden], answers: Sequence[Arrays], is_emulated: bool
+) -> SelfTest:
     """Compare a phone's answers with the goldens.
 
     Args:
         name: the artifact.
+        manifest_sha256: of its manifest.
         goldens: what was asked.
         answers: outputs by name, one set for each golden.
         is_emulated: whether they come from an emulator.
@@ -38,34 +41,27 @@ def judge(name: str, goldens: Sequence[Golden], answers: Sequence[Arrays], is_em
     Returns:
         The verdict: passed only where every output of every golden is there, finite and within its tolerance.
     """
-    source = "qemu" if is_emulated else "phone"
+    about = {"artifact": name, "manifest_sha256": manifest_sha256, "source": "qemu" if is_emulated else "phone"}
     if len(answers) != len(goldens):
         reason = f"{len(answers)} of {len(goldens)} goldens were answered."
-        return _verdict(name, source, "failed", len(answers), 0, None, None, reason)
+        none = {"status": "failed", "goldens": len(answers), "within": 0, "agreement": None, "max_abs": None}
+        return SelfTest.model_validate({**about, **none, "reason": reason})
     differences = [_differences(golden, answer) for golden, answer in zip(goldens, answers, strict=True)]
     within = sum(all(found <= allowed for found, allowed in each.values()) for each in differences)
     largest = max((found for each in differences for found, _ in each.values()), default=math.inf)
     decisions = [_same_decision(golden, answer) for golden, answer in zip(goldens, answers, strict=True)]
-    agreement = None if None in decisions else sum(map(bool, decisions)) / len(decisions)
     passed = within == len(goldens) and math.isfinite(largest)
     worst = max(range(len(goldens)), key=lambda number: max((f for f, _ in differences[number].values()), default=0.0))
     reason = "" if passed else f"{len(goldens) - within} beyond their tolerance, first of all {goldens[worst].text!r}."
-    largest_known = largest if math.isfinite(largest) else None
-    return _verdict(
-        name, source, "passed" if passed else "failed", len(goldens), within, agreement, largest_known, reason
-    )
-
-
-def _verdict(
-    name: str, source: str, status: str, goldens: int, within: int, agreement: float | None, largest: float | None,
-    reason: str,
-) -> SelfTest:  # fmt: skip
-    return SelfTest.model_validate(
-        {
-            "artifact": name, "status": status, "goldens": goldens, "within": within, "agreement": agreement,
-            "max_abs": largest, "source": source, "reason": reason,
-        }
-    )  # fmt: skip
+    found = {
+        "status": "passed" if passed else "failed",
+        "goldens": len(goldens),
+        "within": within,
+        "agreement": None if None in decisions else sum(map(bool, decisions)) / len(decisions),
+        "max_abs": largest if math.isfinite(largest) else None,
+        "reason": reason,
+    }
+    return SelfTest.model_validate({**about, **found})
 
 
 def _differences(golden: Golden, answer: Arrays) -> dict[str, tuple[float, float]]:

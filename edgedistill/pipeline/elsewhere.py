@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import reports
+from edgedistill.gate.ladder import PHONE
+from edgedistill.gate.rungs import finding, judged, measure
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport
-from edgedistill.reports import Rung
+from edgedistill.reports import BENCHES, BenchReport, Rung, SelfTest
 
 
 def with_emulated(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
@@ -28,6 +30,39 @@ def with_emulated(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> 
     if not seen:
         return list(rungs)
     return [_together(rung.title, seen) if rung.name == ARCHITECTURE else rung for rung in rungs]
+
+
+def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
+    """The rungs with that of phones as `bench --device adb` left it, where this artifact answered its goldens on one.
+
+    Args:
+        rungs: of the ladder.
+        folder: the artifact.
+        manifest_sha256: of the manifest that is judged; what was seen of another one counts for nothing.
+
+    Raises:
+        ArtifactError: a phone's report cannot be read.
+    """
+    seen = {
+        report.phone.model: test
+        for report in (reports.read(BenchReport, path) for path in sorted(folder.glob(BENCHES)))
+        for test in report.self_tests
+        # An emulator's answers are no phone's, whatever asked it.
+        if report.phone and (test.source, test.manifest_sha256) == ("phone", manifest_sha256)
+    }
+    if not seen:
+        return list(rungs)
+    return [_on_phones(rung.title, seen) if rung.name == PHONE else rung for rung in rungs]
+
+
+def _on_phones(title: str, seen: dict[str, SelfTest]) -> Rung:
+    measures = [measure(f"{phone}: goldens within", test.within, test.goldens, ">=") for phone, test in seen.items()]
+    faults = [
+        finding("wrong_on_phone", f"{phone}: {test.reason or test.status}")
+        for phone, test in seen.items()
+        if test.status != "passed"
+    ]
+    return judged(PHONE, title, measures, faults, rows=min(test.goldens for test in seen.values()))
 
 
 def _together(title: str, seen: dict[str, Rung]) -> Rung:

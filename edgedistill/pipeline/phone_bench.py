@@ -147,7 +147,7 @@ def _self_test(work: Workplace, subject: Subject, ticks: Ticks | None) -> SelfTe
     job = Job(f"{subject.name}, goldens", subject.folder, manifest, selftest.inputs_of(goldens), plan)
     say(f"{subject.name}: answering {len(goldens)} goldens on the phone")
     result, answers = driver.again(work, lambda: work.run(job), ticks)
-    return selftest.judge(subject.name, goldens, answers, result.source == "qemu")
+    return selftest.judge(subject.name, subject.manifest_sha256 or "", goldens, answers, result.source == "qemu")
 
 
 def _variants(

@@ -8,23 +8,27 @@ import pytest
 
 from edgedistill import reports
 from edgedistill.artifacts import MANIFEST
-from edgedistill.errors import ConfigError
+from edgedistill.errors import ArtifactError, ConfigError
 from edgedistill.files import sha256_of
+from edgedistill.gate.ladder import elsewhere
 from edgedistill.pages import phone_charts, published
 from edgedistill.pages.content import Content
 from edgedistill.pages.gather import gather
 from edgedistill.pages.html import html
 from edgedistill.pages.markdown import markdown
+from edgedistill.pipeline.elsewhere import with_phones
 from edgedistill.reports import (
     BenchReport,
     Core,
     Heat,
     Moment,
     PhoneCard,
+    Rung,
     SelfTest,
     StatedLatency,
     StatedRow,
 )
+from tests.made import write_artifact
 from tests.pages.runs import CREATED, ENVIRONMENT, bench_row, write_run
 from tests.pages.test_html import HOSTILE, Outline
 
@@ -32,6 +36,10 @@ ONNX = "student-onnx-fp32"
 PHONE = PhoneCard(
     model=f"Acme {HOSTILE}", soc="AC1", android="14", sdk=34, abi="arm64-v8a", kernel="5.10", serial_sha256="0" * 64,
     cores=(Core(number=0, max_khz=1_800_000),),
+)  # fmt: skip
+SELF_TEST = SelfTest(
+    artifact=ONNX, manifest_sha256="0" * 64, status="passed", goldens=9, within=9, agreement=1.0, max_abs=1e-6,
+    source="phone",
 )  # fmt: skip
 
 
@@ -45,8 +53,7 @@ def write_phone_bench(artifact: Path, **changes: object) -> BenchReport:
     report = BenchReport(
         created=CREATED, command="edgedistill bench x --device adb", environment=ENVIRONMENT, mode="rapid", seed=0,
         rows=(row,), phone=PHONE, runtime_build="glibc-wheel", timeline=moments,
-        self_tests=(SelfTest(artifact=artifact.name, status="passed", goldens=9, within=9, agreement=1.0, max_abs=1e-6,
-                             source="phone"),),
+        self_tests=(SELF_TEST.model_copy(update={"manifest_sha256": sha256_of(artifact / MANIFEST)}),),
     ).model_copy(update=changes)  # fmt: skip
     reports.save(report, artifact / "bench-acme-000000.json")
     return report
@@ -133,3 +140,26 @@ def test_published_figures_are_whole_and_cited(monkeypatch: pytest.MonkeyPatch, 
         (tmp_path / published.FILE).write_text(text)
         with pytest.raises(ConfigError, match=reason):
             published.published()
+
+
+def test_the_gate_repeats_what_phones_answered(tmp_path: Path) -> None:
+    artifact = write_artifact(tmp_path / "artifact")
+    ladder, sha256 = elsewhere(), sha256_of(artifact / MANIFEST)
+
+    def rung_after(*tests: SelfTest) -> Rung:
+        write_phone_bench(artifact, self_tests=tests)
+        return next(rung for rung in with_phones(ladder, artifact, sha256) if rung.name == "phone")
+
+    own = SELF_TEST.model_copy(update={"manifest_sha256": sha256})
+    assert with_phones(ladder, artifact, sha256) == ladder
+    passed = rung_after(own)
+    assert (passed.status, passed.rows) == ("passed", 9)
+    assert passed.measures[0].name.startswith("Acme")
+    failed = rung_after(own.model_copy(update={"status": "failed", "within": 8, "reason": "1 beyond its tolerance."}))
+    assert failed.status == "failed"
+    assert "1 beyond its tolerance" in failed.reason
+    assert rung_after(SELF_TEST).status == "not_run", "of another manifest"
+    assert rung_after(own.model_copy(update={"source": "qemu"})).status == "not_run", "an emulator is no phone"
+    (artifact / "bench-acme-000000.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="bench-acme"):
+        with_phones(ladder, artifact, sha256)

@@ -133,7 +133,7 @@ def test_wrong_answers_fail_the_self_test(
 ) -> None:
     goldens = read_goldens(write_artifact(tmp_path / "artifact"))
     arrays = [{name: np.array([values], np.float32) for name, values in answer.items()} for answer in answers]
-    test = selftest.judge("artifact", goldens, arrays, is_emulated=False)
+    test = selftest.judge("artifact", "0" * 64, goldens, arrays, is_emulated=False)
     assert (test.status, test.within, bool(test.reason)) == (status, within, status == "failed")
 
 
