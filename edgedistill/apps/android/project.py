@@ -121,8 +121,8 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
 
 def on_a_phone() -> tuple[GoldenCheck, ...]:
     """What no computer without an Android tool chain and a phone can answer."""
-    build = "Gradle and the Android SDK are needed; run: ./gradlew assembleDebug"
-    phone = "a phone or an emulator is needed; run: ./gradlew connectedAndroidTest"
+    build = "Gradle and the Android SDK are needed; run: gradle assembleDebug"
+    phone = "a phone or an emulator is needed; run: gradle connectedAndroidTest"
     return (
         GoldenCheck(name="build", where="Gradle", status="not_run", reason=build),
         GoldenCheck(name="answers", where="Android phone", status="not_run", reason=phone),

@@ -7,7 +7,7 @@ import androidx.test.core.app.ApplicationProvider;
 import edgedistill.app.android.BundledModel;
 import org.junit.Test;
 
-/** The goldens on a phone or emulator: {@code ./gradlew connectedAndroidTest}. */
+/** The goldens on a phone or emulator: {@code gradle connectedAndroidTest}. */
 public class SelfTestOnDevice {
     @Test
     public void everyGoldenIsAnsweredAsWhenTheModelWasJudged() {
