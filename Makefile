@@ -55,7 +55,7 @@ test: setup  ## the fast tests
 
 test-slow: setup  ## the tests that take more than a few seconds each
 	@echo "== slower tests =="
-	@$(BIN)/python -m pytest $(WORKERS) -m "slow and not long and not gpu and not network and not device"
+	@$(BIN)/python -m pytest $(WORKERS) --durations 15 -m "slow and not long and not gpu and not network and not device"
 
 test-all: test test-slow  ## every test that needs no phone, GPU or network: what CI runs
 

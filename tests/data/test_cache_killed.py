@@ -32,6 +32,7 @@ def killed(folder: Path, rows: int, pause: float, wait: float, shards: int) -> i
     return process.returncode
 
 
+@pytest.mark.slow
 def test_killed_once(tmp_path):
     filled(tmp_path / "straight", 5000)
     assert killed(tmp_path / "killed", 5000, 0.1, wait=0.1, shards=2) == -signal.SIGKILL

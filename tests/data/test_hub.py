@@ -61,6 +61,7 @@ def publish(folder, columns, features=None):
     Dataset.from_dict(columns, features=features).to_parquet(str(folder / "0000.parquet"))
 
 
+@pytest.mark.slow
 def test_reads_the_parquet_branch_and_its_class_names(tmp_path, ask):
     features = Features({"text": Value("string"), "intent": ClassLabel(names=["yes", "no", "oos"])})
     home = tmp_path / "hub" / "clinc" / "clinc_oos"

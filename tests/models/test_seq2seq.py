@@ -47,6 +47,7 @@ def test_one_table_is_shared_by_source_target_and_output(model):
     assert table.shape == (len(vocabulary()), 16)
 
 
+@pytest.mark.slow
 def test_the_papers_shape_has_as_many_parameters_as_the_transformer_base_of_its_vocabulary():
     # Encoder 6 * 3,152,384, decoder 6 * 4,204,032, over a table of 512 a word: Vaswani et al.'s base, tied.
     built = transformer(Shape(), tiny_tokenizer(), len(vocabulary()))

@@ -70,6 +70,7 @@ def left(device: FakeDevice) -> list[str]:
     return sorted(path.name for path in (device.root / "data/local/tmp/edgedistill").iterdir())
 
 
+@pytest.mark.slow
 def test_the_road(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
     phone = device()
     report = bench(phone, tmp_path, threads=[1, 2], affinity="big", out=tmp_path / "all.json")

@@ -108,6 +108,7 @@ def test_parameters_and_settings_are_the_students(tiny_bert: Path, fakes: None) 
     assert row.block_parameters == sum(value.numel() for value in student.base_model.encoder.parameters())
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_never_converted(tiny_bert: Path, fakes: None) -> None:
     sizes = sorted(row.computed_bytes["fp16"] for row in plan(tiny_bert, target="onnx", shapes=1).rows)
     MADE.clear()

@@ -127,6 +127,7 @@ def test_a_head_that_is_not_there_is_refused(student: Path, tmp_path: Path) -> N
         export(student, out=tmp_path / "artifact", task="mrpc")
 
 
+@pytest.mark.slow
 def test_teachers_are_heard_in_their_own_task(student: Path, data: Path, start: Path, tmp_path: Path) -> None:
     alone = distill(
         "finetune", task="rte", data=data / "rte", student=start, out=tmp_path / "rte",

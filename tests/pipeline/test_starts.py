@@ -92,6 +92,7 @@ WORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORKS)
 def test_a_published_start_is_gone_on_with(name, on_task, on_text, tmp_path):
     recipe, kind, changes, more = WORKS[name]

@@ -41,6 +41,7 @@ def fewer(whole: Ingredients, tmp_path, **how) -> Ingredients:
     return Ingredients(data=data, teacher=OnlineTeacher(teacher))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_without_loss_on_the_training_text_training_is_the_same(name, whole, tmp_path):
     """The same splits, the same rows, the same student: only the entries that never occur are gone."""
@@ -59,6 +60,7 @@ def test_without_loss_on_the_training_text_training_is_the_same(name, whole, tmp
             assert one["terms"] == pytest.approx(two["terms"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_layers_are_compared_whatever_is_lost(name, whole, tmp_path):
     given = fewer(whole, tmp_path, coverage=0.3)

@@ -28,6 +28,7 @@ def terms_of(given, student=None, **settings):
     return stage.step(batch), batch, stage, model
 
 
+@pytest.mark.slow
 def test_the_triple_loss_on_raw_text(words, tmp_path):
     student, lines = cook(NAME, smoke_config(NAME, max_steps=80, lr=3e-3), words, tmp_path / "run")
     assert type(student).__name__ == "DistilBertForMaskedLM"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -105,8 +106,15 @@ def done(result: Result, out: Path) -> None:
     assert (out / "run" / "student" / "edgedistill.json").is_file()
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-@pytest.mark.parametrize("name", RECIPES)
+def _pairs() -> Iterator[Any]:
+    """Every recipe and kind of task; of the kinds that a recipe does only the first before the long tests."""
+    for name in RECIPES:
+        able = [kind for kind in get_args(Kind) if kind in MODULES[name].KINDS]
+        for kind in get_args(Kind):
+            yield pytest.param(name, kind, marks=[pytest.mark.long] if kind in able[1:] else [])
+
+
+@pytest.mark.parametrize(("name", "kind"), list(_pairs()))
 @pytest.mark.slow
 def test_does_the_tasks_it_names_and_refuses_others(name: str, kind: Kind, folder: Path, tmp_path: Path) -> None:
     # A tiny teacher is as wide as MobileBERT's default table of words, to which its word head then has nothing to add.

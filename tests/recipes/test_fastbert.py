@@ -52,6 +52,7 @@ def test_stages_train_what_the_paper_says_and_nothing_else(given, tmp_path):
     assert all(is_branch(name) for name in in_distillation), "layers and last classifier must stay bit for bit"
 
 
+@pytest.mark.slow
 def test_every_branch_has_its_term_and_branches_learn(given, tmp_path):
     _, lines = cook(NAME, settings({"max_steps": 60, "lr": 3e-3}), given, tmp_path)
     distilled = [line for line in lines if line["stage"] == "distill"]

@@ -444,6 +444,7 @@ def test_a_lost_best_epoch_is_said_and_nothing_is_called_done(tmp_path):
     assert not json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "traced"), [(1, 1), (4, 3), (20, 3)])
 def test_a_profile_holds_some_steps_after_others(tmp_path, capfd, steps, traced):
     optim = OPTIM.model_copy(update={"max_steps": steps})
