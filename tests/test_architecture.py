@@ -26,7 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"files", "progress", "runner", "resources", "plugins", "config", "environment", "memory"}),
     frozenset({"data.tasks"}),
-    frozenset({"artifacts", "clients", "drivers", "graphs", "reports", "searches", "times", "words"}),
+    frozenset({"artifacts", "clients", "drivers", "graphs", "reports", "searches", "spread", "times", "words"}),
     frozenset({"models", "losses", "data"}),
     frozenset({"training", "quant", "evaluate", "parity"}),
     frozenset({"phones"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -37,6 +38,42 @@ class GoldenCheck(Settings):
     """How many were asked."""
     differ: tuple[int, ...] = ()
     """Line numbers of those that did not agree, from 1."""
+
+
+def answered(name: str, where: str, file: str, asked: int, differ: Sequence[int] = (), why: str = "") -> GoldenCheck:
+    """The check that says what came out: passed only where goldens were asked, and all of them agreed.
+
+    Args:
+        name: what was asked.
+        where: it was.
+        file: the goldens.
+        asked: how many goldens were.
+        differ: line numbers of those that came out otherwise, from 1.
+        why: what went wrong; with it nothing passes.
+    """
+    is_same = asked > 0 and not differ and not why
+    return GoldenCheck(
+        name=name,
+        where=where,
+        status="passed" if is_same else "failed",
+        reason="" if is_same else f"{len(differ)} of {asked} differ. {why}".strip(),
+        file=file,
+        goldens=asked,
+        differ=tuple(differ),
+    )
+
+
+def not_run(files: Mapping[str, str], where: str, reason: str) -> tuple[GoldenCheck, ...]:
+    """The checks of questions that were not asked somewhere.
+
+    Args:
+        files: the goldens of each question, by its name.
+        where: they were not asked.
+        reason: why.
+    """
+    return tuple(
+        GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in files.items()
+    )
 
 
 class Proof(Settings):

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from edgedistill.errors import DataError
 from edgedistill.reports import StatedLatency
+from edgedistill.spread import is_throttled as spread_is_throttled
+from edgedistill.spread import spread
 
 NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 """As C++ streams and printf write them, `1.23457e+06` included; never infinity or not-a-number."""
@@ -50,31 +50,13 @@ def last_part(path: str | None) -> str:
 
 
 def of_samples(samples_ms: Sequence[float], first_ms: float | None, load_ms: float | None) -> StatedLatency:
-    """Every figure of single times in milliseconds: percentiles by linear interpolation, population deviation."""
-    values = np.asarray(samples_ms, dtype=np.float64)
-    p50, p90, p95, p99 = (round(float(p), 6) for p in np.percentile(values, (50, 90, 95, 99)))
-    return StatedLatency(
-        runs=len(values),
-        p50_ms=p50,
-        p90_ms=p90,
-        p95_ms=p95,
-        p99_ms=p99,
-        min_ms=float(values.min()),
-        max_ms=float(values.max()),
-        mean_ms=round(float(values.mean()), 6),
-        std_ms=round(float(values.std()), 6),
-        first_ms=first_ms,
-        load_ms=load_ms,
-    )
+    """Every figure of single times in milliseconds."""
+    return StatedLatency(**spread(samples_ms), first_ms=first_ms, load_ms=load_ms)
 
 
 def is_throttled(samples_ms: Sequence[float]) -> bool | None:
     """Whether the last third's median is more than 10 % above the first third's; none for too few."""
-    third = len(samples_ms) // 3
-    if not third:
-        return None
-    first, last = (float(np.median(part)) for part in (samples_ms[:third], samples_ms[-third:]))
-    return bool(last > 1.10 * first)
+    return spread_is_throttled(samples_ms) if len(samples_ms) >= 3 else None
 
 
 def is_number(value: object) -> bool:

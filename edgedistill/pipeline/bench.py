@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from edgedistill import files, reports
 from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
-from edgedistill.measure import statistics, timing
+from edgedistill.measure import timing
 from edgedistill.measure.inputs import ROWS, inputs_of, rows_of, texts_of
 from edgedistill.measure.machine import affinity, cores, heat
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.measure.probe import Cold, probe
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length, reference_subjects
+from edgedistill.pipeline.timed_rows import timed_row
 from edgedistill.progress import Tracker, progress, say
 from edgedistill.reports import BENCH, BenchReport, BenchRow
 from edgedistill.runner import LAYERS
@@ -192,24 +193,10 @@ class _Seconds:
 
 
 def _row(subject: Subject, length: int, threads: int, mode: Mode, seconds: Sequence[float], cold: Cold) -> BenchRow:
-    samples = statistics.milliseconds(seconds)
-    return BenchRow(
-        artifact=subject.name,
-        manifest_sha256=subject.manifest_sha256,
-        target=subject.target,
-        scheme=subject.scheme,
-        source="host",
-        device=environment().cpu,
-        threads=threads,
-        affinity=affinity(),
-        length=length,
-        latency=statistics.latency(samples, first_ms=cold.first_ms, load_ms=cold.load_ms),
-        peak_rss_bytes=cold.peak_rss_bytes,
-        size_bytes=subject.size_bytes,
-        validity=statistics.validity(len(seconds), sum(seconds), mode),
-        is_throttled=statistics.is_throttled(samples),
-        samples_ms=samples,
-    )
+    return timed_row(
+        subject, seconds, mode, first_ms=cold.first_ms, load_ms=cold.load_ms, source="host", device=environment().cpu,
+        threads=threads, affinity=affinity(), length=length, peak_rss_bytes=cold.peak_rss_bytes,
+    )  # fmt: skip
 
 
 def _command(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from edgedistill.errors import DeviceError
-from edgedistill.measure import statistics
 from edgedistill.measure.modes import Mode
 from edgedistill.phones.driver import Slice
 from edgedistill.phones.heat import hottest
 from edgedistill.phones.preflight import mask_of
 from edgedistill.phones.protocol import Reading
 from edgedistill.pipeline.subjects import Subject
+from edgedistill.pipeline.timed_rows import timed_row
 from edgedistill.reports import BenchRow, Heat, Moment, PhoneCard
 
 _NANO = 1e-9
@@ -33,29 +33,14 @@ def row_of(
     first = slices[0].result if slices else None
     if first is None or not seconds or first.first_ns is None or first.load_ns is None:
         raise DeviceError(f"the phone gave no times for {subject.name} at {length} tokens. Try again.")
-    samples = statistics.milliseconds(seconds)
     memory = [one.result.peak_rss_bytes for one in slices if one.result.peak_rss_bytes is not None]
     layers = [float(passed) for one in slices for passed in one.result.layers]
-    return BenchRow(
-        artifact=subject.name,
-        manifest_sha256=subject.manifest_sha256,
-        target=subject.target,
-        scheme=subject.scheme,
-        source="phone",
-        device=f"{card.model}, {card.soc}" if card.soc else card.model,
-        threads=threads,
-        affinity=mask_of(cores),
-        length=length,
-        mean_layers=fmean(layers) if layers and subject.leaves_early else None,
-        latency=statistics.latency(samples, first_ms=1e-6 * first.first_ns, load_ms=1e-6 * first.load_ns),
-        peak_rss_bytes=max(memory, default=None),
-        size_bytes=subject.size_bytes,
-        validity=statistics.validity(len(seconds), sum(seconds), mode),
-        is_throttled=statistics.is_throttled(samples),
-        heat_before=slices[0].before,
-        heat_after=slices[-1].after,
-        samples_ms=samples,
-    )
+    return timed_row(
+        subject, seconds, mode, first_ms=1e-6 * first.first_ns, load_ms=1e-6 * first.load_ns, source="phone",
+        device=f"{card.model}, {card.soc}" if card.soc else card.model, threads=threads, affinity=mask_of(cores),
+        length=length, mean_layers=fmean(layers) if layers and subject.leaves_early else None,
+        peak_rss_bytes=max(memory, default=None), heat_before=slices[0].before, heat_after=slices[-1].after,
+    )  # fmt: skip
 
 
 def moments(slices: Sequence[Slice]) -> tuple[Moment, ...]:

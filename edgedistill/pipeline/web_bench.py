@@ -14,10 +14,10 @@ from edgedistill import files, plugins, reports
 from edgedistill.apps.web import browser
 from edgedistill.artifacts import environment, now, read_manifest
 from edgedistill.errors import ArtifactError
-from edgedistill.measure import statistics
 from edgedistill.measure.inputs import inputs_of
 from edgedistill.measure.modes import WARM_UP_RUNS, WARM_UP_SECONDS, Mode, find_mode
 from edgedistill.pipeline.subjects import Subject, artifact_subjects
+from edgedistill.pipeline.timed_rows import timed_row
 from edgedistill.reports import BenchReport, BenchRow
 
 WEB_BENCH = "bench-web.json"
@@ -122,21 +122,8 @@ def _refuse_other_answers(subject: Subject, said: dict[str, Any]) -> None:
 
 
 def _row(subject: Subject, group: dict[str, Any], load_ms: float, mode: Mode, name: str) -> BenchRow:
-    samples = statistics.milliseconds([value / 1000 for value in group["samplesMs"]])
-    return BenchRow(
-        artifact=subject.name,
-        manifest_sha256=subject.manifest_sha256,
-        target=subject.target,
-        scheme=subject.scheme,
-        source="host",
-        device=f"{name} on {environment().cpu}",
-        threads=1,
-        affinity="the browser's",
-        length=int(group["length"]),
-        latency=statistics.latency(samples, first_ms=group["firstMs"], load_ms=load_ms),
-        peak_rss_bytes=None,
-        size_bytes=subject.size_bytes,
-        validity=statistics.validity(len(samples), sum(samples) / 1000, mode),
-        is_throttled=statistics.is_throttled(samples),
-        samples_ms=samples,
-    )
+    return timed_row(
+        subject, [value / 1000 for value in group["samplesMs"]], mode, first_ms=group["firstMs"], load_ms=load_ms,
+        source="host", device=f"{name} on {environment().cpu}", threads=1, affinity="the browser's",
+        length=int(group["length"]), peak_rss_bytes=None,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import files
-from edgedistill.apps import GoldenCheck
+from edgedistill.apps import GoldenCheck, answered
 from edgedistill.artifacts import Manifest
 from edgedistill.errors import ConfigError
 
@@ -78,21 +78,17 @@ def _run(
     except subprocess.SubprocessError as error:
         yield GoldenCheck(name=name, where=_JVM, status="failed", reason=_told(error))
         return
-    for line in printed.splitlines():
-        yield _check(name, json.loads(line))
+    said = [json.loads(line) for line in printed.splitlines()]
+    if not said:
+        yield GoldenCheck(name=name, where=_JVM, status="failed", reason="it ended without saying what came out")
+    for found in said:
+        yield _check(name, found)
 
 
 def _check(name: str, found: dict[str, Any]) -> GoldenCheck:
-    differ = tuple(int(line) for line in found["lines"])
-    return GoldenCheck(
-        name=name,
-        where=f"{_JVM}, {found['runtime']}" if found["runtime"] else _JVM,
-        status="passed" if found["status"] == "passed" else "failed",
-        reason="; ".join(found["faults"][:3]),
-        file=found["file"],
-        goldens=int(found["texts"]),
-        differ=differ,
-    )
+    where = f"{_JVM}, {found['runtime']}" if found["runtime"] else _JVM
+    why = "; ".join(found["faults"][:3]) or ("" if found["status"] == "passed" else str(found["status"]))
+    return answered(name, where, found["file"], int(found["texts"]), [int(line) for line in found["lines"]], why)
 
 
 def _refuse_runtime(jar: Path, manifest: Manifest) -> None:

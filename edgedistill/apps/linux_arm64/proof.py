@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from edgedistill.apps import GoldenCheck
+from edgedistill.apps import GoldenCheck, answered, not_run
 from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
 from edgedistill.artifacts import GOLDENS, Golden
 from edgedistill.phones import arm64, bundle, qemu
 
 _SECONDS = 1800
-_NAMES = {"tokenizer": f"tests/{TOKENIZER_GOLDENS}", "answers": GOLDENS}
+_FILES = {"tokenizer": f"tests/{TOKENIZER_GOLDENS}", "answers": GOLDENS}
 _HARDWARE = "no arm64 machine here; on one: tests/check FOLDER, and classify.sh --all over the goldens' texts"
 
 
@@ -30,21 +30,14 @@ def run_goldens(folder: Path, profile: qemu.Profile) -> tuple[GoldenCheck, ...]:
         folder: the package.
         profile: processor to emulate.
     """
-    hardware = not_run("arm64 hardware", _HARDWARE)
+    hardware = not_run(_FILES, "arm64 hardware", _HARDWARE)
     where = f"qemu-aarch64 -cpu {profile.cpu}"
     if shutil.which(qemu.EMULATOR) is None:
-        return (*not_run(where, f"{qemu.EMULATOR} is not installed here (make tools)"), *hardware)
+        return (*not_run(_FILES, where, f"{qemu.EMULATOR} is not installed here (make tools)"), *hardware)
     with tempfile.TemporaryDirectory(prefix="edgedistill-") as place:
         work = Path(place)
         emulator = [qemu.EMULATOR, "-L", str(qemu.root_of(profile, work)), "-cpu", profile.cpu]
         return _tokenizer(folder, work, emulator, where), _answers(folder, emulator, where), *hardware
-
-
-def not_run(where: str, reason: str) -> tuple[GoldenCheck, ...]:
-    """Both questions, not asked there."""
-    return tuple(
-        GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in _NAMES.items()
-    )
 
 
 def _tokenizer(folder: Path, work: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
@@ -53,9 +46,9 @@ def _tokenizer(folder: Path, work: Path, emulator: Sequence[str], where: str) ->
             shutil.copyfile(path, work / path.name)
     done = _run([*emulator, str(folder / "tests" / "check"), str(work)], folder)
     if done.returncode:
-        return _check("tokenizer", where, 0, [], _last(done))
+        return answered("tokenizer", where, _FILES["tokenizer"], 0, [], _last(done))
     asked, *differ = (int(line) for line in done.stdout.split())
-    return _check("tokenizer", where, asked, differ)
+    return answered("tokenizer", where, _FILES["tokenizer"], asked, differ)
 
 
 def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
@@ -72,12 +65,12 @@ def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
     try:
         said = [json.loads(line) for line in done.stdout.split("\n") if line]
     except ValueError:  # an answer that is no number is no JSON either
-        return _check("answers", where, len(goldens), [], "an answer is not JSON: NaN or infinity")
+        return answered("answers", where, _FILES["answers"], len(goldens), [], "an answer is not JSON: NaN or infinity")
     if done.returncode or len(said) != len(goldens):
-        return _check("answers", where, len(said), [], _last(done))
+        return answered("answers", where, _FILES["answers"], len(said), [], _last(done))
     wrong = {number: why for number, why in _differences(goldens, said)}
     first = next((f"line {number}: {why}" for number, why in wrong.items()), "")
-    return _check("answers", where, len(goldens), list(wrong), first)
+    return answered("answers", where, _FILES["answers"], len(goldens), list(wrong), first)
 
 
 def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
@@ -93,20 +86,6 @@ def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -
             if not apart <= golden.tolerance[name]:  # so that NaN, which is not below anything, differs too
                 yield number, f"{name} {apart:.2g} apart, {golden.tolerance[name]:.2g} allowed"
                 break
-
-
-def _check(name: str, where: str, asked: int, differ: Sequence[int], why: str = "") -> GoldenCheck:
-    is_same = asked > 0 and not differ and not why
-    reason = "" if is_same else f"{len(differ)} of {asked} differ. {why}".strip()
-    return GoldenCheck(
-        name=name,
-        where=where,
-        status="passed" if is_same else "failed",
-        reason=reason,
-        file=_NAMES[name],
-        goldens=asked,
-        differ=tuple(differ),
-    )
 
 
 def _run(command: Sequence[str], folder: Path, asked: str = "") -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgedistill.apps import GoldenCheck
+from edgedistill.apps import GoldenCheck, answered, not_run
 from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
 from edgedistill.artifacts import GOLDENS
 
@@ -25,7 +25,7 @@ def run_goldens(folder: Path) -> tuple[GoldenCheck, ...]:
     """
     node = shutil.which("node")
     if node is None:
-        return (*not_run("Node", "node is not installed here (make tools)"), *_browsers())
+        return (*not_run(_FILES, "Node", "node is not installed here (make tools)"), *_browsers())
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     where = f"Node {version}, onnxruntime-web on WebAssembly"
     command = [node, "tests/check.mjs"]
@@ -49,32 +49,13 @@ def checks_of(said: Mapping[str, Any], where: str) -> tuple[GoldenCheck, ...]:
 
 
 def _check(name: str, said: Mapping[str, Any], where: str) -> GoldenCheck:
-    asked, differ = int(said["asked"]), tuple(int(line) for line in said["differ"])
-    is_same = asked > 0 and not differ
-    reason = "" if is_same else f"{len(differ)} of {asked} differ. {said.get('why') or ''}".strip()
-    return GoldenCheck(
-        name=name,
-        where=where,
-        status="passed" if is_same else "failed",
-        reason=reason,
-        file=_FILES[name],
-        goldens=asked,
-        differ=differ,
-    )
-
-
-def not_run(where: str, reason: str) -> tuple[GoldenCheck, ...]:
-    """Both questions, not asked there."""
-    return tuple(
-        GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in _FILES.items()
-    )
+    differ = [int(line) for line in said["differ"]]
+    return answered(name, where, _FILES[name], int(said["asked"]), differ, said.get("why") or "")
 
 
 def _failed(where: str, reason: str) -> tuple[GoldenCheck, ...]:
-    return tuple(
-        GoldenCheck(name=name, where=where, status="failed", reason=reason, file=file) for name, file in _FILES.items()
-    )
+    return tuple(answered(name, where, file, 0, why=reason) for name, file in _FILES.items())
 
 
 def _browsers() -> tuple[GoldenCheck, ...]:
-    return not_run("the user's browser", "open tests/index.html of the served folder in it: it runs both")
+    return not_run(_FILES, "the user's browser", "open tests/index.html of the served folder in it: it runs both")
