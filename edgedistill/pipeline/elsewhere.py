@@ -9,7 +9,7 @@ from edgedistill import reports
 from edgedistill.gate.ladder import PHONE
 from edgedistill.gate.rungs import finding, judged, measure
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport
-from edgedistill.reports import BENCHES, BenchReport, Rung, SelfTest
+from edgedistill.reports import BENCH, BENCHES, BenchReport, Rung, SelfTest
 
 
 def with_emulated(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
@@ -45,7 +45,7 @@ def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> li
     """
     seen = {
         report.phone.model: test
-        for report in (reports.read(BenchReport, path) for path in sorted(folder.glob(BENCHES)))
+        for report in (reports.read(BenchReport, path) for path in sorted(folder.glob(BENCHES)) if path.name != BENCH)
         for test in report.self_tests
         # An emulator's answers are no phone's, whatever asked it.
         if report.phone and (test.source, test.manifest_sha256) == ("phone", manifest_sha256)

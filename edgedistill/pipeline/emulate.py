@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from statistics import median_low
 
@@ -13,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import files, parity, reports
-from edgedistill.artifacts import GOLDENS, MANIFEST, Golden, Manifest, environment, now, read_manifest
-from edgedistill.config import build
-from edgedistill.errors import ArtifactError, ConfigError
+from edgedistill.artifacts import MANIFEST, Golden, Manifest, environment, now, read_manifest
+from edgedistill.errors import ConfigError
+from edgedistill.gate.case import read_goldens
 from edgedistill.gate.rungs import judged, measure, not_run
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.measure.inputs import inputs_of
-from edgedistill.phones import arm64, qemu
+from edgedistill.phones import arm64, qemu, selftest
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.pipeline.subjects import refuse_changed
@@ -132,9 +130,9 @@ def _taken(folder: Path, manifest: Manifest, length: int) -> int:
 
 def compared(folder: Path, manifest: Manifest, profile: qemu.Profile, texts: int) -> Rung:
     """The same file on another processor architecture: its answers to goldens against the stored ones."""
-    goldens = _goldens(folder, texts)
-    inputs = [_inputs(golden) for golden in goldens]
-    found, _ = qemu.answers(profile, folder, asked_for_all(manifest), inputs)
+    every = read_goldens(folder)
+    goldens = every[:: max(1, len(every) // max(1, texts))][:texts]
+    found, _ = qemu.answers(profile, folder, asked_for_all(manifest), selftest.inputs_of(goldens))
     return judge(manifest.scheme, goldens, found, f"arm64 ({profile.name}, emulated)")
 
 
@@ -210,22 +208,3 @@ def _kept(folder: Path, report: EmulationReport) -> EmulationReport:
 def _stored(folder: Path) -> EmulationReport | None:
     path = folder / EMULATION
     return reports.read(EmulationReport, path) if path.is_file() else None
-
-
-def _goldens(folder: Path, count: int) -> list[Golden]:
-    path = folder / GOLDENS
-    try:
-        with path.open(encoding="utf-8") as lines:
-            values = [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read '{path}': {error}. Export it again.") from error
-    if not values:
-        raise ArtifactError(f"'{path}' holds no golden to compare with. Export it again.")
-    step = max(1, len(values) // max(1, count))
-    return [build(Golden, value, str(path)) for value in islice(values, 0, step * count, step)]
-
-
-def _inputs(golden: Golden) -> dict[str, NDArray[np.int64]]:
-    ids = np.asarray([golden.input_ids], dtype=np.int64)
-    kinds = np.asarray([golden.token_type_ids], dtype=np.int64)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": kinds}

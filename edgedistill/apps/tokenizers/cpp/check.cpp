@@ -11,25 +11,6 @@
 
 namespace {
 
-void append_utf8(unsigned point, std::string& text) {
-  const auto put = [&](unsigned byte) { text.push_back(static_cast<char>(byte)); };
-  if (point < 0x80) {
-    put(point);
-  } else if (point < 0x800) {
-    put(0xC0 | point >> 6);
-    put(0x80 | (point & 0x3F));
-  } else if (point < 0x10000) {
-    put(0xE0 | point >> 12);
-    put(0x80 | (point >> 6 & 0x3F));
-    put(0x80 | (point & 0x3F));
-  } else {
-    put(0xF0 | point >> 18);
-    put(0x80 | (point >> 12 & 0x3F));
-    put(0x80 | (point >> 6 & 0x3F));
-    put(0x80 | (point & 0x3F));
-  }
-}
-
 // The text with every \uXXXX as the UTF-16 unit it stands for; halves of a pair that are alone become U+FFFD.
 std::string unescaped(const std::string& text) {
   std::vector<unsigned> units;
@@ -45,10 +26,10 @@ std::string unescaped(const std::string& text) {
   for (std::size_t place = 0; place < units.size(); ++place) {
     const unsigned unit = units[place], next = place + 1 < units.size() ? units[place + 1] : 0;
     if (unit >= 0xD800 && unit < 0xDC00 && next >= 0xDC00 && next < 0xE000) {
-      append_utf8(0x10000 + ((unit - 0xD800) << 10) + (next - 0xDC00), result);
+      edgedistill::append_utf8(0x10000 + ((unit - 0xD800) << 10) + (next - 0xDC00), result);
       ++place;
     } else {
-      append_utf8(unit >= 0xD800 && unit < 0xE000 ? 0xFFFD : unit, result);
+      edgedistill::append_utf8(unit >= 0xD800 && unit < 0xE000 ? 0xFFFD : unit, result);
     }
   }
   return result;

@@ -27,25 +27,6 @@ std::pair<Point, std::size_t> character(const std::string& text, std::size_t pla
   return {is_wrong ? kWrong : point, place + 1 + more};
 }
 
-void append(Point point, std::string& text) {
-  const auto put = [&](Point byte) { text.push_back(static_cast<char>(byte)); };
-  if (point < 0x80) {
-    put(point);
-  } else if (point < 0x800) {
-    put(0xC0 | point >> 6);
-    put(0x80 | (point & 0x3F));
-  } else if (point < 0x10000) {
-    put(0xE0 | point >> 12);
-    put(0x80 | (point >> 6 & 0x3F));
-    put(0x80 | (point & 0x3F));
-  } else {
-    put(0xF0 | point >> 18);
-    put(0x80 | (point >> 12 & 0x3F));
-    put(0x80 | (point >> 6 & 0x3F));
-    put(0x80 | (point & 0x3F));
-  }
-}
-
 // How many tokens of each text stay: the longer one gives first, then both alike.
 std::pair<std::size_t, std::size_t> kept(std::size_t first, std::size_t second, std::size_t room) {
   if (first + second <= room) return {first, second};
@@ -210,7 +191,7 @@ void Tokenizer::word(const Letters& text, std::size_t from, std::size_t to, Toke
   int id = number("unknown");
   if (!is_word_piece) {
     std::string whole;
-    for (std::size_t place = from; place < to; ++place) append(text[place].point, whole);
+    for (std::size_t place = from; place < to; ++place) append_utf8(text[place].point, whole);
     const auto found = vocabulary_.find(whole);
     if (found != vocabulary_.end()) id = found->second;
   }
@@ -225,7 +206,7 @@ bool Tokenizer::pieces(const Letters& text, std::size_t from, std::size_t to, To
     std::size_t best = start;
     int id = 0;
     for (std::size_t end = start; end < to; ++end) {
-      append(text[end].point, piece);
+      append_utf8(text[end].point, piece);
       const auto entry = vocabulary_.find(piece);
       if (entry == vocabulary_.end()) continue;
       best = end + 1;

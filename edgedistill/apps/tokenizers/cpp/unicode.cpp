@@ -20,6 +20,25 @@ std::pair<Point, Point> range(const std::string& text) {
 
 }  // namespace
 
+void append_utf8(Point point, std::string& text) {
+  const auto put = [&](Point byte) { text.push_back(static_cast<char>(byte)); };
+  if (point < 0x80) {
+    put(point);
+  } else if (point < 0x800) {
+    put(0xC0 | point >> 6);
+    put(0x80 | (point & 0x3F));
+  } else if (point < 0x10000) {
+    put(0xE0 | point >> 12);
+    put(0x80 | (point >> 6 & 0x3F));
+    put(0x80 | (point & 0x3F));
+  } else {
+    put(0xF0 | point >> 18);
+    put(0x80 | (point >> 12 & 0x3F));
+    put(0x80 | (point >> 6 & 0x3F));
+    put(0x80 | (point & 0x3F));
+  }
+}
+
 Unicode::Unicode(std::istream& table) {
   std::string line;
   if (!std::getline(table, line) || line.rfind("edgedistill-unicode 1 ", 0) != 0) {

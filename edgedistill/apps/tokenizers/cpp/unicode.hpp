@@ -12,6 +12,9 @@ namespace edgedistill {
 
 using Point = char32_t;
 
+// Writes a character behind a text in UTF-8.
+void append_utf8(Point point, std::string& text);
+
 class Unicode {
  public:
   // Throws std::runtime_error when the file is of another version.
