@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Literal
 
@@ -122,9 +123,9 @@ def _copied(programs: Path, part: Path) -> None:
     for name in (RUNNER, PROBE):
         shutil.copy(programs / name, part / name)
         (part / name).chmod(0o755)
-    source = Path(__file__).parent.parent.parent / "LICENSE"
-    if source.is_file():
-        shutil.copyfile(source, part / LICENCES / "edgedistill")
+    licence = distribution("edgedistill").read_text("licenses/LICENSE")  # in a checkout and in a wheel alike
+    if licence:
+        (part / LICENCES / "edgedistill").write_text(licence, encoding="utf-8")
 
 
 def _from_wheels(part: Path) -> Mapping[str, object]:
