@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from edgedistill import reports
 from edgedistill.artifacts import read_manifest
 from edgedistill.cli import group
+from edgedistill.cli.tables import print_table, table
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import DeviceError, TrainingError
 from edgedistill.pipeline.walk import RoadResult, StepResult
@@ -258,6 +259,17 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", str(group.PIPE_CLOSED)}
+
+
+def test_a_pipe_gets_names_and_numbers_in_one_piece(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers, name = "abcdefgh", "intra144-ffn4-emb128-voc13483"
+    wide = table("shape", *numbers, "why", numeric=tuple(numbers))
+    wide.add_row(name, *["~13.21 MB"] * len(numbers), "too large by half, and slow as well")
+    print_table(wide)
+    first, *others = capsys.readouterr().out.splitlines()[1:]
+    assert name in first
+    assert first.count("~13.21 MB") == len(numbers)
+    assert "slow" in " ".join(others), "sentences may be broken"
 
 
 def test_ls_shows_names_with_a_line_each() -> None:

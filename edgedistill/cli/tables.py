@@ -18,7 +18,7 @@ _STYLES = {
     "complete": "green", "partial": "bold yellow", "unreadable": "bold red",
     "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
 }  # fmt: skip
-_PLAIN_WIDTH = 120  # of tables that go to a file or a pipe
+_PLAIN_WIDTH = 120  # of tables that go to a file or a pipe, where nothing in them needs more
 
 
 def table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
@@ -35,9 +35,20 @@ def print_table(what: Table | Text) -> None:
     if sys.stdout.isatty():
         return Console(markup=False, highlight=False).print(what)
     console = Console(markup=False, highlight=False, width=_PLAIN_WIDTH)
+    if isinstance(what, Table):
+        _keep_whole(what, console)
+        endless = console.options.update(width=sys.maxsize)
+        console.width = max(_PLAIN_WIDTH, console.measure(what, options=endless).minimum)
     with console.capture() as captured:
         console.print(what)
     return click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _keep_whole(what: Table, console: Console) -> None:
+    """Break no name, number or word over lines: whoever reads a pipe looks for them. Sentences may be broken."""
+    for column in what.columns:
+        whole = "maximum" if column is what.columns[0] or column.justify == "right" else "minimum"
+        column.min_width = max((getattr(console.measure(cell), whole) for cell in column.cells), default=None)
 
 
 def status(word: str) -> Text:
