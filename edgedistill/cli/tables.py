@@ -19,6 +19,7 @@ _STYLES = {
     "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
 }  # fmt: skip
 _PLAIN_WIDTH = 120  # of tables that go to a file or a pipe, where nothing in them needs more
+_SENTENCE = 24  # least width of a column of sentences there
 
 
 def table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
@@ -47,8 +48,10 @@ def print_table(what: Table | Text) -> None:
 def _keep_whole(what: Table, console: Console) -> None:
     """Break no name, number or word over lines: whoever reads a pipe looks for them. Sentences may be broken."""
     for column in what.columns:
-        whole = "maximum" if column is what.columns[0] or column.justify == "right" else "minimum"
-        column.min_width = max((getattr(console.measure(cell), whole) for cell in column.cells), default=None)
+        column.no_wrap = column is what.columns[0] or column.justify == "right"
+        cells = [console.measure(cell) for cell in column.cells]
+        narrow = [max(cell.minimum, min(cell.maximum, _SENTENCE)) for cell in cells]
+        column.min_width = max((cell.maximum for cell in cells) if column.no_wrap else narrow, default=None)
 
 
 def status(word: str) -> Text:
