@@ -26,8 +26,8 @@ from edgedistill.losses.soft_targets import reverse_soft_targets, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.fastbert import FAMILY, FastBertForSequenceClassification, fastbert_for
 from edgedistill.models.loading import Checkpoint, load
-from edgedistill.models.macs import Count
 from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.reports import FlopsCount
 from edgedistill.training.exits import dev_area
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, Step
@@ -67,7 +67,7 @@ class Config(RecipeConfig):
     """Whether layers and last classifier answer without dropout while the others learn from them."""
     keep_best: bool = True
     """Whether self-distillation keeps the epoch with the best area under its curve of score against cost."""
-    flops_count: Count = "paper"
+    flops_count: FlopsCount = "paper"
     """How exits.json counts FLOPs: every linear layer, or without classifiers' last projections."""
     max_drop: float = Field(default=0.5, ge=0)
     """Points of the metric that leaving early may cost on the development rows; decides the student's speed."""

@@ -102,7 +102,7 @@ def test_what_is_no_phones_time_is_refused(tmp_path: Path) -> None:
             True,
         )
         emulated = plan_on(device, tmp_path, source="qemu")
-        assert (emulated.exit_code, "gave no times that are a phone's" in unwrapped(emulated.stderr)) == (3, True)
+        assert (emulated.exit_code, "would be the emulator's" in unwrapped(emulated.stderr)) == (3, True)
     with FakeDevice(tmp_path / "emulator", props={"ro.kernel.qemu": "1"}) as emulator:
         refused = plan_on(emulator, tmp_path)
         assert (refused.exit_code, "is an emulator, whose times mean nothing" in unwrapped(refused.stderr)) == (3, True)
