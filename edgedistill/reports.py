@@ -188,6 +188,8 @@ class ExitReport(Settings):
     """Chosen on the development rows: the cheapest that keeps max_drop."""
     max_drop: float
     """Points of the metric that leaving early may cost."""
+    max_cost: float | None = None
+    """Most mean MACs as a share of those without exits, by which the speed was chosen instead; none: by max_drop."""
     flops_count: FlopsCount
     """How FLOPs are counted."""
     padded_length: int

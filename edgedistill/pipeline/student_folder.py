@@ -195,7 +195,7 @@ def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
         return None
     drop = getattr(plan.cfg, "max_drop", 0.5)  # another recipe may have gone on with a FastBERT
     count: Any = getattr(plan.cfg, "flops_count", "paper")
-    report = exit_report(student, plan.data, max_drop=drop, count=count)
+    report = exit_report(student, plan.data, max_drop=drop, max_cost=getattr(plan.cfg, "max_cost", None), count=count)
     student.config.speed = report.speed
     say(report.summary)
     return report

@@ -71,6 +71,9 @@ class Config(RecipeConfig):
     """How exits.json counts FLOPs: every linear layer, or without classifiers' last projections."""
     max_drop: float = Field(default=0.5, ge=0)
     """Points of the metric that leaving early may cost on the development rows; decides the student's speed."""
+    max_cost: float | None = Field(default=None, gt=0, le=1)
+    """Most mean multiply-accumulates of a text, as a share of those without exits: where given it decides the speed in
+    place of max_drop, and the best score within it is taken."""
     finetune_optim: OptimConfig | None = OptimConfig(lr=2e-5, epochs=3.0, batch_size=32)
     """How layers and last classifier learn the labels; null keeps a fine-tuned checkpoint and its head as they are."""
     distill_optim: OptimConfig = OptimConfig(lr=2e-4, epochs=5.0, batch_size=32)

@@ -19,6 +19,7 @@ from edgedistill.models.early_exit import refuse_negative, uncertainty
 from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.macs import RULES, exit_macs, flops, full_macs
 from edgedistill.models.outputs import Outputs, Want
+from edgedistill.progress import say
 from edgedistill.reports import ExitPoint, ExitReport, FlopsCount, MacsRule
 from edgedistill.training.judging import collect, scored
 
@@ -194,25 +195,51 @@ def dev_area(model: FastBertForSequenceClassification, data: TaskData) -> float:
     return area(candidates(ask_exits(model, data.dev, data)))
 
 
+def choose(answers: ExitAnswers, max_drop: float, max_cost: float | None = None) -> ExitPoint:
+    """The speed a student is given, on the development rows.
+
+    Args:
+        answers: to the development rows.
+        max_drop: points of the metric that leaving early may cost, against the last classifier.
+        max_cost: where given it decides instead: most mean MACs, as a share of those without exits. Where not even the
+            cheapest speed meets it, that one is taken, and that is said.
+    """
+    points, full = candidates(answers), point(answers, 0.0)
+    if max_cost is None:
+        return calibrate(points, score=full.score - max_drop / 100)
+    whole = full.macs["true_all"]
+    least = min(each.macs["true_all"] for each in points)
+    if least > max_cost * whole:
+        say(f"max_cost is {max_cost:g}, but leaving at the first exit costs {least / whole:.3f} already: that is taken")
+    return calibrate(points, budget=max(max_cost * whole, least))
+
+
 def exit_report(
-    model: FastBertForSequenceClassification, data: TaskData, *, max_drop: float, count: FlopsCount = "paper"
+    model: FastBertForSequenceClassification,
+    data: TaskData,
+    *,
+    max_drop: float,
+    max_cost: float | None = None,
+    count: FlopsCount = "paper",
 ) -> ExitReport:
     """Choose a speed on the development rows, and say what every speed costs there and on the judged rows.
 
     Args:
         model: trained.
         data: the task's rows.
-        max_drop: points of the metric that leaving early may cost, against the last classifier.
+        max_drop: see `choose`.
+        max_cost: likewise.
         count: how FLOPs are counted.
     """
     dev, judged = (ask_exits(model, rows, data) for rows in (data.dev, data.judged))
-    full, depth = point(dev, 0.0, count), dev.logits.shape[1]
-    chosen = calibrate(candidates(dev), score=full.score - max_drop / 100).speed
+    depth = dev.logits.shape[1]
+    chosen = choose(dev, max_drop, max_cost).speed
     speeds = sorted({*SPEEDS, *speeds_of(dev, _PUBLISHED), chosen})
     return ExitReport(
         metric=data.task.metric,
         speed=chosen,
         max_drop=max_drop,
+        max_cost=max_cost,
         flops_count=count,
         padded_length=data.max_length,
         dev_rows=len(data.dev),
