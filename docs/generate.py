@@ -28,8 +28,7 @@ from edgedistill.pipeline.doctor import Checkup
 from edgedistill.pipeline.plan import Road
 from edgedistill.pipeline.road import RoadResult
 from edgedistill.pipeline.shape_plan import ShapePlan
-from edgedistill.reports import BenchReport, StudentCard, Verdict
-from edgedistill.training.exits import ExitReport
+from edgedistill.reports import BenchReport, ExitReport, StudentCard, Verdict
 
 DOCS = Path(__file__).resolve().parent
 FORMATS: dict[str, type[BaseModel]] = {

@@ -25,6 +25,11 @@ from edgedistill.times import StatedRow as StatedRow
 from edgedistill.words import EmbeddingReport, VocabularyReport
 
 Status = Literal["passed", "failed", "inconclusive", "not_run"]
+FlopsCount = Literal["paper", "reference"]
+"""How FLOPs are counted: every linear layer, or as the authors' counter does, without classifiers' last projections."""
+MacsRule = Literal["padded_linear", "padded_all", "true_linear", "true_all"]
+"""Which MACs: at the padded length or each text's own; linear layers only as the paper counts them, or every product
+that is computed here (attention's too; of a classifier's queries only the first token's)."""
 
 
 class Finding(Settings):
@@ -153,8 +158,68 @@ class StudentCard(Settings):
         return (*vocabulary, *([f"embeddings: {self.embedding.sentence}"] if self.embedding else []))
 
 
+class ExitPoint(Settings):
+    """What one speed gives on some rows."""
+
+    speed: float
+    """A text leaves where its uncertainty is below this."""
+    score: float
+    """The task's headline metric."""
+    mean_layers: float
+    """Layers a text passes on average."""
+    left_at: tuple[float, ...]
+    """Share of the texts that leave at each layer."""
+    macs: dict[MacsRule, float]
+    """Mean multiply-accumulates a text, padded or true length, linear layers only or all products."""
+    flops: float
+    """By the paper's rule, twice the MACs of linear layers at the padded length; see flops_count."""
+    speedup: float
+    """FLOPs of the model without exits over these; not time."""
+
+
+class ExitReport(Settings):
+    """A FastBERT's curve of score against cost, and the speed chosen on it."""
+
+    schema_version: Literal[1] = 1
+    """Version of this format."""
+    metric: str
+    """What the score is."""
+    speed: float
+    """Chosen on the development rows: the cheapest that keeps max_drop."""
+    max_drop: float
+    """Points of the metric that leaving early may cost."""
+    max_cost: float | None = None
+    """Most mean MACs as a share of those without exits, by which the speed was chosen instead; none: by max_drop."""
+    flops_count: FlopsCount
+    """How FLOPs are counted."""
+    padded_length: int
+    """Tokens the padded counts are for."""
+    dev_rows: int
+    """Rows the speed was chosen on."""
+    judged_rows: int
+    """Rows the judged curve is of."""
+    each_exit: tuple[float, ...]
+    """Development score of every classifier when all texts leave there."""
+    dev: tuple[ExitPoint, ...]
+    """The curve on the development rows, the chosen speed included."""
+    judged: tuple[ExitPoint, ...]
+    """The same speeds on the judged rows; nothing was chosen by them."""
+
+    @property
+    def summary(self) -> str:
+        """The choice in one sentence."""
+        chosen, full = (next(p for p in self.judged if p.speed == speed) for speed in (self.speed, 0.0))
+        return (
+            f"exits: speed {self.speed:g} chosen on {self.dev_rows} development rows; on {self.judged_rows} judged "
+            f"rows {chosen.score:.4f} after {chosen.mean_layers:.1f} of {len(chosen.left_at)} layers "
+            f"({chosen.speedup:.1f}x fewer FLOPs), {full.score:.4f} after all"
+        )
+
+
 M = TypeVar("M", bound=BaseModel)
 STUDENT_CARD = "edgedistill.json"
+EXITS = "exits.json"
+"""Beside a student that may leave early."""
 VERDICT = "parity.json"
 BENCH = "bench.json"
 BENCHES = "bench*.json"

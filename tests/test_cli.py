@@ -223,6 +223,10 @@ def test_debugging_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatc
             "to go on:\n  edgedistill distill mobilebert --task sst2 --out 'my runs' --resume",
         ),
         (["distill", "r", "--task", "t", "--out", "o", "--resume"], "--out o --resume\n"),
+        (
+            ["distill", "r", "--task", "t", "--out", "o", "--dry-run"],
+            "Nothing half-written is left; to do it again:\n  edgedistill distill r --task t --out o --dry-run",
+        ),
         (["check", "artifact"], "Nothing half-written is left; to do it again:\n  edgedistill check artifact"),
         (["run", "road.yaml"], "Finished steps are kept and will be skipped; to go on:\n  edgedistill run road.yaml"),
     ],

@@ -133,10 +133,10 @@ def _as_storage_error(error: OSError) -> EdgeDistillError:
 
 def _how_to_go_on(args: list[str]) -> str:
     again = shlex.join(["edgedistill", *args])
-    if args[:1] == ["distill"]:
+    if args[:1] == ["distill"] and "--dry-run" not in args:
         again += "" if "--resume" in args else " --resume"
         return f"\nStopped. The last saved step is kept; to go on:\n  {again}"
-    if args[:1] == ["run"]:
+    if args[:1] == ["run"] and "--dry-run" not in args:
         return f"\nStopped. Finished steps are kept and will be skipped; to go on:\n  {again}"
     return f"\nStopped. Nothing half-written is left; to do it again:\n  {again}"
 

@@ -19,7 +19,12 @@ from edgedistill.cli.options import as_json, data_option, set_option
 @click.option("--threads", type=int, default=1, show_default=True, help="Given to the runtime.")
 @click.option("--p90-ms", type=float, metavar="MS", help="Longest p90 latency of one inference.  [default: any]")
 @click.option("--bytes", "size", metavar="SIZE", help="Most bytes of model files: 6MB, 5.5MiB.  [default: any]")
-@click.option("--device", default="host", show_default=True, help="Where to time; this version times on: host.")
+@click.option(
+    "--device", default="host", show_default=True, metavar="host|adb[:SERIAL]", help="Time on this computer or a phone."
+)
+@click.option("--affinity", metavar="big|little|MASK", help="Cores of the phone: its fast or slow ones, or such as f0.")
+@click.option("--bundle", type=click.Path(path_type=Path), metavar="DIR", help="Runner for the phone.  [default: made]")
+@click.option("--aar", type=click.Path(path_type=Path), metavar="FILE", help="Android library to run in its stead.")
 @click.option("--task", metavar="NAME|FILE", help="Vocabularies cut to this task's training rows are listed too.")
 @data_option
 @click.option("--corpus", metavar="FILE", help="The same for raw text, .txt[.gz].")
@@ -31,8 +36,9 @@ from edgedistill.cli.options import as_json, data_option, set_option
 def plan(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     """Say which student shapes meet a budget, before training one.
 
-    Lists MobileBERT students around the teacher with their parameters and bytes, and times untrained ones on this
-    computer. Exits with 1 when nothing that was timed meets the budget.
+    Lists MobileBERT students around the teacher with their parameters and bytes, and times a few untrained ones on this
+    computer, or with --device adb on the attached phone; the others' times are scaled from those, with a ~. Exits
+    with 1 when nothing that was timed meets the budget.
     """
     from edgedistill.cli import show
     from edgedistill.pipeline.advise import plan as run_plan

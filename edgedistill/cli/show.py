@@ -117,10 +117,12 @@ def plan(made: ShapePlan, as_json: bool) -> None:
     if as_json:
         return json(made.model_dump(mode="json"))
     names = ("parameters", "in blocks", *(schemes := _columns(made)), "p90 ms")
-    title = f"{made.recipe} students of {made.teacher.path} on {made.environment.cpu}"
+    where = f"{made.phone.model} (phone)" if made.phone else made.environment.cpu
+    title = f"{made.recipe} students of {made.teacher.path} on {where}"
     table = _table("shape", *names, "", title=title, numeric=names)
     for row in made.rows:
-        time = f"{row.latency.p90_ms:.2f}" if row.latency else ""
+        guess = f"~{row.scaled.p90_ms:.1f}" if row.scaled else ""
+        time = f"{row.latency.p90_ms:.2f}" if row.latency else guess
         sizes = (_shape_size(row, scheme, made.scheme) for scheme in schemes)
         mark = Text.assemble(_status(row.status), " <- best" if row.name == made.best else "")
         table.add_row(row.name, f"{row.parameters:,}", f"{row.block_parameters:,}", *sizes, time, mark)

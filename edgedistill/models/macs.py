@@ -8,17 +8,14 @@ Reference: Liu et al., 2020 (FastBERT), section 4.2 and table 1.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Count = Literal["paper", "reference"]
-"""How FLOPs are counted: every linear layer, or as the authors' counter does, without classifiers' last projections."""
-Rule = Literal["padded_linear", "padded_all", "true_linear", "true_all"]
-"""Which MACs: at the padded length or each text's own; linear layers only as the paper counts them, or every product
-that is computed here (attention's too; of a classifier's queries only the first token's)."""
-RULES: tuple[Rule, ...] = get_args(Rule)
+from edgedistill.reports import FlopsCount, MacsRule
+
+RULES: tuple[MacsRule, ...] = get_args(MacsRule)
 Lengths = NDArray[np.int64] | int
 
 
@@ -81,7 +78,7 @@ def full_macs(config: Any, length: Lengths, *, as_computed: bool = False) -> Any
     return layers + classifier_macs(config, length, as_computed=as_computed, is_last=True)
 
 
-def flops(config: Any, macs: Any, classifiers: Any, count: Count = "paper") -> Any:
+def flops(config: Any, macs: Any, classifiers: Any, count: FlopsCount = "paper") -> Any:
     """Published FLOPs: two a MAC.
 
     Args:

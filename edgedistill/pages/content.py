@@ -7,7 +7,7 @@ from typing import Literal
 from edgedistill.artifacts import Delegation, Environment, FileEntry, SearchReport, Source, TaskCard
 from edgedistill.config import Settings
 from edgedistill.pages.stages import StageContent
-from edgedistill.reports import Latency, Moment, PhoneCard, Rung, SelfTest, StatedRow
+from edgedistill.reports import ExitReport, Latency, Moment, PhoneCard, Rung, SelfTest, StatedRow
 from edgedistill.words import EmbeddingReport, VocabularyReport
 
 ArtifactStatus = Literal["passed", "failed", "inconclusive", "unchecked", "void"]
@@ -271,6 +271,8 @@ class Content(Settings):
     """How the student was made; none for a folder of artifacts alone."""
     stages: tuple[StageContent, ...]
     """Phases of training with their losses."""
+    exits: ExitReport | None = None
+    """Score over cost of a student that may leave early; none for any other."""
     layer_errors: dict[str, tuple[float, ...]]
     """Per-layer student-teacher errors."""
     artifacts: tuple[ArtifactContent, ...]

@@ -20,7 +20,17 @@ from edgedistill.pages.content import (
     Training,
 )
 from edgedistill.pages.published import published
-from edgedistill.reports import BENCH, BENCHES, STUDENT_CARD, VERDICT, BenchReport, StudentCard, Verdict
+from edgedistill.reports import (
+    BENCH,
+    BENCHES,
+    EXITS,
+    STUDENT_CARD,
+    VERDICT,
+    BenchReport,
+    ExitReport,
+    StudentCard,
+    Verdict,
+)
 
 _GRAVITY: tuple[ArtifactStatus, ...] = ("failed", "void", "inconclusive", "unchecked", "passed")
 
@@ -55,6 +65,7 @@ def gather(folder: Path) -> Content:
         headline=_headline(artifacts),
         training=training,
         stages=stages,
+        exits=_exits(folder, missing),
         layer_errors={name: tuple(values) for name, values in card.layer_errors.items()} if card else {},
         artifacts=artifacts,
         benches=benches,
@@ -84,6 +95,17 @@ def _training(folder: Path, missing: list[str]) -> tuple[Training | None, Studen
         missing.append("No per-layer errors: training left none beside the student.")
     shared = {name: getattr(card, name) for name in Training.model_fields}
     return Training(**shared), card
+
+
+def _exits(folder: Path, missing: list[str]) -> ExitReport | None:
+    path = folder / "student" / EXITS
+    if not path.is_file():
+        return None
+    try:
+        return reports.read(ExitReport, path)
+    except ArtifactError as error:
+        missing.append(f"No curve of early exits: {error}")
+        return None
 
 
 def _artifact_folders(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgedistill import __version__
-from edgedistill.pages import charts, numbers, phone_charts
+from edgedistill.pages import charts, exit_charts, numbers, phone_charts
 from edgedistill.pages.content import MARKS, WORDS, Content
 from edgedistill.pages.highlights import per_label, reason_of, rung_rows, shares, tiles, timing_of
 from edgedistill.pages.timings import short_names
@@ -37,6 +37,7 @@ def _environment() -> Environment:
         MARKS=MARKS,
         charts=charts,
         phone_charts=phone_charts,
+        exit_charts=exit_charts,
         timing_of=timing_of,
         per_label=per_label,
         reason_of=reason_of,

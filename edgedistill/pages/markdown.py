@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgedistill.pages import charts, markdown_times, numbers
+from edgedistill.pages import charts, exit_charts, markdown_times, numbers
 from edgedistill.pages.content import MARKS, WORDS, ArtifactContent, BenchContent, Content, Training
 from edgedistill.pages.highlights import reason_of, shares, tiles, timing_of
 from edgedistill.pages.markdown_table import code as _code
 from edgedistill.pages.markdown_table import safe as _safe
 from edgedistill.pages.markdown_table import table as _table
 from edgedistill.pages.stages import StageContent
-from edgedistill.reports import Measure, Rung
+from edgedistill.reports import ExitReport, Measure, Rung
 
 
 def markdown(content: Content) -> str:
@@ -33,6 +33,8 @@ def markdown(content: Content) -> str:
         lines += _section("Published by others, not measured here", markdown_times.stated(content.published))
     if content.training or content.stages:
         lines += _section("Training", _training(content.training, content.stages))
+    if content.exits:
+        lines += _section("Early exits", _exits(content.exits))
     if content.layer_errors:
         lines += _section("Student and teacher, layer by layer", _layers(content.layer_errors))
     lines += _section("Make it again", _again(content))
@@ -174,6 +176,20 @@ def _costs(stages: Sequence[StageContent]) -> list[str]:
 
 def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     return (values[0], values[-1]) if values else (None, None)
+
+
+def _exits(report: ExitReport) -> list[str]:
+    rows = [
+        (
+            f"{point.speed:g}" + (" (its own)" if point.speed == report.speed else ""),
+            numbers.number(point.score),
+            numbers.number(round(point.mean_layers, 2)),
+            numbers.times(point.speedup),
+        )
+        for point in exit_charts.shown(report)
+    ]
+    header = ("Speed", report.metric, "Layers", "Fewer FLOPs")
+    return [f"{_safe(report.summary)}. FLOPs are counted, not time.", "", *_table(header, rows, right=1)]
 
 
 def _layers(errors: dict[str, tuple[float, ...]]) -> list[str]:

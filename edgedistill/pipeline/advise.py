@@ -5,48 +5,31 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedistill import plugins, resources
+from edgedistill import resources
 from edgedistill.artifacts import environment, now
-from edgedistill.config import build
-from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
-from edgedistill.pipeline.scheme_refusals import refuse_scheme
-from edgedistill.pipeline.shape_plan import Budget, ShapePlan, ShapeRow, ShapeStatus, bytes_of
-from edgedistill.pipeline.shape_search import next_shape, widest
+from edgedistill.errors import ConfigError
+from edgedistill.pipeline import trials
+from edgedistill.pipeline.shape_clocks import MODE, Clock, clock_of
+from edgedistill.pipeline.shape_plan import ScaledTime, ShapePlan, ShapeRow, ShapeStatus
+from edgedistill.pipeline.shape_question import Place, Question, question
+from edgedistill.pipeline.shape_search import next_shape, scaled, widest
 from edgedistill.pipeline.shape_text import Text, readers_of
 from edgedistill.pipeline.shapes import RECIPE, VOCABULARY, Candidate, candidates
 from edgedistill.progress import progress, say
-from edgedistill.quant.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.reports import BenchRow
-    from edgedistill.targets import ExportConfig
 
 _SHAPES = 4
-_MODE = "rapid"
 _ORDER: tuple[ShapeStatus, ...] = ("fits", "too_slow", "not_timed", "too_large")
 _LENGTH_OF_RECIPE = 128
 _BUSY = 1.5
 """A p90 this many times the median is the machine's doing, not the model's."""
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What was asked, checked."""
-
-    text: Text
-    cfg: ExportConfig
-    schemes: tuple[str, ...]
-    length: int
-    threads: int
-    budget: Budget
-    shapes: int
-    settings: tuple[str, ...]
-    seed: int
 
 
 def plan(
@@ -59,6 +42,9 @@ def plan(
     p90_ms: float | None = None,
     size: int | str | None = None,
     device: str = "host",
+    affinity: str | None = None,
+    bundle: Path | None = None,
+    aar: Path | None = None,
     shapes: int = _SHAPES,
     task: str | None = None,
     data: Path | str | None = None,
@@ -70,7 +56,8 @@ def plan(
 
     Where text is given, by a task or a corpus, vocabularies cut to it are listed beside the teacher's whole one.
     Timed are untrained MobileBERTs around the teacher, converted as `export` does: blocks decide speed, not what was
-    learnt in them. What cannot meet the bytes is never timed.
+    learnt in them. What cannot meet the bytes is never timed. What was not timed has a time scaled from those that
+    were, on the same device.
 
     Args:
         teacher: folder or Hub id of a BERT-family checkpoint; "minilm" is the embedded encoder.
@@ -80,7 +67,10 @@ def plan(
         threads: given to the runtime.
         p90_ms: longest p90 latency that is acceptable; none: any.
         size: most bytes of model files, a number or a text such as "6MB"; none: any.
-        device: where to time; "host" is this machine.
+        device: where to time; "host" is this machine, "adb" or "adb:SERIAL" a phone.
+        affinity: cores of the phone: big, little or a hexadecimal mask; none: as it likes.
+        bundle: what runs on the phone, as `bench` takes it; none: the one in the cache.
+        aar: Android library that runs there in its stead.
         shapes: most shapes to convert and time.
         task: name of a task, or the path of its YAML file, whose training rows vocabularies are cut to.
         data: folder of the task's files; none: from the Hub.
@@ -96,12 +86,13 @@ def plan(
         ExportError: a target that does not do the scheme, or does not take these students.
         CheckpointError: a teacher that cannot be read or is no BERT family.
         DataError: text that cannot be read.
-        DeviceError: a phone is asked for.
+        DeviceError: no usable phone, an emulator, or it went away and did not come back.
         MissingExtraError: the target's packages are not installed.
     """
-    _refuse_device(device)
     text = Text(task, None if data is None else Path(data), None if corpus is None else Path(corpus))
-    asked = _question(text, target, scheme, length, threads, p90_ms, size, shapes, settings, seed)
+    place = Place(device, affinity, bundle, aar)
+    asked = question(text, place, target, scheme, length, threads, p90_ms, size, shapes, settings, seed)
+    clock = clock_of(device, target, length, threads, seed, affinity, bundle, aar)
     checkpoint = _teacher(teacher, length)
     assert checkpoint.kind != "embedding"
     readers = readers_of(checkpoint, text, settings, length, seed)
@@ -109,67 +100,28 @@ def plan(
     found = candidates(models, checkpoint.kind, settings, target, asked.schemes, length)
     limit = asked.budget.size_bytes
     affordable = [one for one in found if limit is None or one.sizes[scheme] <= limit]
-    sizes, timed = _timed(readers, widest(affordable), asked) if affordable else ({}, {})
-    rows = [_row(one, asked, sizes.get(one.name), timed.get(one.name)) for one in found]
+    sizes, timed = _timed(readers, widest(affordable), asked, clock) if affordable else ({}, {})
+    seen = [(one, timed[one.name].latency.p90_ms) for one in found if one.name in timed]
+    rows = [_row(one, asked, sizes.get(one.name), timed.get(one.name), seen) for one in found]
     rows.sort(key=lambda row: (_ORDER.index(row.status), -row.block_parameters))
     best = rows[0] if rows[0].status == "fits" else None
     return ShapePlan(
         created=now(),
-        command=_command(str(teacher), asked, device),
+        command=asked.command(str(teacher)),
         environment=environment(),
         teacher=checkpoint.source,
         target=target,
         scheme=scheme,
         length=length,
         threads=threads,
+        device=clock.device,
+        phone=clock.phone,
         budget=asked.budget,
         rows=tuple(rows),
         best=best.name if best else None,
         nearest=None if best else _nearest(rows, asked).name,
         next_commands=_next(str(teacher), checkpoint, best, asked) if best else (),
-        notes=_notes(checkpoint, length, rows),
-    )
-
-
-def _refuse_device(device: str) -> None:
-    if device == "adb":
-        raise DeviceError(
-            "--device adb: shapes cannot be timed on a phone, the app that would run them there is not in this "
-            "version. Use --device host, and time the one you train on the phone itself."
-        )
-    if device != "host":
-        raise UnknownNameError("device", device, ("host", "adb"))
-
-
-def _question(
-    text: Text,
-    target: str,
-    scheme: str,
-    length: int,
-    threads: int,
-    p90_ms: float | None,
-    size: int | str | None,
-    shapes: int,
-    settings: Sequence[str],
-    seed: int,
-) -> _Question:
-    module = plugins.load("targets", target)
-    refuse_scheme(target, scheme, module.SCHEMES)
-    for name, number in (("threads", threads), ("shapes", shapes)):
-        if number < 1:
-            raise ConfigError(f"{name} must be at least 1 (found {number}).")
-    given = {"p90_ms": p90_ms, "size_bytes": bytes_of(str(size)) if size is not None else None}
-    one_length = {"target": target, "scheme": scheme, "max_length": length, "lengths": (length,)}
-    return _Question(
-        text=text,
-        cfg=build(module.Config, one_length, "plan"),
-        schemes=tuple(name for name in module.SCHEMES if not SCHEMES[name].is_searched),
-        length=length,
-        threads=threads,
-        budget=build(Budget, given, "plan"),
-        shapes=shapes,
-        settings=tuple(settings),
-        seed=seed,
+        notes=_notes(checkpoint, length, rows, clock),
     )
 
 
@@ -191,16 +143,13 @@ def _teacher(teacher: str | Path, length: int) -> Checkpoint:
 
 
 def _timed(
-    readers: dict[int | None, Checkpoint], affordable: Sequence[Candidate], asked: _Question
+    readers: dict[int | None, Checkpoint], affordable: Sequence[Candidate], asked: Question, clock: Clock
 ) -> tuple[dict[str, int], dict[str, BenchRow]]:
-    """Convert the shapes that may be the answer, and time them in turns.
+    """Convert the shapes that may be the answer, and time them in turns by the clock.
 
     Returns:
         Bytes of their files, and their times, by name.
     """
-    from edgedistill.pipeline import trials
-    from edgedistill.pipeline.bench import bench
-
     most = min(asked.shapes, len(affordable))
     say(f"converting and timing {most} of {len(affordable)} shapes that may weigh little enough: about {25 * most} s")
     sizes: dict[str, int] = {}
@@ -209,17 +158,16 @@ def _timed(
         while len(seen) < most and (chosen := next_shape(affordable, seen, asked.budget.p90_ms, most)) is not None:
             folder = Path(place) / chosen.name
             sizes[chosen.name] = trials.write(folder, readers[chosen.vocabulary], chosen, asked.cfg)
-            glanced = trials.glance(folder, asked.length, asked.threads, asked.seed)
+            glanced = clock.glance(folder)
             seen.append((chosen, glanced))
             tracker.advance(1, f"{chosen.name} {glanced:.1f} ms at a glance")
-        folders = [Path(place) / one.name for one, _ in seen]
-        report = bench(
-            folders, mode=_MODE, threads=[asked.threads], lengths=[asked.length], reference=False, seed=asked.seed
-        )
-    return sizes, {row.artifact: row for row in report.rows}
+        rows = clock.rows([Path(place) / one.name for one, _ in seen])
+    return sizes, {row.artifact: row for row in rows}
 
 
-def _row(one: Candidate, asked: _Question, size: int | None, timed: BenchRow | None) -> ShapeRow:
+def _row(
+    one: Candidate, asked: Question, size: int | None, timed: BenchRow | None, seen: Sequence[tuple[Candidate, float]]
+) -> ShapeRow:
     budget = asked.budget
     weighs = one.sizes[asked.cfg.scheme] if size is None else size
     status: ShapeStatus = "not_timed"
@@ -228,6 +176,7 @@ def _row(one: Candidate, asked: _Question, size: int | None, timed: BenchRow | N
     elif timed is not None:
         is_slow = budget.p90_ms is not None and timed.latency.p90_ms > budget.p90_ms
         status = "too_slow" if is_slow else "fits"
+    guess = scaled(one, seen) if seen and timed is None else None
     return ShapeRow(
         name=one.name,
         settings=one.settings,
@@ -236,6 +185,7 @@ def _row(one: Candidate, asked: _Question, size: int | None, timed: BenchRow | N
         computed_bytes=one.sizes,
         measured_bytes=size,
         latency=timed.latency if timed else None,
+        scaled=ScaledTime(p90_ms=round(guess[0], 3), anchors=guess[1]) if guess else None,
         validity=timed.validity if timed else None,
         is_throttled=bool(timed and timed.is_throttled),
         peak_rss_bytes=timed.peak_rss_bytes if timed else None,
@@ -243,7 +193,7 @@ def _row(one: Candidate, asked: _Question, size: int | None, timed: BenchRow | N
     )
 
 
-def _nearest(rows: Sequence[ShapeRow], asked: _Question) -> ShapeRow:
+def _nearest(rows: Sequence[ShapeRow], asked: Question) -> ShapeRow:
     """The row that breaks the budget least: a timed one where there is one, since only those are known."""
 
     def excess(row: ShapeRow) -> tuple[bool, float]:
@@ -255,7 +205,7 @@ def _nearest(rows: Sequence[ShapeRow], asked: _Question) -> ShapeRow:
     return min(rows, key=excess)
 
 
-def _next(teacher: str, checkpoint: Checkpoint, best: ShapeRow, asked: _Question) -> tuple[str, ...]:
+def _next(teacher: str, checkpoint: Checkpoint, best: ShapeRow, asked: Question) -> tuple[str, ...]:
     task = checkpoint.card.task.name if checkpoint.card and checkpoint.card.task.name else "TASK"
     given = asked.text if asked.text.task else replace(asked.text, task=task)
     words = ["edgedistill", "distill", RECIPE, "--teacher", teacher, *given.words, "--out", "RUN"]
@@ -268,13 +218,19 @@ def _next(teacher: str, checkpoint: Checkpoint, best: ShapeRow, asked: _Question
     return shlex.join(words), shlex.join([*export, "--length", str(asked.length)])
 
 
-def _notes(checkpoint: Checkpoint, length: int, rows: Sequence[ShapeRow]) -> tuple[str, ...]:
+def _notes(checkpoint: Checkpoint, length: int, rows: Sequence[ShapeRow], clock: Clock) -> tuple[str, ...]:
     notes = [
         "Timed are untrained students: a shape decides size and speed, not how well it will learn.",
-        f"Inputs are real text of exactly {length} tokens, one at a time, {_MODE} mode, shapes in turns. Times are "
-        "this machine's; a phone's are others, and none is guessed from them.",
+        f"Inputs are real text of exactly {length} tokens, one at a time, {MODE} mode, shapes in turns.",
+        _whose(clock),
         "Sizes are of the model file with that one fixed length; computed from the parameters, measured where timed.",
     ]
+    if any(row.scaled for row in rows):
+        names = ", ".join(row.name for row in rows if row.latency)
+        notes.append(
+            f"A p90 with ~ was not measured: it is scaled by the multiplications of a text from shapes timed on the "
+            f"same device ({names}), and decides nothing."
+        )
     if checkpoint.is_head_new:
         notes.append("The teacher has no head of its own that can be exported: a classifier of two classes is timed.")
     if any(row.latency and row.latency.p90_ms > _BUSY * row.latency.p50_ms for row in rows):
@@ -284,12 +240,10 @@ def _notes(checkpoint: Checkpoint, length: int, rows: Sequence[ShapeRow]) -> tup
     return tuple(notes)
 
 
-def _command(teacher: str, asked: _Question, device: str) -> str:
-    words = ["edgedistill", "plan", "--teacher", teacher, "--target", asked.cfg.target, "--scheme", asked.cfg.scheme]
-    words += ["--length", str(asked.length), "--threads", str(asked.threads)]
-    words += ["--p90-ms", f"{asked.budget.p90_ms:g}"] if asked.budget.p90_ms is not None else []
-    words += ["--bytes", str(asked.budget.size_bytes)] if asked.budget.size_bytes is not None else []
-    words += [*asked.text.words, "--device", device, "--shapes", str(asked.shapes), "--seed", str(asked.seed)]
-    for setting in asked.settings:
-        words += ["--set", setting]
-    return shlex.join(words)
+def _whose(clock: Clock) -> str:
+    if clock.phone is None:
+        return "Times are this machine's; a phone's are others, and none is guessed from them."
+    return (
+        f"Times are of {clock.phone.model}, run by adb shell with rests between turns; none is of this machine. The "
+        "answers there were not compared: `bench --device adb` does that with a student that is trained."
+    )

@@ -68,7 +68,7 @@ def bench_anywhere(
 
     return bench_on_phone(
         artifacts,
-        program_of(bundle or bundles.cached_bundle(aar)),
+        phone_program(bundle, aar),
         serial=serial or None,
         mode=mode,
         threads=threads,
@@ -78,6 +78,15 @@ def bench_anywhere(
         seed=seed,
         tools=tools,
     )
+
+
+def phone_program(bundle: Path | None, aar: Path | None) -> Program:
+    """The program of a bundle; without one, of that in the cache, which is made where it is not there.
+
+    Raises:
+        ArtifactError: there is no such bundle, or none can be made.
+    """
+    return program_of(bundle or bundles.cached_bundle(aar))
 
 
 def program_of(folder: Path) -> Program:

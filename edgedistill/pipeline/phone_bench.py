@@ -7,45 +7,29 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgedistill import __version__, files, reports
 from edgedistill.artifacts import environment, now, read_manifest
 from edgedistill.errors import ConfigError
 from edgedistill.gate.case import read_goldens
-from edgedistill.measure.inputs import inputs_of, rows_of
-from edgedistill.measure.modes import WARM_UP_RUNS, WARM_UP_SECONDS, Mode, find_mode
+from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.phones import adb, driver, preflight, selftest
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import Facts
-from edgedistill.phones.protocol import Progress
 from edgedistill.phones.requests import Plan
 from edgedistill.phones.tools import parse as parse_tool
 from edgedistill.phones.workplace import Job, Program, Workplace
 from edgedistill.pipeline.phone_rows import moments, row_of
 from edgedistill.pipeline.phone_tools import times_by_tools
+from edgedistill.pipeline.phone_turns import Variant, measured, variants_of
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length
-from edgedistill.progress import progress, say
+from edgedistill.progress import say
 from edgedistill.reports import BenchReport, PhoneCard, SelfTest, StatedRow
 
 JOURNAL = ".bench-phone.partial"
 """Finished slices of a bench that was stopped, in the first artifact's folder."""
-ROUNDS = {"submission": 4, "quick": 2, "rapid": 2}
-"""Turns of every row."""
-SENSOR_SECONDS = 1.0
 THREADS = (1, 2, 4)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row to be."""
-
-    name: str
-    subject: Subject
-    length: int
-    threads: int
-    job: Job
 
 
 def bench_on_phone(
@@ -106,10 +90,10 @@ def bench_on_phone(
     notes = _notes(work, facts, tests, affinity)
     slices: list[driver.Slice] = []
     stated: list[StatedRow] = []
-    variants = _variants(subjects, chosen, counts, cores, seed)
+    variants = variants_of(subjects, chosen, counts, cores, seed)
     if all(test.source == "phone" for test in tests):
         journal = subjects[0].folder / JOURNAL
-        slices = _measured(work, variants, chosen, seed, journal, _key(facts, variants, chosen, seed, program), ticks)
+        slices = measured(work, variants, chosen, seed, journal, _key(facts, variants, chosen, seed, program), ticks)
         stated, more = times_by_tools(work, others, subjects, counts, cores, chosen, facts.card, seed, ticks)
         notes += more
     report = BenchReport(
@@ -148,45 +132,6 @@ def _self_test(work: Workplace, subject: Subject, ticks: Ticks | None) -> SelfTe
     say(f"{subject.name}: answering {len(goldens)} goldens on the phone")
     result, answers = driver.again(work, lambda: work.run(job), ticks)
     return selftest.judge(subject.name, subject.manifest_sha256 or "", goldens, answers, result.source == "qemu")
-
-
-def _variants(
-    subjects: Sequence[Subject], mode: Mode, threads: Sequence[int], cores: tuple[int, ...], seed: int
-) -> list[Variant]:
-    variants = []
-    made = rows_of if any(subject.leaves_early for subject in subjects) else inputs_of
-    for subject in subjects:
-        manifest = read_manifest(subject.folder)
-        for length in subject.lengths:
-            inputs = made(subject.texts, length, seed)
-            for count in threads:
-                name = f"{subject.name}, {length} tokens, {count} thread{'s' if count > 1 else ''}"
-                plan = Plan(
-                    source="phone", library=None, threads=count, cores=cores, dumps=False,
-                    warm_up_runs=WARM_UP_RUNS, warm_up_seconds=WARM_UP_SECONDS, min_runs=mode.min_runs,
-                    min_seconds=mode.min_seconds, max_seconds=mode.max_seconds, sensor_seconds=SENSOR_SECONDS,
-                )  # fmt: skip
-                variants.append(
-                    Variant(name, subject, length, count, Job(name, subject.folder, manifest, inputs, plan))
-                )
-    return variants
-
-
-def _measured(
-    work: Workplace, variants: Sequence[Variant], mode: Mode, seed: int, journal: Path, key: str, ticks: Ticks | None
-) -> list[driver.Slice]:
-    jobs = {variant.name: variant.job for variant in variants}
-    rounds = ROUNDS[mode.name]
-    with progress("measuring (seconds)", total=round(len(jobs) * mode.min_seconds)) as tracker:
-        seen: dict[str, float] = {}
-
-        def hear(name: str, told: Progress) -> None:
-            if told.phase == "measure":
-                before = seen.get(name, 0.0) if told.seconds >= seen.get(name, 0.0) else 0.0
-                tracker.advance(int(told.seconds) - int(before), name)
-                seen[name] = told.seconds
-
-        return driver.measure(work, jobs, rounds, seed, journal, key, hear, ticks)
 
 
 def _notes(work: Workplace, facts: Facts, tests: Sequence[SelfTest], affinity: str | None) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from edgedistill.artifacts import Environment, Source
 from edgedistill.config import Settings
 from edgedistill.errors import ConfigError
-from edgedistill.reports import Latency
+from edgedistill.reports import Latency, PhoneCard
 
 ShapeStatus = Literal["fits", "too_slow", "not_timed", "too_large"]
 
@@ -25,6 +25,15 @@ class Budget(Settings):
     """Longest p90 of one inference; none for any."""
     size_bytes: int | None = Field(default=None, gt=0)
     """Most bytes of model files; none for any."""
+
+
+class ScaledTime(Settings):
+    """A time that nobody measured."""
+
+    p90_ms: float
+    """By the line through the shapes below over the multiplications of a text."""
+    anchors: tuple[str, ...]
+    """Shapes timed on the same device, nearest in work, that it was scaled from; one where only one was timed."""
 
 
 class ShapeRow(Settings):
@@ -43,7 +52,9 @@ class ShapeRow(Settings):
     measured_bytes: int | None = None
     """Model files of the asked scheme as written; none where the shape was not converted."""
     latency: Latency | None = None
-    """Times on this machine; none where the shape was not timed."""
+    """Times on the plan's device; none where the shape was not timed."""
+    scaled: ScaledTime | None = None
+    """What it may take by those that were timed; none where it was timed itself, or nothing was."""
     validity: Literal["valid", "semi", "invalid"] | None = None
     """Of the times, by MLPerf's rule; none where there are none."""
     is_throttled: bool = False
@@ -77,8 +88,10 @@ class ShapePlan(Settings):
     """Tokens of every timed text, and the model's one fixed length."""
     threads: int
     """The runtime was given."""
-    device: Literal["host"] = "host"
-    """Where the times come from: this machine, never a phone."""
+    device: Literal["host", "phone"] = "host"
+    """Where the times come from: this machine, or the phone below."""
+    phone: PhoneCard | None = None
+    """The phone; none for this machine."""
     budget: Budget
     """What had to be met."""
     rows: tuple[ShapeRow, ...]

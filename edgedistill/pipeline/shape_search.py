@@ -49,7 +49,7 @@ def next_shape(
     known = {one.name for one, _ in seen}
     fast = [one.block_parameters for one, ms in seen if ms <= p90_ms]
     larger = [one for one in by_work if one.name not in known and one.block_parameters > max(fast, default=0)]
-    guesses = {one.name: _guess(one, seen) for one in larger}
+    guesses = {one.name: scaled(one, seen)[0] for one in larger}
     within = [one for one in larger if guesses[one.name] <= p90_ms]
     if within:
         return max(within, key=lambda one: one.block_parameters)
@@ -57,14 +57,17 @@ def next_shape(
     return beyond if beyond is not None and guesses[beyond.name] <= _HOPEFUL * p90_ms else None
 
 
-def _guess(one: Candidate, seen: Sequence[tuple[Candidate, float]]) -> float:
+def scaled(one: Candidate, seen: Sequence[tuple[Candidate, float]]) -> tuple[float, tuple[str, ...]]:
     """Milliseconds by the line through the two shapes seen that are nearest in work, or through 0 and the only one.
 
     Two near ones may lie on any line where other processes disturb them, so that its slope is kept believable.
+
+    Returns:
+        The milliseconds, and the names of the shapes that they were scaled from.
     """
     first, *others = sorted(seen, key=lambda pair: abs(pair[0].work - one.work))
     second = others[0] if others else (replace(first[0], work=0), 0.0)
     slope = (second[1] - first[1]) / (second[0].work - first[0].work or 1)
     proportional = first[1] / first[0].work
     slope = min(max(slope, _FLATTEST * proportional), _STEEPEST * proportional)
-    return first[1] + slope * (one.work - first[0].work)
+    return first[1] + slope * (one.work - first[0].work), tuple(each.name for each, _ in (first, *others[:1]))

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.pipeline.vocabulary import Uncut
     from edgedistill.recipes import Ingredients, Recipe, RecipeConfig
-    from edgedistill.training.exits import ExitReport
+    from edgedistill.reports import ExitReport
     from edgedistill.training.judging import Ask
 
 
-_EXITS = "exits.json"
 _WRITTEN = "written.jsonl"
 
 
@@ -131,7 +130,7 @@ def write_student(
         if judged.texts is not None:
             write_texts(part / _WRITTEN, plan.data, judged.texts)
         if exits is not None:
-            reports.save(exits, part / _EXITS)
+            reports.save(exits, part / reports.EXITS)
         for name, other in found.items():
             assert other.own is not None
             write_reference(part / reference_of(name), given.others[name], other.own, other.theirs)
@@ -196,7 +195,7 @@ def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
         return None
     drop = getattr(plan.cfg, "max_drop", 0.5)  # another recipe may have gone on with a FastBERT
     count: Any = getattr(plan.cfg, "flops_count", "paper")
-    report = exit_report(student, plan.data, max_drop=drop, count=count)
+    report = exit_report(student, plan.data, max_drop=drop, max_cost=getattr(plan.cfg, "max_cost", None), count=count)
     student.config.speed = report.speed
     say(report.summary)
     return report

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.pipeline.shapes import Candidate
     from edgedistill.targets import ExportConfig
 
-_P90_OF_MEDIAN = 1.15
+P90_OF_MEDIAN = 1.15
 """On a quiet machine."""
 _RANDOM_WEIGHTS = "0" * 64
 """In place of a hash: nobody can have these weights again."""
@@ -94,4 +94,4 @@ def glance(folder: Path, length: int, threads: int, seed: int) -> float:
         seconds.append(time.perf_counter() - started)
 
     timing.warm_up(call)
-    return 1000 * _P90_OF_MEDIAN * statistics.median(seconds)
+    return 1000 * P90_OF_MEDIAN * statistics.median(seconds)

@@ -12,8 +12,9 @@ Paper: Sanh et al., 2019, arXiv:1910.01108.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -61,6 +62,8 @@ class Answers(Settings):
     """The teacher's answer: nats, times the temperature's square; squared score for regression."""
     labels: float = Field(default=0.5, ge=0)
     """The right answer; 0: no labels are needed."""
+    padding: Literal["masked", "counted"] = "masked"
+    """Of spans; counted: padding is a place where the teacher's answer may begin or end, as in the authors' code."""
 
 
 class Config(CutsVocabulary):
@@ -184,7 +187,8 @@ def _soft_term(cfg: Config, kind: Kind, s: Tensor, t: Tensor, mask: Tensor) -> T
     if kind == "regression":
         return logit_mse(s, t)
     if kind == "span":
-        return span_soft_targets(s, t, mask, cfg.temperature)
+        places = mask if cfg.answers.padding == "masked" else torch.ones_like(mask)
+        return span_soft_targets(s, t, places, cfg.temperature)
     return soft_targets(s, t, cfg.temperature, mask=mask if kind == "tokens" else None)
 
 

@@ -26,8 +26,8 @@ from edgedistill.losses.soft_targets import reverse_soft_targets, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.fastbert import FAMILY, FastBertForSequenceClassification, fastbert_for
 from edgedistill.models.loading import Checkpoint, load
-from edgedistill.models.macs import Count
 from edgedistill.recipes import Ingredients, RecipeConfig
+from edgedistill.reports import FlopsCount
 from edgedistill.training.exits import dev_area
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, Step
@@ -67,10 +67,13 @@ class Config(RecipeConfig):
     """Whether layers and last classifier answer without dropout while the others learn from them."""
     keep_best: bool = True
     """Whether self-distillation keeps the epoch with the best area under its curve of score against cost."""
-    flops_count: Count = "paper"
+    flops_count: FlopsCount = "paper"
     """How exits.json counts FLOPs: every linear layer, or without classifiers' last projections."""
     max_drop: float = Field(default=0.5, ge=0)
     """Points of the metric that leaving early may cost on the development rows; decides the student's speed."""
+    max_cost: float | None = Field(default=None, gt=0, le=1)
+    """Most mean multiply-accumulates of a text, as a share of those without exits: where given it decides the speed in
+    place of max_drop, and the best score within it is taken."""
     finetune_optim: OptimConfig | None = OptimConfig(lr=2e-5, epochs=3.0, batch_size=32)
     """How layers and last classifier learn the labels; null keeps a fine-tuned checkpoint and its head as they are."""
     distill_optim: OptimConfig = OptimConfig(lr=2e-4, epochs=5.0, batch_size=32)

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgedistill.config import Settings
 from edgedistill.data.batches import Batch
 from edgedistill.errors import ConfigError
 from edgedistill.models.early_exit import refuse_negative, uncertainty
 from edgedistill.models.fastbert import FastBertForSequenceClassification
-from edgedistill.models.macs import RULES, Count, Rule, exit_macs, flops, full_macs
+from edgedistill.models.macs import RULES, exit_macs, flops, full_macs
 from edgedistill.models.outputs import Outputs, Want
+from edgedistill.progress import say
+from edgedistill.reports import ExitPoint, ExitReport, FlopsCount, MacsRule
 from edgedistill.training.judging import collect, scored
 
 if TYPE_CHECKING:
@@ -29,62 +30,6 @@ if TYPE_CHECKING:
 SPEEDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Where every curve is read; the paper shows 0.1, 0.5 and 0.8."""
 _CANDIDATES, _PUBLISHED = 64, 15
-
-
-class ExitPoint(Settings):
-    """What one speed gives on some rows."""
-
-    speed: float
-    """A text leaves where its uncertainty is below this."""
-    score: float
-    """The task's headline metric."""
-    mean_layers: float
-    """Layers a text passes on average."""
-    left_at: tuple[float, ...]
-    """Share of the texts that leave at each layer."""
-    macs: dict[Rule, float]
-    """Mean multiply-accumulates a text, padded or true length, linear layers only or all products."""
-    flops: float
-    """By the paper's rule, twice the MACs of linear layers at the padded length; see flops_count."""
-    speedup: float
-    """FLOPs of the model without exits over these; not time."""
-
-
-class ExitReport(Settings):
-    """A FastBERT's curve of score against cost, and the speed chosen on it."""
-
-    schema_version: Literal[1] = 1
-    """Version of this format."""
-    metric: str
-    """What the score is."""
-    speed: float
-    """Chosen on the development rows: the cheapest that keeps max_drop."""
-    max_drop: float
-    """Points of the metric that leaving early may cost."""
-    flops_count: Count
-    """How FLOPs are counted."""
-    padded_length: int
-    """Tokens the padded counts are for."""
-    dev_rows: int
-    """Rows the speed was chosen on."""
-    judged_rows: int
-    """Rows the judged curve is of."""
-    each_exit: tuple[float, ...]
-    """Development score of every classifier when all texts leave there."""
-    dev: tuple[ExitPoint, ...]
-    """The curve on the development rows, the chosen speed included."""
-    judged: tuple[ExitPoint, ...]
-    """The same speeds on the judged rows; nothing was chosen by them."""
-
-    @property
-    def summary(self) -> str:
-        """The choice in one sentence."""
-        chosen, full = (next(p for p in self.judged if p.speed == speed) for speed in (self.speed, 0.0))
-        return (
-            f"exits: speed {self.speed:g} chosen on {self.dev_rows} development rows; on {self.judged_rows} judged "
-            f"rows {chosen.score:.4f} after {chosen.mean_layers:.1f} of {len(chosen.left_at)} layers "
-            f"({chosen.speedup:.1f}x fewer FLOPs), {full.score:.4f} after all"
-        )
 
 
 @dataclass(frozen=True)
@@ -142,11 +87,11 @@ def leave_at(uncertainties: NDArray[np.float32], speed: float) -> NDArray[np.int
     return layers
 
 
-def point(answers: ExitAnswers, speed: float, count: Count = "paper") -> ExitPoint:
+def point(answers: ExitAnswers, speed: float, count: FlopsCount = "paper") -> ExitPoint:
     """Score and cost of one speed."""
     layers, depth = leave_at(answers.uncertainties, speed), answers.logits.shape[1]
     padded, config = answers.data.max_length, answers.config
-    per_rule: dict[Rule, float] = {}
+    per_rule: dict[MacsRule, float] = {}
     for rule in RULES:
         length = padded if rule.startswith("padded") else answers.lengths
         per_rule[rule] = float(_spent(config, length, layers, speed, rule.endswith("all")).mean())
@@ -173,7 +118,7 @@ def _spent(config: Any, length: Any, layers: NDArray[np.int64], speed: float, as
     return each[layers - 1, np.arange(len(layers))].astype(float)
 
 
-def curve(answers: ExitAnswers, speeds: Sequence[float] = SPEEDS, count: Count = "paper") -> tuple[ExitPoint, ...]:
+def curve(answers: ExitAnswers, speeds: Sequence[float] = SPEEDS, count: FlopsCount = "paper") -> tuple[ExitPoint, ...]:
     """Score and cost of several speeds."""
     return tuple(point(answers, speed, count) for speed in speeds)
 
@@ -250,25 +195,51 @@ def dev_area(model: FastBertForSequenceClassification, data: TaskData) -> float:
     return area(candidates(ask_exits(model, data.dev, data)))
 
 
+def choose(answers: ExitAnswers, max_drop: float, max_cost: float | None = None) -> ExitPoint:
+    """The speed a student is given, on the development rows.
+
+    Args:
+        answers: to the development rows.
+        max_drop: points of the metric that leaving early may cost, against the last classifier.
+        max_cost: where given it decides instead: most mean MACs, as a share of those without exits. Where not even the
+            cheapest speed meets it, that one is taken, and that is said.
+    """
+    points, full = candidates(answers), point(answers, 0.0)
+    if max_cost is None:
+        return calibrate(points, score=full.score - max_drop / 100)
+    whole = full.macs["true_all"]
+    least = min(each.macs["true_all"] for each in points)
+    if least > max_cost * whole:
+        say(f"max_cost is {max_cost:g}, but leaving at the first exit costs {least / whole:.3f} already: that is taken")
+    return calibrate(points, budget=max(max_cost * whole, least))
+
+
 def exit_report(
-    model: FastBertForSequenceClassification, data: TaskData, *, max_drop: float, count: Count = "paper"
+    model: FastBertForSequenceClassification,
+    data: TaskData,
+    *,
+    max_drop: float,
+    max_cost: float | None = None,
+    count: FlopsCount = "paper",
 ) -> ExitReport:
     """Choose a speed on the development rows, and say what every speed costs there and on the judged rows.
 
     Args:
         model: trained.
         data: the task's rows.
-        max_drop: points of the metric that leaving early may cost, against the last classifier.
+        max_drop: see `choose`.
+        max_cost: likewise.
         count: how FLOPs are counted.
     """
     dev, judged = (ask_exits(model, rows, data) for rows in (data.dev, data.judged))
-    full, depth = point(dev, 0.0, count), dev.logits.shape[1]
-    chosen = calibrate(candidates(dev), score=full.score - max_drop / 100).speed
+    depth = dev.logits.shape[1]
+    chosen = choose(dev, max_drop, max_cost).speed
     speeds = sorted({*SPEEDS, *speeds_of(dev, _PUBLISHED), chosen})
     return ExitReport(
         metric=data.task.metric,
         speed=chosen,
         max_drop=max_drop,
+        max_cost=max_cost,
         flops_count=count,
         padded_length=data.max_length,
         dev_rows=len(data.dev),

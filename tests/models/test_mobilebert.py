@@ -145,6 +145,35 @@ def test_no_norm_is_affine_and_layer_norm_is_not():
         assert torch.allclose(mixed, 0.3 * function(x) + 0.7 * function(y), atol=1e-6) == is_affine
 
 
+def test_no_norm_folds_into_the_next_layer():
+    """W (x * gain + bias) + b is one layer of x, which a LayerNorm's is not; in a block, before its feed-forward."""
+    for norm, folds in (("no_norm", True), ("layer_norm", False)):
+        student = mobilebert_for(tiny_model(), "single", Shape(layers=1, intra=8, embedding=8, norm=norm)).double()
+        block = student.base_model.encoder.layer[0]
+        before, after = block.attention.output.LayerNorm, block.ffn[0].intermediate.dense
+        torch.nn.init.normal_(before.weight)
+        torch.nn.init.normal_(before.bias)
+        x = torch.randn(5, 8, dtype=torch.float64)
+        folded = x @ (after.weight * before.weight).T + after.weight @ before.bias + after.bias
+        assert torch.allclose(folded, after(before(x)), atol=1e-5) is folds
+
+
+def test_a_row_of_pad_that_is_not_0_is_read_by_the_stock_model():
+    """Its trigram reads the token after the last; ours has 0 there, which is what an unpadded text reads."""
+    student = mobilebert_for(tiny_model(), "single", SHAPE).base_model.eval()
+    torch.nn.init.normal_(student.embeddings.embedding_transformation.weight)
+    ids = torch.tensor([[2, 7, 8, 9, 3]])
+    padded = torch.cat((ids, torch.zeros(1, 4, dtype=torch.long)), dim=1)
+    changes = []
+    for row in (0.0, 1.0):
+        with torch.no_grad():
+            student.embeddings.word_embeddings.weight[0] = row
+            alone = student(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            beside = student(padded, attention_mask=padded.ne(0).long()).last_hidden_state[:, :5]
+        changes.append((alone - beside).abs().max().item())
+    assert changes[0] < 1e-5 < 1e-3 < changes[1]
+
+
 @pytest.mark.parametrize(
     ("shape", "count"),
     [

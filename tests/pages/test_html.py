@@ -10,7 +10,7 @@ from edgedistill.pages.content import MARKS, WORDS
 from edgedistill.pages.gather import gather
 from edgedistill.pages.html import html
 from edgedistill.pages.markdown import markdown
-from edgedistill.reports import STUDENT_CARD, VERDICT, Finding, Measure, Verdict
+from edgedistill.reports import STUDENT_CARD, VERDICT, ExitPoint, ExitReport, Finding, Measure, Verdict
 from edgedistill.searches import SearchPart, SearchReport, SearchTrial
 from tests.pages.runs import rungs, write_artifact, write_run, write_training, write_verdict
 
@@ -245,6 +245,35 @@ def test_what_was_kept_of_the_teachers_words_is_said(tmp_path):
         assert "97.71% keep theirs" in page
         assert "128 numbers a word" in page
         assert "0.452 over the training tokens" in page
+
+
+def exit_point(speed: float, score: float, speedup: float) -> ExitPoint:
+    macs = dict.fromkeys(("padded_linear", "padded_all", "true_linear", "true_all"), 100.0 / speedup)
+    return ExitPoint(
+        speed=speed, score=score, mean_layers=4 / speedup, left_at=(1 - 1 / speedup, 1 / speedup),
+        macs=macs, flops=200.0 / speedup, speedup=speedup,
+    )  # fmt: skip
+
+
+def test_the_curve_of_early_exits_is_drawn_with_its_own_speed(tmp_path: Path) -> None:
+    points = (exit_point(0.0, 0.9, 1.0), exit_point(0.1, 0.9, 1.0), exit_point(0.3, 0.89, 2.0))
+    found = ExitReport(
+        metric="accuracy <b>", speed=0.3, max_drop=0.5, flops_count="paper", padded_length=64, dev_rows=50,
+        judged_rows=40, each_exit=(0.5, 0.9), dev=points, judged=points,
+    )  # fmt: skip
+    write_training(tmp_path)
+    assert "Early exits" not in markdown(gather(tmp_path)) + html(gather(tmp_path))
+    reports.save(found, tmp_path / "student" / reports.EXITS)
+    page, text = html(gather(tmp_path)), markdown(gather(tmp_path))
+    (drawing,) = (found for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if "by early exit" in found)
+    assert drawing.count("<polyline") == 2
+    assert drawing.count("<circle") == 1
+    assert "accuracy &lt;b&gt;" in drawing
+    assert "speed 0.3 chosen on 50 development rows" in text
+    rows = [line for line in text.splitlines() if re.match(r"\| 0(\.\d)? ", line)]
+    assert [row.split("|")[1].strip() for row in rows] == ["0", "0.3 (its own)"], "0.1 does nothing and has no row"
+    (tmp_path / "student" / reports.EXITS).write_text("{]")
+    assert "No curve of early exits" in markdown(gather(tmp_path))
 
 
 def test_the_search_and_the_accelerators_are_shown(tmp_path: Path) -> None:

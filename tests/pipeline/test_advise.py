@@ -18,7 +18,7 @@ from edgedistill.errors import CheckpointError, ConfigError, DeviceError, Export
 from edgedistill.pipeline import bench as bench_module
 from edgedistill.pipeline import trials
 from edgedistill.pipeline.shape_plan import ShapePlan, bytes_of
-from edgedistill.pipeline.shape_search import next_shape, widest
+from edgedistill.pipeline.shape_search import next_shape, scaled, widest
 from edgedistill.pipeline.shapes import Candidate
 from edgedistill.reports import BenchReport, BenchRow, Latency
 from tests.made import HERE
@@ -208,8 +208,10 @@ def test_a_teacher_without_a_head_gets_a_classifier_and_that_is_said(kind: str, 
         ({"shapes": 0}, ConfigError, "shapes must be at least 1"),
         ({"length": 4}, ConfigError, "max_length"),
         ({"length": 256}, ConfigError, "has only 128 positions"),
-        ({"device": "adb"}, DeviceError, "not in this version. Use --device host"),
         ({"device": "hots"}, UnknownNameError, "Did you mean 'host'"),
+        ({"device": "host:1"}, UnknownNameError, "no device named 'host:1'"),
+        ({"affinity": "big"}, ConfigError, "--affinity goes with --device adb"),
+        ({"bundle": Path("here")}, ConfigError, "--bundle goes with --device adb"),
         ({"settings": ("intra=4",)}, ConfigError, "unknown key 'intra'"),
         ({"settings": ("num_layers=9",)}, ConfigError, "deeper than its teacher of 4"),
         ({"settings": ("intra_size=5",)}, ConfigError, "cannot be cut into the teacher's 2 heads"),
@@ -221,6 +223,33 @@ def test_what_cannot_be_is_named(
     with pytest.raises(error, match=words):
         plan(tiny_bert, **{"target": "onnx", **options})
     assert MADE == []
+
+
+def test_without_adb_nothing_is_converted(tiny_bert: Path, fakes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DeviceError, match="adb"):
+        plan(tiny_bert, target="onnx", device="adb")
+    assert MADE == []
+    assert call("--teacher", tiny_bert, "--target", "onnx", "--device", "adb").exit_code == 3
+
+
+def test_what_was_not_timed_is_scaled_from_what_was(tiny_bert: Path, fakes: None) -> None:
+    made = plan(tiny_bert, target="onnx", p90_ms=9.5, shapes=3)
+    timed = {row.name for row in made.rows if row.latency}
+    assert all((row.scaled is None) == (row.name in timed) for row in made.rows)
+    for row in made.rows:
+        if row.scaled:
+            assert row.status == "not_timed"
+            assert len(row.scaled.anchors) == 2
+            assert timed.issuperset(row.scaled.anchors)
+    (note,) = (note for note in made.notes if "was not measured" in note)
+    assert all(name in note for name in timed)
+    shown = call("--teacher", tiny_bert, "--target", "onnx", "--p90-ms", "9.5", "--shapes", "3").stdout
+    for row in made.rows:
+        (line,) = (line for line in shown.splitlines() if line.startswith(row.name))
+        if row.scaled:
+            assert line.split()[-2:] == [f"~{row.scaled.p90_ms:.1f}", "not_timed"]
+    assert all(row.scaled is None for row in plan(tiny_bert, target="onnx", size=10).rows), "nothing was timed"
 
 
 def test_a_scheme_of_another_target_is_refused(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +286,7 @@ def test_the_command_line_fails_where_nothing_fits(tiny_bert: Path, fakes: None)
 
 
 def test_the_command_line_exits_by_the_kind_of_mistake(tiny_bert: Path) -> None:
-    codes = {"--bytes=6 apples": 2, "--scheme=fp99": 2, "--device=adb": 3}
+    codes = {"--bytes=6 apples": 2, "--scheme=fp99": 2, "--device=phone": 2}
     for option, code in codes.items():
         result = call("--teacher", tiny_bert, "--target", "onnx", option)
         assert (result.exit_code, result.stdout) == (code, ""), option
@@ -294,6 +323,14 @@ def test_the_search_never_repeats_a_shape_and_may_end_early() -> None:
     shapes = [candidate(work) for work in (1, 2, 3)]
     assert sorted(searched(shapes, 100.0, 9, float)) == [1, 3]
     assert searched(shapes, 0.5, 9, float) == [1]
+
+
+def test_scaled_by_hand() -> None:
+    seen = [(candidate(10), 5.0), (candidate(20), 9.0), (candidate(40), 17.0)]
+    ms, anchors = scaled(candidate(30), seen)
+    assert ms == pytest.approx(13.0)
+    assert anchors == ("intra20-ffn1-emb8", "intra40-ffn1-emb8")
+    assert scaled(candidate(30), seen[:1]) == (pytest.approx(15.0), ("intra10-ffn1-emb8",))
 
 
 def test_without_a_budget_of_time_the_search_spreads_out() -> None:

@@ -16,8 +16,8 @@ from edgedistill.models.answers import torch_runner
 from edgedistill.models.early_exit import answer_early, early_runner
 from edgedistill.models.loading import load
 from edgedistill.pipeline.runners import open_runner
-from edgedistill.reports import STUDENT_CARD, StudentCard
-from edgedistill.training.exits import SPEEDS, ExitReport
+from edgedistill.reports import STUDENT_CARD, ExitReport, StudentCard
+from edgedistill.training.exits import SPEEDS
 from tests.models.test_early_exit import one
 from tests.models.test_fastbert import tokens
 

@@ -84,6 +84,19 @@ def test_second_distillation_of_every_kind_of_task(tmp_path, kind):
     assert lines[0]["terms"].keys() == {"soft"}
 
 
+def test_an_answer_begins_in_the_padding_only_as_in_the_authors_code(tmp_path):
+    logits = torch.randn(2, 3, 6, 2, dtype=torch.float64)
+    mask = torch.ones(3, 6, dtype=torch.long)
+    mask[:, 4:] = 0
+    ours = distilbert._soft_term(distilbert.Config(), "span", *logits, mask)
+    theirs = distilbert._soft_term(distilbert.Config(answers={"padding": "counted"}), "span", *logits, mask)
+    short = distilbert._soft_term(distilbert.Config(), "span", *logits[:, :, :4], mask[:, :4])
+    assert ours.item() == pytest.approx(short.item(), rel=1e-9)
+    by_hand = [(t / 2).softmax(1) * ((t / 2).log_softmax(1) - (s / 2).log_softmax(1)) for s, t in [logits]]
+    assert theirs.item() == pytest.approx(4 * by_hand[0].sum(1).mean().item(), rel=1e-9)
+    assert theirs.item() != pytest.approx(ours.item(), rel=1e-3)
+
+
 def test_a_general_student_goes_on_with_a_task(tmp_path):
     given = ingredients(tmp_path)
     general = save_checkpoint(tmp_path / "general", tiny_model("distilbert", "mlm", layers=2))

@@ -63,6 +63,23 @@ def test_sure_teachers_give_the_cross_entropy():
     assert found.item() == pytest.approx(label_loss("single", given, labels).item(), rel=1e-9)
 
 
+def test_sure_teachers_and_labels_are_twice_the_cross_entropy(tmp_path):
+    given = several(tmp_path)
+
+    class Sure:
+        facts = None
+
+        def __call__(self, batch, want):
+            return Outputs(logits=F.one_hot(batch.labels, 2).float() * 200.0)
+
+    cfg = smoke_config(NAME, {"members": 0})
+    student = mtdnn_kd.build_student(cfg, given).eval()
+    batch = replace(next(iter(given.data.train.all(8))), task="sst2")
+    terms = mtdnn_kd._step(cfg, given, student, {"sst2": Sure()})(batch)
+    hard = label_loss("single", answer(student.single("sst2"), batch.student).logits, batch.labels)
+    assert sum(terms.values()).item() == pytest.approx(2 * hard.item(), rel=1e-5)
+
+
 def test_scores_are_compared_as_they_are():
     found = mtdnn_kd.soft_loss(
         mtdnn_kd.Config(), "regression", torch.tensor([[1.0], [4.0]]), torch.tensor([[3.0], [4.0]])

@@ -9,7 +9,8 @@ from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
 from edgedistill.models.fastbert import FastBertConfig
 from edgedistill.models.macs import exit_macs, full_macs
-from edgedistill.training.exits import ExitAnswers, area, calibrate, candidates, curve, leave_at, point
+from edgedistill.training import exits
+from edgedistill.training.exits import ExitAnswers, area, calibrate, candidates, choose, curve, leave_at, point
 
 CONFIG = FastBertConfig(hidden_size=4, num_attention_heads=1, intermediate_size=8, num_hidden_layers=3, num_labels=2)
 # Confidence in class 1 (negative: in class 0) of texts x layers. All are of class 1; the last layer errs on the last.
@@ -103,3 +104,20 @@ def test_area_worked_by_hand(answers):
     worse_in_the_middle = [fake[0], fake[1].model_copy(update={"score": 0.3}), fake[2]]
     assert area(worse_in_the_middle) == pytest.approx(0.5)
     assert area(fake[:1]) == 0.9
+
+
+def test_a_student_is_given_the_best_speed_within_a_share_of_the_macs(answers, monkeypatch):
+    said = []
+    monkeypatch.setattr(exits, "say", said.append)
+    whole = point(answers, 0.0)
+    assert choose(answers, max_drop=0.0).score == whole.score
+    for each in candidates(answers):
+        share = each.macs["true_all"] / whole.macs["true_all"]
+        found = choose(answers, max_drop=0.0, max_cost=share + 1e-9)
+        cheap = [other for other in candidates(answers) if other.macs["true_all"] <= each.macs["true_all"]]
+        assert found.score == max(other.score for other in cheap)
+        assert found.macs["true_all"] <= each.macs["true_all"]
+    assert not said
+    least = choose(answers, max_drop=0.0, max_cost=0.001)
+    assert least.mean_layers == 1.0
+    assert "max_cost is 0.001, but leaving at the first exit costs" in said[0]
