@@ -224,7 +224,6 @@ def test_two_processes_make_the_student_and_the_cache_of_one(
     command: list[str], straight: Path, tmp_path: Path
 ) -> None:
     run = [*command, "--launch", "2", "--out", str(tmp_path / "run"), "--teacher-cache", str(tmp_path / "cache")]
-    run.append("--shard-teacher")  # cut in two it answers as it does whole
     found = done([*run, "--json", "--profile"])
     assert json.loads(found.stdout)["card"]["recipe"] == "pkd", "one process prints the result"
     assert found.stderr.count("judging on") == 1
