@@ -57,8 +57,8 @@ def main() -> None:
             row |= {"score": float(own.score(np.ones((1, own.rows)))[0]), "gain": gain_of(first, own)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     results = {
-        "created": now(), "command": command(), "gpu": gpu, "torch": torch.__version__, "steps": options.steps, "load": load,
-        "environment": environment().model_dump(mode="json"), "rows": rows,
+        "created": now(), "command": command(), "gpu": gpu, "torch": torch.__version__, "steps": options.steps,
+        "load": load, "environment": environment().model_dump(mode="json"), "rows": rows,
     }  # fmt: skip
     files.write_json(RESULTS / "gpu.json", results)
     files.write_text(RESULTS / "gpu.md", _markdown(results))
