@@ -113,9 +113,9 @@ def _markdown(results: dict[str, Any]) -> str:
         f"Measured {results['created']} by `{results['command']}` with PyTorch {results['torch']}; GPU: "
         f"{results['gpu'] or 'none'}. The MobileBERT recipe, {results['steps']} steps in each stage, the same rows "
         f"in the same order. The first {SETTLED} steps of a stage do not count for its speed. The gain is over the "
-        "processor's student, in points, with its paired 95 % interval. When it began, other work kept "
-        f"{results['load']:.1f} of this machine's {os.cpu_count()} cores: beside such work the processor's seconds say "
-        "little.",
+        "processor's student, in points, with its paired 95 % interval. When it began, the machine's load was "
+        f"{results['load']:.1f} on {os.cpu_count()} cores: above 1 the processor's seconds are those of shared cores, "
+        "and say little.",
         "",
         "| where | stage | tokens/s | of the processor's | step p50, ms | waits for data | memory, MB | s in all "
         "| score | gain |",

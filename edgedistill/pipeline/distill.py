@@ -262,7 +262,7 @@ def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
 def _described(stage: Stage) -> str:
     optim = stage.optim
     trained = sum(parameter.numel() for parameter in stage.model.parameters() if parameter.requires_grad)
-    size = f"{optim.batch_size} rows" if optim.batch_tokens is None else f"{optim.batch_tokens:,} tokens"
+    size = f"{optim.batch_size} rows" if optim.batch_tokens is None else f"{optim.batch_tokens:,} tokens at most"
     steps = f"steps of {size}" if stage.steps is None else f"{stage.steps} steps of {size}"
     return f"{stage.name}, {len(stage.batches)} rows, {steps}, learning rate {optim.lr:g}, {trained:,} parameters learn"
 

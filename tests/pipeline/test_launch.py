@@ -250,7 +250,10 @@ def test_two_processes_make_the_student_and_the_cache_of_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "then"), [(["--launch", "2", "--shard-teacher"], []), ([], ["--launch", "2"])])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(["--launch", "2", "--shard-teacher"], []), pytest.param([], ["--launch", "2"], marks=pytest.mark.long)],
+)
 def test_ctrl_c_saves_and_another_number_of_processes_goes_on(
     command: list[str], straight: Path, tmp_path: Path, first: list[str], then: list[str]
 ) -> None:
