@@ -11,6 +11,9 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 # A process for every core; whoever is done first takes over what another one has left.
 WORKERS := --numprocesses auto --dist worksteal
+# The slower tests of a file stay with one process: what several of them share (an export, a trained student) takes up to
+# a minute, and is made once.
+WORKERS_BY_FILE := --numprocesses auto --dist loadscope
 
 # command:Debian package, of what emulates a phone, compiles for one, and opens apps and pages.
 TOOLS := adb:adb qemu-aarch64:qemu-user mmdebstrap:mmdebstrap g++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu \
@@ -55,7 +58,7 @@ test: setup  ## the fast tests
 
 test-slow: setup  ## the tests that take more than a few seconds each
 	@echo "== slower tests =="
-	@$(BIN)/python -m pytest $(WORKERS) --durations 15 -m "slow and not long and not gpu and not network and not device"
+	@$(BIN)/python -m pytest $(WORKERS_BY_FILE) --durations 15 -m "slow and not long and not gpu and not network and not device"
 
 test-all: test test-slow  ## every test that needs no phone, GPU or network: what CI runs
 

@@ -1,6 +1,6 @@
 """One distillation on the processor and on a CUDA GPU, in bf16 and compiled: speed, memory and the student's score.
 
-    python benchmarks/gpu.py --task sst2 --data SST2_DIR --teacher FOLDER --out runs/gpu [--steps 300]
+    python benchmarks/gpu.py --task sst2 --data SST2_DIR --teacher FOLDER --out runs/gpu [--steps 300] [--limit N]
 
 The same recipe, rows, order and seed everywhere; each run in a process of its own, through `edgedistill distill`. Where
 there is no GPU its rows say `not_run`. Writes docs/results/gpu.md and gpu.json. `benchmarks/gpu.sh` sets up a machine
@@ -41,7 +41,7 @@ RUNS: dict[str, tuple[bool, dict[str, str]]] = {
 
 def main() -> None:
     """Train, read the logs and write the table."""
-    options = _options()
+    options, load = _options(), os.getloadavg()[0]
     rows: dict[str, dict[str, Any]] = {}
     for name, (is_on_gpu, optim) in RUNS.items():
         if is_on_gpu and not torch.cuda.is_available():
@@ -58,7 +58,7 @@ def main() -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     results = {
         "created": now(), "command": command(), "gpu": gpu, "torch": torch.__version__, "steps": options.steps,
-        "environment": environment().model_dump(mode="json"), "rows": rows,
+        "load": load, "environment": environment().model_dump(mode="json"), "rows": rows,
     }  # fmt: skip
     files.write_json(RESULTS / "gpu.json", results)
     files.write_text(RESULTS / "gpu.md", _markdown(results))
@@ -71,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"))
     parser.add_argument("--steps", type=int, default=300, help="of each of the recipe's stages")
+    parser.add_argument("--limit", type=int, help="most rows of each split")
     return parser.parse_args()
 
 
@@ -78,7 +79,7 @@ def _trained(options: argparse.Namespace, out: Path, is_on_gpu: bool, optim: dic
     """Seconds that `edgedistill distill mobilebert` took; it goes on with a run that is there."""
     settings = {"max_steps": str(options.steps), **optim}
     asked = ["--task", options.task, "--data", options.data, "--teacher", options.teacher, "--out", out]
-    asked += ["--resume"] if out.is_dir() else []
+    asked += (["--resume"] if out.is_dir() else []) + (["--limit", options.limit] if options.limit else [])
     for stage in ("transfer_optim", "distill_optim", "polish_optim"):
         asked += [word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}")]
     began = time.monotonic()
@@ -112,7 +113,9 @@ def _markdown(results: dict[str, Any]) -> str:
         f"Measured {results['created']} by `{results['command']}` with PyTorch {results['torch']}; GPU: "
         f"{results['gpu'] or 'none'}. The MobileBERT recipe, {results['steps']} steps in each stage, the same rows "
         f"in the same order. The first {SETTLED} steps of a stage do not count for its speed. The gain is over the "
-        "processor's student, in points, with its paired 95 % interval.",
+        "processor's student, in points, with its paired 95 % interval. When it began, the machine's load was "
+        f"{results['load']:.1f} on {os.cpu_count()} cores: above 1 the processor's seconds are those of shared cores, "
+        "and say little.",
         "",
         "| where | stage | tokens/s | of the processor's | step p50, ms | waits for data | memory, MB | s in all "
         "| score | gain |",

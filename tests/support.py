@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.order import Size, Tokens, in_random_order
 
 LABELS = ("negative", "positive")
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -149,13 +150,16 @@ class TinyRows:
     def __len__(self) -> int:
         return len(self._tokens.input_ids)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """Batches in the order that (seed, epoch) gives."""
         for rows in self.order(seed, epoch, batch_size):
             yield self.batch(rows)
 
-    def order(self, seed: int, epoch: int, batch_size: int) -> list[torch.Tensor]:
+    def order(self, seed: int, epoch: int, batch_size: Size) -> list[torch.Tensor]:
         """The rows of each of those batches."""
+        if isinstance(batch_size, Tokens):
+            lengths = self._tokens.attention_mask.sum(dim=1).numpy()
+            return [torch.from_numpy(rows) for rows in in_random_order(lengths, seed, epoch, batch_size)]
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(1000 * seed + epoch))
         return list(order.split(batch_size))
 

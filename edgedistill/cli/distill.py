@@ -70,6 +70,9 @@ def launch_options(function: F) -> F:
 @set_option("optim.lr=2e-5")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same settings stopped.")
 @launch_options
+@click.option(
+    "--shard-teacher", is_flag=True, help="Share a large teacher's layers out among the processes of --launch (FSDP)."
+)
 @click.option("--profile", is_flag=True, help="Trace a few steps of each stage into PATH/profile/.")
 @overwrite
 @dry_run

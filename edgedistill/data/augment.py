@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.order import Size
 from edgedistill.errors import ConfigError
 
 _BATCH = 256
@@ -31,7 +32,7 @@ class Epochs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in random order."""
         ...
 
@@ -107,7 +108,7 @@ class Replaced:
         """How many rows."""
         return len(self._rows)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """The rows' own order, other words; a function of seed and epoch.
 
         Raises:

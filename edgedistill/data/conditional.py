@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.masking import Unmasked
+from edgedistill.data.order import Size
 from edgedistill.data.tasks import IGNORED
 from edgedistill.errors import ConfigError, DataError
 
@@ -145,7 +146,7 @@ class Conditional:
         """How many rows."""
         return len(self._rows)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """The rows' own order, other masks; a function of seed and epoch."""
         random = np.random.default_rng([seed, epoch, 0xC313])
         for batch in self._rows.epoch(seed, epoch, batch_size):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.order import Size
 from edgedistill.data.ragged import Indices
 from edgedistill.data.tasks import IGNORED
 from edgedistill.errors import CheckpointError, ConfigError
@@ -28,7 +29,7 @@ class Unmasked(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in random order."""
         ...
 
@@ -101,7 +102,7 @@ class Masked:
         """How many rows."""
         return len(self._rows)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """The rows' own order, other masks; a function of seed and epoch."""
         random = np.random.default_rng([seed, epoch, 0x3A5C])
         for batch in self._rows.epoch(seed, epoch, batch_size):

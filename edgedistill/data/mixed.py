@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.order import Size
 from edgedistill.data.ragged import Indices
 
 
 class _Rows(Protocol):
     def __len__(self) -> int: ...
 
-    def order(self, seed: int, epoch: int, batch_size: int) -> list[Indices]: ...
+    def order(self, seed: int, epoch: int, batch_size: Size) -> list[Indices]: ...
 
     def batch(self, rows: Indices) -> Batch: ...
 
@@ -40,13 +41,13 @@ class Mixed:
         """Rows of each task."""
         return tuple(map(len, self._rows.values()))
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """Every row of every task once; each task's own order, its batches scattered among the others'.
 
         Args:
             seed: of the run.
             epoch: which pass, from 0.
-            batch_size: rows in each batch but a task's last.
+            batch_size: rows in each batch but a task's last, or tokens.
         """
         orders = {task: rows.order(seed, epoch, batch_size) for task, rows in self._rows.items()}
         names = [task for task, batches in orders.items() for _ in batches]

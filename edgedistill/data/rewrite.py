@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 
 from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.order import Size
 from edgedistill.data.readers import text_lines
 from edgedistill.errors import DataError
 
@@ -176,14 +178,14 @@ class Transfer:
         """Texts in one epoch, rows and copies."""
         return len(self._rows) * (1 + self._copies)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """A batch of rows, one of each copy, and so on, each through all rows in an order of its own."""
         each = 1 + self._copies
         orders = [self._rows.epoch(seed, epoch * each + number, batch_size) for number in range(each)]
-        for batches in zip(*orders, strict=True):
-            yield batches[0]
-            for copy, batch in enumerate(batches[1:]):
-                yield self._new(batch, epoch, copy)
+        for batches in zip_longest(*orders):  # of batches by tokens one order may have more than another
+            for number, batch in enumerate(batches):
+                if batch is not None:
+                    yield self._new(batch, epoch, number - 1) if number else batch
 
     def _new(self, batch: Batch, epoch: int, copy: int) -> Batch:
         texts = [self.text(row, epoch, copy) for row in batch.row_ids]

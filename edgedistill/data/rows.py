@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
+from edgedistill.data.order import Size, in_random_order
 from edgedistill.data.ragged import Indices, Ragged
-from edgedistill.data.ranking import QUESTION, bounds_of, rows_of
+from edgedistill.data.ranking import QUESTION, bounds_of
 from edgedistill.data.spool import IN_MEMORY_BYTES
 from edgedistill.data.table import Column, column, values
 from edgedistill.data.tasks import IGNORED, Kind
@@ -23,10 +24,6 @@ from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_POOL = 50
-"""Batches whose rows are sorted by length together: enough that hardly any padding is left, few enough that the order
-stays close to random."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +92,19 @@ class Rows:
         """How many rows."""
         return len(self._student.ids)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in random order, rows of similar length together; the same for the same seed and epoch.
 
         Args:
             seed: of the run.
             epoch: which pass, from 0.
-            batch_size: rows in each batch but the last; on average where a question's candidates stay together.
+            batch_size: rows in each batch but the last, on average where a question's candidates stay together; or its
+                tokens.
         """
         for rows in self.order(seed, epoch, batch_size):
             yield self.batch(rows)
 
-    def order(self, seed: int, epoch: int, batch_size: int) -> list[Indices]:
+    def order(self, seed: int, epoch: int, batch_size: Size) -> list[Indices]:
         """The rows of each batch of that epoch."""
         return list(in_random_order(self.lengths, seed, epoch, batch_size, self._bounds))
 
@@ -195,51 +193,6 @@ class Rows:
         self._bounds = _bounds(self._dataset)
         assert self._targets is not None
         self._targets = self._targets.take(rows) if isinstance(self._targets, Ragged) else self._targets[rows]
-
-
-def in_random_order(
-    lengths: Indices, seed: int, epoch: int, batch_size: int, bounds: Indices | None = None
-) -> Iterator[Indices]:
-    """Row numbers of an epoch's batches: random, rows of similar length together, only the last one smaller.
-
-    Args:
-        lengths: (N,) of the rows.
-        seed: of the run.
-        epoch: which pass, from 0.
-        batch_size: rows in a batch; on average where some stay together.
-        bounds: (Q + 1,) where those that stay together start and the last ones end; none: each row is alone.
-    """
-    if not len(lengths):
-        return
-    if bounds is None:
-        yield from _alone_in_random_order(lengths, seed, epoch, batch_size)
-        return
-    generator = np.random.default_rng([seed, epoch])
-    order, size = generator.permutation(len(bounds) - 1), _POOL * batch_size
-    longest = np.maximum.reduceat(lengths, bounds[:-1])
-    pools = [order[start : start + size] for start in range(0, len(order), size)]
-    order = np.concatenate([pool[np.argsort(longest[pool], kind="stable")] for pool in pools])
-    rows = np.diff(bounds)[order]
-    # A batch takes what begins within its share of the rows: of rows that are alone exactly as many as it shall have.
-    shares = (np.cumsum(rows) - rows) // batch_size
-    batches = np.split(order, np.flatnonzero(np.diff(shares)) + 1)
-    full = min(len(lengths) // batch_size, len(batches))
-    for number in [*generator.permutation(full), *range(full, len(batches))]:
-        yield rows_of(bounds, batches[number])
-
-
-def _alone_in_random_order(lengths: Indices, seed: int, epoch: int, batch_size: int) -> Iterator[Indices]:
-    """The same where each row is alone, and there may be very many: eight bytes of each are held."""
-    generator = np.random.default_rng([seed, epoch])
-    order, size = generator.permutation(len(lengths)), _POOL * batch_size
-    for start in range(0, len(order), size):
-        pool = order[start : start + size]
-        order[start : start + size] = pool[np.argsort(lengths[pool], kind="stable")]
-    full = len(lengths) // batch_size
-    for number in generator.permutation(full):
-        yield order[number * batch_size : (number + 1) * batch_size]
-    if len(lengths) % batch_size:
-        yield order[full * batch_size :]
 
 
 def _view(tokens: Dataset, tokenizer: Any) -> _View:

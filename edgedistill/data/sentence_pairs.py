@@ -16,8 +16,9 @@ import torch
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.corpus import in_pieces
 from edgedistill.data.encoding import Encoding, pad
+from edgedistill.data.order import Size, in_random_order
 from edgedistill.data.ragged import Indices
-from edgedistill.data.rows import Rows, in_random_order
+from edgedistill.data.rows import Rows
 from edgedistill.data.table import values
 from edgedistill.errors import ConfigError
 
@@ -66,7 +67,7 @@ class SentencePairs(Rows):
         """How many pairs."""
         return len(self._followed)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in random order, each pair a function of its row, the seed and the epoch."""
         seconds = self._seconds(np.random.default_rng([seed, epoch, _EPOCH]))
         for rows in in_random_order(self._sizes(seconds), seed, epoch, batch_size):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.candidates import Candidates
+from edgedistill.data.order import Size
 
 
 class Originals(Protocol):
@@ -27,7 +28,7 @@ class Originals(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in random order."""
         ...
 
@@ -71,7 +72,7 @@ class Variants:
         """Look for candidates now, if they were not yet."""
         _ = self._candidates
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """Every row and every variant once: N + 1 passes over the rows, which mix originals and variants."""
         passes = self._how.copies + 1
         for number in range(passes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -55,3 +56,15 @@ class Outputs:
     cls: Tensor | None = None
     scores: tuple[Tensor, ...] = ()
     next_sentence: Tensor | None = None
+
+    def to(self, device: torch.device) -> Outputs:
+        """The same answer on `device`."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        def each(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(tensor.to(device) for tensor in tensors)
+
+        layers = each(self.hidden), each(self.attentions), moved(self.cls), each(self.scores)
+        return Outputs(moved(self.logits), *layers, moved(self.next_sentence))

@@ -28,6 +28,7 @@ from edgedistill.pipeline.refusals import (
     refuse_too_long,
     refuse_unfit_recipe,
     refuse_unfit_teacher,
+    refuse_unsharable,
 )
 from edgedistill.pipeline.run_folder import PROFILE, STUDENT, open_run, refuse_taken
 from edgedistill.pipeline.several_tasks import load_others, named_tasks, place_of, teachers_by_task
@@ -69,6 +70,7 @@ def distill(
     resume: bool = False,
     dry_run: bool = False,
     profile: bool = False,
+    shard_teacher: bool = False,
 ) -> Path:
     """Train a student.
 
@@ -95,6 +97,7 @@ def distill(
         resume: go on with an interrupted run of the same settings.
         dry_run: check everything, say what would be done, and write nothing.
         profile: trace a few steps of every stage into `out/profile`, by the profiler of torch.
+        shard_teacher: share the teacher's layers out among the processes that train together, where one has no room.
 
     Returns:
         The student's folder, `out/student`.
@@ -117,9 +120,11 @@ def distill(
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
+    if shard_teacher:
+        refuse_unsharable(module, cfg, tasks)
     storage = None if teacher_cache is None else Storage(Path(teacher_cache), cache_dtype)
     with main_first(on_each_machine=True):  # text is read and tokenised once, and found by the others
-        plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit)
+        plan = _planned(recipe, module, cfg, tasks, teachers, storage, student, data, corpus, limit, shard_teacher)
     begun = _built(plan)  # before anything is written: this is where settings that do not go together are refused
     plan = _with_words(plan, begun)
     if dry_run:
@@ -150,6 +155,7 @@ def _planned(
     data_dir: Path | str | None,
     corpus: Path | str | None,
     limit: int | None,
+    is_sharded: bool,
 ) -> Plan:
     from edgedistill.data.streams import as_place
     from edgedistill.data.task_data import load_task_data
@@ -194,7 +200,7 @@ def _planned(
             refuse_unfit_teacher(checkpoint, task, data.labels)
         if storage is not None:
             storage = replace(storage, origin=origin_of(learnt_from, data, data_dir, corpus, limit, start, cfg))
-        provider = provider_of(readers, data, storage, cfg.kept)
+        provider = provider_of(readers, data, storage, cfg.kept, is_sharded=is_sharded)
     if readers and readers[0] is not learnt_from[0]:
         uncut = uncut_of(learnt_from, rows(learnt_from[0].tokenizer), tokenizer)
     others, their_teachers = load_others(tasks[1:], data_dir, reads.tokenizer, by_task, cfg, limit)
@@ -256,15 +262,15 @@ def _say_plan(plan: Plan, student: PreTrainedModel) -> None:
 def _described(stage: Stage) -> str:
     optim = stage.optim
     trained = sum(parameter.numel() for parameter in stage.model.parameters() if parameter.requires_grad)
-    return (
-        f"{stage.name}, {len(stage.batches)} rows, {stage.steps} steps of {optim.batch_size} rows, "
-        f"learning rate {optim.lr:g}, {trained:,} parameters learn"
-    )
+    size = f"{optim.batch_size} rows" if optim.batch_tokens is None else f"{optim.batch_tokens:,} tokens at most"
+    steps = f"steps of {size}" if stage.steps is None else f"{stage.steps} steps of {size}"
+    return f"{stage.name}, {len(stage.batches)} rows, {steps}, learning rate {optim.lr:g}, {trained:,} parameters learn"
 
 
 def _run(plan: Plan, student: PreTrainedModel, out: Path, profiles: Path | None) -> Path:
     from edgedistill.training.loop import fit
     from edgedistill.training.processes import accelerator, wait_for_all
+    from edgedistill.training.sharded import follow
     from edgedistill.training.teachers import CachedTeacher
 
     wait_for_all()  # the run folder is the main process's to open, or to refuse
@@ -284,5 +290,6 @@ def _run(plan: Plan, student: PreTrainedModel, out: Path, profiles: Path | None)
     if accelerator().is_main_process:
         say(f"judging on {sum(len(data.judged) for data in plan.given.tasks.values())} rows")
         write_student(plan, student, seconds, out / STUDENT, stage.taught_by)
+    follow(plan.given.teacher)  # it is asked about the judged rows
     wait_for_all()
     return out / STUDENT

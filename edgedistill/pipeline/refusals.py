@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -45,24 +45,53 @@ def refuse_small_batches(cfg: BaseModel) -> None:
     """Make sure that every process has a row of every step.
 
     Raises:
-        ConfigError: a stage's batches have fewer rows than there are processes.
+        ConfigError: a stage's batches have fewer rows than there are processes, or fewer tokens than so many rows of
+            the greatest length.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    for key, size in _batch_sizes(cfg):
-        if size < processes:
+    processes, longest = int(os.environ.get("WORLD_SIZE", "1")), getattr(cfg, "max_length", 1)
+    for key, found in _optims(cfg):
+        rows, tokens, fewest = found["batch_size"], found["batch_tokens"], processes * longest
+        if tokens is None and rows < processes:
             raise ConfigError(
-                f"{key} is {size}, fewer rows than the {processes} processes that share each step: some would have "
-                f"nothing to do. Launch {size} at most, or set it higher: --set {key}={processes}."
+                f"{key}.batch_size is {rows}, fewer rows than the {processes} processes that share each step: some "
+                f"would have nothing to do. Launch {rows} at most, or set it higher: "
+                f"--set {key}.batch_size={processes}."
+            )
+        if tokens is not None and tokens < fewest:
+            each = f" for each of {processes} processes" if processes > 1 else ""
+            raise ConfigError(
+                f"{key}.batch_tokens is {tokens}, too few for a row of max_length={longest} tokens{each}. Set it "
+                f"higher: --set {key}.batch_tokens={fewest}, or more."
             )
 
 
-def _batch_sizes(cfg: BaseModel, prefix: str = "") -> Iterator[tuple[str, int]]:
+def _optims(cfg: BaseModel, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """How each stage optimises, under its key."""
     for name in type(cfg).model_fields:
         value = getattr(cfg, name)
-        if name == "batch_size":
-            yield prefix + name, value
-        elif isinstance(value, BaseModel):
-            yield from _batch_sizes(value, f"{prefix}{name}.")
+        if not isinstance(value, BaseModel):
+            continue
+        if "batch_tokens" in type(value).model_fields:
+            yield prefix + name, value.model_dump()
+        else:
+            yield from _optims(value, f"{prefix}{name}.")
+
+
+def refuse_unsharable(module: Recipe, cfg: RecipeConfig, tasks: Sequence[Task]) -> None:
+    """Make sure that the processes can share a teacher's layers out.
+
+    Raises:
+        ConfigError: there is one process only, no teacher or one for each of several tasks, or a second one beside it.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        raise ConfigError("--shard-teacher shares a teacher out among several processes. Give --launch N too.")
+    if not module.NEEDS_TEACHER or len(tasks) > 1:
+        raise ConfigError("--shard-teacher is for recipes that learn one task from a teacher. Leave it out.")
+    if getattr(cfg, "vocabulary", None) is not None:
+        raise ConfigError(
+            "--shard-teacher: a student with fewer words is judged beside its teacher as it was, which is whole. Leave "
+            "it out, or set vocabulary to null."
+        )
 
 
 def refuse_unfit_recipe(

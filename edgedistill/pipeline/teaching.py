@@ -52,7 +52,12 @@ class Storage:
 
 
 def provider_of(
-    checkpoints: Sequence[Checkpoint], data: TaskData, storage: Storage | None, keep: Callable[[TeacherFacts], Kept]
+    checkpoints: Sequence[Checkpoint],
+    data: TaskData,
+    storage: Storage | None,
+    keep: Callable[[TeacherFacts], Kept],
+    *,
+    is_sharded: bool = False,
 ) -> TeacherProvider:
     """Put the teachers behind one interface.
 
@@ -61,6 +66,7 @@ def provider_of(
         data: of the task.
         storage: of their answers; none to ask them every time. Nothing is asked or written here.
         keep: says what the recipe wants kept there.
+        is_sharded: whether the processes of this run share the teacher's layers out.
 
     Raises:
         CheckpointError: members of an ensemble that do not have the same labels in the same order.
@@ -70,6 +76,7 @@ def provider_of(
     """
     from edgedistill.data.logit_cache import LogitCache
     from edgedistill.data.tokenise import behaviour, same_tokens
+    from edgedistill.training.sharded import ShardedTeacher
     from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
 
     first = checkpoints[0]
@@ -83,6 +90,8 @@ def provider_of(
     provider: TeacherProvider = online[0]
     if len(online) > 1:
         provider = EnsembleTeacher(online, "logits" if data.task.kind in SCORES else "probabilities")
+    if is_sharded:
+        provider = ShardedTeacher(provider, [checkpoint.model for checkpoint in checkpoints])
     if storage is None:
         return provider
     facts = provider.facts
@@ -146,6 +155,11 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
     """
     from edgedistill.training.cache_check import refuse_other_answers
     from edgedistill.training.processes import accelerator, wait_for_all
+    from edgedistill.training.sharded import follow
+
+    def wait() -> None:
+        follow(teacher)  # its share of the rows may be smaller than another process's
+        wait_for_all()
 
     say(f"the teacher's cache: {cache_size(teacher, data)}")
     absent = _missing(teacher, data)
@@ -158,7 +172,7 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
                     yield batch.to(accelerator().device)
                     bar.advance(len(batch))
 
-            teacher.fill(batches(), accelerator().process_index, accelerator().num_processes, wait_for_all)
+            teacher.fill(batches(), accelerator().process_index, accelerator().num_processes, wait)
     if accelerator().is_main_process:
         found = probe(teacher, data, PROBED, random.Random())
         refuse_other_answers(found, teacher.cache.folder)
@@ -166,7 +180,7 @@ def fill(teacher: CachedTeacher, data: TaskData) -> None:
             f"the teacher's cache: {found.rows} random rows asked about again; the largest difference is "
             f"{found.difference:.1g} of an answer's size, {found.allowed:.1g} is allowed"
         )
-    wait_for_all()
+    wait()
 
 
 def probe(teacher: CachedTeacher, data: TaskData, count: int, dice: random.Random) -> Compared:

@@ -1,8 +1,8 @@
 """The one training loop: `fit` trains a stage, and can be stopped at any moment and go on later.
 
-One process or many (`--launch`, torchrun), CPU or GPU: every optimiser step's rows are cut into parts, each
-process takes its share, each part's loss term counts by what it is a mean over (rows or tokens), and gradients are
-summed. So the numbers do not depend on how many parts or processes there are.
+One process or many (`--launch`, torchrun), CPU or GPU: every step's rows are cut into parts, each process takes its
+share, each part's loss term counts by what it is a mean over (rows or tokens), and gradients are summed. So the numbers
+do not depend on how many parts or processes there are.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def fit(
         with (
             journal(slot if training.is_main else None, board, position.step) as trace,
             interrupts() as asked,
-            progress(stage.name, training.total_rows - position.rows) as bar,
-            profiled(profile if training.is_main else None, stage.steps - position.step) as note_step,
+            progress(stage.name, training.rows_left) as bar,
+            profiled(profile if training.is_main else None, training.steps_left) as note_step,
             compiled(stage),
         ):
             training.asked_to_stop = asked
@@ -140,19 +140,21 @@ class _Training:
             self.position = checkpoint.restore(self.slot, self.stage, self.optimizer, self.parameters)
 
     @property
-    def total_rows(self) -> int:
-        """Rows the stage will have seen at its end."""
-        optim = self.stage.optim
-        return self.stage.rows or self.stage.steps * min(optim.batch_size, len(self.stage.batches))
+    def rows_left(self) -> int | None:
+        """Rows it has still to see; none where that depends on how many of them its batches take."""
+        stage, optim = self.stage, self.stage.optim
+        if stage.rows is not None:
+            return stage.rows - self.position.rows
+        return None if optim.batch_tokens else (self.steps_left or 0) * min(optim.batch_size, len(stage.batches))
 
-    def share(self, rows: int, steps: int) -> float:
-        """Share of the stage that so many rows and steps make up."""
-        most = self.stage.optim.max_steps
-        return rows / self.total_rows if most is None else steps / most
+    @property
+    def steps_left(self) -> int | None:
+        """Steps it has still to take, where that is known."""
+        return None if self.stage.steps is None else self.stage.steps - self.position.step
 
     @property
     def is_over(self) -> bool:
-        return self.share(self.position.rows, self.position.step) >= 1.0
+        return self.stage.share(self.position.rows, self.position.step) >= 1.0
 
     def steps(self, trace: Journal, save_every_s: float) -> Iterator[Line]:
         """Take the steps that are left, scoring and saving at every epoch's end and saving now and then."""
@@ -162,7 +164,7 @@ class _Training:
             raise TrainingError(f"stage '{self.stage.name}' has no rows to train on.")
         while not self.is_over:
             self._set_mode()
-            batches = self.stage.batches.epoch(order, position.epoch, self.stage.optim.batch_size)
+            batches = self.stage.batches.epoch(order, position.epoch, self.stage.optim.size)
             for batch in self._timed(fed(islice(batches, position.batch, None), self.device)):
                 line = self._step(batch)
                 trace.step(line)
@@ -230,7 +232,7 @@ class _Training:
         with self.meter("update"):
             norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
             self._refuse_not_finite(batch, terms, norm)
-            lr = learning_rate(optim, self.share(position.rows, position.step), self.share(len(batch), 1))
+            lr = learning_rate(optim, self.stage.share(position.rows, position.step), self.stage.share(len(batch), 1))
             set_learning_rate(self.optimizer, lr)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -256,10 +258,11 @@ class _Training:
     def _backward(self, batch: Batch) -> dict[str, float]:
         """Add up this process's gradients; return every term's mean over the whole step."""
         parts = split(batch, self.processes * self.stage.optim.accumulate)
-        # A process left without rows still runs the first part, for nothing, so that all know the terms' names.
-        mine, is_idle = parts[self.process :: self.processes] or parts[:1], self.process >= len(parts)
         sums: dict[str, Tensor] = {}
-        for part in mine:
+        # Left without a part, a process runs the first one, for nothing: all know the terms, and ask as often.
+        for round_of in range(0, len(parts), self.processes):
+            is_idle = (number := round_of + self.process) >= len(parts)
+            part = parts[0 if is_idle else number]
             with self.meter("losses"), autocast(self.device, self.stage.optim):
                 terms = self.stage.step(part.to(self.device))
             if not terms:

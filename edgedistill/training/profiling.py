@@ -17,12 +17,13 @@ _SKIPPED, _WARM, _TRACED = 10, 2, 3
 
 
 @contextmanager
-def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
+def profiled(trace: Path | None, steps: int | None) -> Iterator[Callable[[], None]]:
     """Trace some steps of what is done in a block.
 
     Args:
         trace: Chrome JSON file to write; none: nothing is traced.
-        steps: how many there will be. Of few, the last ones are traced; of a single one nothing is skipped.
+        steps: how many there will be; none: nobody knows, and of too few nothing is traced. Of few, the last ones are
+            traced; of a single one nothing is skipped.
 
     Yields:
         What to call after every step.
@@ -30,6 +31,7 @@ def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
     Raises:
         StorageError: the file cannot be written.
     """
+    steps = _SKIPPED + _WARM + _TRACED if steps is None else steps
     if trace is None or steps < 1:
         yield lambda: None
         return
@@ -67,3 +69,5 @@ def profiled(trace: Path | None, steps: int) -> Iterator[Callable[[], None]]:
     finally:
         with hushed():
             running.stop()
+        if taken <= skipped + warm:
+            say(f"no profile: {taken} steps were too few, {skipped + warm + traced} are needed")

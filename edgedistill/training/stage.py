@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgedistill.config import Settings
 from edgedistill.data.batches import Batch
+from edgedistill.data.order import Size, Tokens
 from edgedistill.data.tasks import IGNORED
 from edgedistill.models.outputs import Outputs, Want
 
@@ -58,6 +59,10 @@ class OptimConfig(Settings):
     """Optimiser steps, whatever the data's size."""
     batch_size: int = Field(default=32, gt=0)
     """Rows per optimiser step, over all processes and accumulated parts."""
+    batch_tokens: int | None = Field(default=None, gt=0)
+    """Tokens per optimiser step instead, padding counted, over all processes and parts; batch_size is ignored where it
+    is set. As many rows as keep rows times the longest of them within it: steps cost the same, whatever the lengths.
+    Counted before a recipe changes a text."""
     accumulate: int = Field(default=1, gt=0)
     """Parts a step's rows are cut into, to save memory; the result is the same."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -77,6 +82,11 @@ class OptimConfig(Settings):
     compile: bool = False
     """Whether torch.compile translates the model first: minutes, before steps that are faster on a GPU."""
 
+    @property
+    def size(self) -> Size:
+        """Of a batch."""
+        return self.batch_size if self.batch_tokens is None else Tokens(self.batch_tokens)
+
 
 class Batches(Protocol):
     """A stage's rows. Batches differ in size when length-bucketed; their order is a function of seed and epoch."""
@@ -85,7 +95,7 @@ class Batches(Protocol):
         """Rows in one epoch."""
         ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """One epoch in the order that (seed, epoch) gives; the last batch may be smaller, none is dropped."""
         ...
 
@@ -126,11 +136,17 @@ class Stage:
         """Rows it will have seen at its end; none where steps are counted instead."""
         return None if self.optim.max_steps else math.ceil(self.optim.epochs * len(self.batches))
 
+    def share(self, rows: int, steps: int) -> float:
+        """Share of the stage that so many rows and steps make up."""
+        return steps / (self.optim.max_steps or 1) if self.rows is None else rows / self.rows
+
     @property
-    def steps(self) -> int:
-        """Optimiser steps it takes: an epoch's last batch may be smaller."""
+    def steps(self) -> int | None:
+        """Optimiser steps it takes: an epoch's last batch may be smaller; none: batches are of tokens, not counted."""
         if not self.rows:
             return self.optim.max_steps or 0
+        if self.optim.batch_tokens is not None:
+            return None
         epochs, rest = divmod(self.rows, len(self.batches))
         sizes = getattr(self.batches, "sizes", (len(self.batches),))  # of each task: no batch is of two
         in_one = sum(math.ceil(size / self.optim.batch_size) for size in sizes)

@@ -112,6 +112,11 @@ class CachedTeacher:
         return replace(self._teacher.facts, shows_layers=False, shows_cls=shows_cls)
 
     @property
+    def asked(self) -> TeacherProvider:
+        """Who answers what is not stored yet."""
+        return self._teacher
+
+    @property
     def cache(self) -> LogitCache:
         """What it looks up in."""
         return self._cache

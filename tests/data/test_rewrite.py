@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgedistill.data.order import Tokens
 from edgedistill.data.rewrite import MASK, Rates, Replacements, Transfer, encoded, read_tags, rewritten
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import Task, find_task
@@ -129,6 +130,16 @@ def test_every_row_once_as_it_is_and_once_for_each_copy(data):
     new = sorted(row for batch in batches if batch.labels is None for row in batch.row_ids)
     assert new == sorted(f"{row}~3.{copy}" for row in data.train.row_ids for copy in range(2))
     assert all(batch.shares_tokens for batch in batches)
+
+
+def test_batches_by_tokens_leave_none_out(data):
+    """Each copy has an order of its own, of more or fewer batches."""
+    batches = [list(transfer(data).epoch(0, epoch, Tokens(64))) for epoch in range(3)]
+    for epoch, found in enumerate(batches):
+        plain = [row for batch in found if batch.labels is not None for row in batch.row_ids]
+        new = [row for batch in found if batch.labels is None for row in batch.row_ids]
+        assert sorted(plain) == sorted(data.train.row_ids)
+        assert sorted(new) == sorted(f"{row}~{epoch}.{copy}" for row in data.train.row_ids for copy in range(2))
 
 
 def test_new_texts_are_the_same_in_every_run_and_others_in_every_epoch(data):

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgedistill.data.rows import Rows, in_random_order
+from edgedistill.data.rows import Rows
 from edgedistill.data.sources import load_split
 from edgedistill.data.task_data import load_judged, load_task_data
 from edgedistill.data.tasks import TASKS, Task
@@ -249,10 +248,3 @@ def test_a_train_split_without_labels_serves_where_none_are_learnt_from(tmp_path
     assert data.judged.labels is not None
     with pytest.raises(DataError, match=r"no column 'label'.*no labels are needed where their weight is 0"):
         load_task_data(task, tmp_path, tiny_tokenizer(), max_length=32, seed=0)
-
-
-@pytest.mark.parametrize(("count", "size"), [(1, 4), (3, 4), (8, 4), (9, 4), (1003, 8)])
-def test_rows_that_are_alone_come_in_the_order_of_questions_of_one_candidate(count, size):
-    lengths = np.random.default_rng(count).integers(3, 60, count)
-    alone, asked = (list(in_random_order(lengths, 3, 2, size, bounds)) for bounds in (None, np.arange(count + 1)))
-    assert [rows.tolist() for rows in alone] == [rows.tolist() for rows in asked]

@@ -213,16 +213,18 @@ def test_hidden_words_are_not_worth_keeping(run, tmp_path):
 def test_two_processes_fill_the_cache_of_one(tiny_bert, tmp_path):
     task = write_task(tmp_path / "task", train=2500)  # three shards
 
-    def fill(words, name):
+    def fill(words, name, *more):
         command = [*words, "-m", "edgedistill", "distill", "pkd", "--teacher", str(tiny_bert), "--task", "sst2"]
         command += ["--data", str(task), "--out", str(tmp_path / f"run-{name}"), "--set", "max_length=32"]
-        command += ["--teacher-cache", str(tmp_path / name), "--set", "optim.max_steps=1", "--json"]
+        command += ["--teacher-cache", str(tmp_path / name), "--set", "optim.max_steps=1", "--json", *more]
         where = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
         home = Path(__file__).parents[2]
         done = subprocess.run(command, env=where, cwd=home, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
 
     fill([sys.executable], "one")
-    fill([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"], "two")
+    # One has two shards to ask about, the other one: it helps with the last, of a teacher that each has half of.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    fill(launch, "two", "--shard-teacher")
     assert len(contents(tmp_path / "one")) == 3 + 2
     assert contents(tmp_path / "one") == contents(tmp_path / "two")

@@ -26,7 +26,7 @@ def distil(words: list[str], tiny_bert: Path, tiny_task_dir: Path, out: Path) ->
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long  # test_launch has the same numbers by --launch, test_caches another launcher
 def test_two_processes_make_the_student_of_one(tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = distil(launch, tiny_bert, tiny_task_dir, tmp_path / "two")

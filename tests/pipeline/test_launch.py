@@ -20,11 +20,12 @@ import torch
 from click.testing import CliRunner, Result
 
 from edgedistill.cli.verbs import edgedistill
+from edgedistill.data.vocabulary import VocabularyConfig
 from edgedistill.errors import ConfigError, LaunchError, LostProcessError, TrainingError
 from edgedistill.pipeline import launch
 from edgedistill.pipeline.launch import Launch, tell_launcher
-from edgedistill.pipeline.refusals import refuse_small_batches
-from edgedistill.recipes import RecipeConfig
+from edgedistill.pipeline.refusals import refuse_small_batches, refuse_unsharable
+from edgedistill.recipes import RecipeConfig, finetune, pkd
 from edgedistill.training.stage import OptimConfig
 
 HOME = Path(__file__).parents[2]
@@ -87,6 +88,34 @@ def test_more_processes_than_rows_of_a_step_are_refused(monkeypatch: pytest.Monk
         refuse_small_batches(Config())
     monkeypatch.setenv("WORLD_SIZE", "3")
     refuse_small_batches(Config())
+
+
+def test_fewer_tokens_than_a_row_of_each_process_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Config(RecipeConfig):
+        max_length: int = 64
+        optim: OptimConfig = OptimConfig(batch_size=1, batch_tokens=130)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refuse_small_batches(Config())
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        ConfigError, match=r"optim\.batch_tokens is 130, too few for a row of max_length=64 .*tokens=192"
+    ):
+        refuse_small_batches(Config())
+
+
+def test_a_teacher_that_cannot_be_shared_out_is_refused(
+    tiny_bert: Path, tiny_task_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    found = call("--teacher", str(tiny_bert), "--task", "sst2", "--data", str(tiny_task_dir), "--shard-teacher")
+    assert found.exit_code == 2
+    assert "among several processes. Give --launch N too" in found.output
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="that learn one task from a teacher"):
+        refuse_unsharable(finetune, finetune.Config(), [])
+    with pytest.raises(ConfigError, match="set vocabulary to null"):
+        refuse_unsharable(pkd, pkd.Config(vocabulary=VocabularyConfig(coverage=1)), [])
 
 
 def test_a_main_machine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +250,10 @@ def test_two_processes_make_the_student_and_the_cache_of_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "then"), [(["--launch", "2"], []), ([], ["--launch", "2"])])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(["--launch", "2", "--shard-teacher"], []), pytest.param([], ["--launch", "2"], marks=pytest.mark.long)],
+)
 def test_ctrl_c_saves_and_another_number_of_processes_goes_on(
     command: list[str], straight: Path, tmp_path: Path, first: list[str], then: list[str]
 ) -> None:

@@ -157,7 +157,7 @@ def test_more_positions_than_the_model_has_are_refused(tmp_path):
 
 
 FAMILIES_AND_HEADS = [
-    pytest.param(family, head, marks=() if family in {"bert", "mobilebert"} or head == "sequence" else pytest.mark.long)
+    pytest.param(family, head, marks=() if family == "bert" or head == "sequence" else pytest.mark.long)
     for family in ("albert", "bert", "distilbert", "electra", "mobilebert", "roberta")
     for head in ("sequence", "span", "tokens", "bare")
 ]

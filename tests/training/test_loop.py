@@ -26,6 +26,7 @@ from tests.support import TinyRows, tiny_model
 from tests.tools import needs
 
 OPTIM = OptimConfig(lr=1e-3, max_steps=8, batch_size=8, mixed_precision="no")
+BY_TOKENS = OptimConfig(lr=1e-3, epochs=2.0, batch_tokens=64, mixed_precision="no")
 
 
 def stage(optim=OPTIM, rows=None, scaffold=None, evaluate=None, dropout=0.1, hook=None):
@@ -91,6 +92,35 @@ def test_accumulated_parts_give_the_same_steps(tmp_path):
         for one, two in zip(lines(tmp_path / "whole"), lines(tmp_path / name), strict=True):
             assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
             assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+
+
+def test_steps_by_tokens_are_the_same_in_parts_and_after_a_cut(tmp_path):
+    whole, parts = (stage(BY_TOKENS.model_copy(update={"accumulate": n}), dropout=0.0) for n in (1, 3))
+    for name, each in (("whole", whole), ("parts", parts)):
+        done = fit(each, tmp_path / name, seed=0)
+        assert done.rows == 2 * 32
+    found = lines(tmp_path / "whole")
+    assert len({line["rows"] for line in found}) > 1, "as many rows as fit"
+    assert max(line["tokens"] for line in found) <= 64
+    assert found[-1]["epoch"] == 2.0
+    for one, two in zip(found, lines(tmp_path / "parts"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+    with pytest.raises(Stop):
+        fit(stage(BY_TOKENS, dropout=0.0, hook=stop_at(4)), tmp_path / "cut", seed=0, save_every_s=0.0)
+    resumed = stage(BY_TOKENS, dropout=0.0)
+    fit(resumed, tmp_path / "cut", seed=0)
+    assert same(weights(whole.model), weights(resumed.model))
+
+
+def test_so_many_steps_by_tokens(tmp_path, capsys):
+    """How many rows they take is not known before; a profile then skips as many steps as it always does."""
+    optim = BY_TOKENS.model_copy(update={"max_steps": 3})
+    assert fit(stage(optim), tmp_path / "some", seed=0, profile=tmp_path / "trace.json").steps == 3
+    assert (tmp_path / "trace.json").stat().st_size
+    fit(stage(BY_TOKENS.model_copy(update={"epochs": 0.5})), tmp_path / "few", seed=0, profile=tmp_path / "none.json")
+    assert "no profile: " in capsys.readouterr().err
+    assert not (tmp_path / "none.json").exists()
 
 
 class Stop(Exception):
