@@ -12,6 +12,7 @@ import numpy as np
 
 from edgedistill import files, plugins, reports
 from edgedistill.apps.web import browser
+from edgedistill.apps.web.proof import checks_of
 from edgedistill.artifacts import environment, now, read_manifest
 from edgedistill.errors import ArtifactError
 from edgedistill.measure.inputs import inputs_of
@@ -112,13 +113,12 @@ def _plan(subject: Subject, mode: Mode, seed: int) -> dict[str, Any]:
 
 
 def _refuse_other_answers(subject: Subject, said: dict[str, Any]) -> None:
-    for what in ("tokenizer", "answers"):
-        asked, differ = said[what]["asked"], said[what]["differ"]
-        if differ or not asked:
-            raise ArtifactError(
-                f"'{subject.folder}' is not timed: {len(differ)} of {asked} goldens ({what}) come out otherwise in the "
-                f"browser, first line {differ[0] if differ else 'none'}. {said[what].get('why', '')}"
-            )
+    failed = [check for check in checks_of(said, "the browser") if check.status == "failed"]
+    if failed:
+        raise ArtifactError(
+            f"'{subject.folder}' is not timed: {failed[0].name} of {failed[0].file} come out otherwise in the browser. "
+            f"{failed[0].reason}"
+        )
 
 
 def _row(subject: Subject, group: dict[str, Any], load_ms: float, mode: Mode, name: str) -> BenchRow:

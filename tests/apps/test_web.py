@@ -17,6 +17,7 @@ from edgedistill.artifacts import read_manifest
 from edgedistill.cli.group import GATE_FAILED
 from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.pipeline.package import package
+from tests.apps import devtools
 from tests.apps.kits import VARIANTS, artifact_of
 from tests.gate.planted import plant
 from tests.made import write_verdict
@@ -59,7 +60,7 @@ def test_a_package_has_all_it_names_and_runs_nothing_from_elsewhere(stubbed: Mod
     assert {"index.html", "edgedistill.js", "kit/tokenizer.js", "model/model.onnx", "model/unicode.txt"} <= set(kept)
     assert all((out / name).is_file() for name in kept)
     labels = re.findall(r'<label[^>]* for="(\w+)"', (out / "index.html").read_text(encoding="utf-8"))
-    assert labels == ["text", "pair"], "every field has its label"
+    assert labels == ["head", "text", "pair"], "every field has its label"
 
 
 def test_the_same_artifact_gives_the_same_bytes_and_another_title_other_ones(
@@ -79,13 +80,16 @@ def test_without_node_nothing_counts_as_passed(stubbed: ModuleType, tmp_path: Pa
 
 
 def test_goldens_that_differ_or_are_none_fail() -> None:
-    said = {"tokenizer": {"asked": 5, "differ": [2]}, "answers": {"asked": 0, "differ": [], "why": ""}}
+    answers = [{"file": "model/golden-rte.jsonl", "asked": 0, "differ": [], "why": ""}]
+    said = {"tokenizer": {"asked": 5, "differ": [2]}, "answers": answers}
     checks = proof.checks_of(said, "here")
     assert [check.status for check in checks] == ["failed", "failed"]
     assert (checks[0].reason, checks[0].differ) == ("1 of 5 differ.", (2,))
+    assert checks[1].file == "golden-rte.jsonl"
+    assert [check.status for check in proof.checks_of({**said, "answers": []}, "here")] == ["failed", "failed"]
 
 
-@pytest.mark.parametrize(("kind", "driver"), [("tokens", "single"), ("single", "cascade")])
+@pytest.mark.parametrize(("kind", "driver"), [("tokens", "single"), ("single", "seq2seq")])
 def test_what_the_page_cannot_show_is_refused(kind: str, driver: str, tmp_path: Path) -> None:
     artifact, manifest = artifact_of(tmp_path / "artifact", has_letters=False, **VARIANTS["uncased"])
     other = manifest.model_copy(
@@ -168,9 +172,10 @@ def test_a_browser_answers_as_pytorch_does(classifier: Path, tmp_path: Path) -> 
     proved = json.loads((out / "PROOF.json").read_text(encoding="utf-8"))["checks"]
     assert [check["status"] for check in proved] == ["passed", "passed", "not_run", "not_run"]
     said = browser.posted(out, "tests/index.html")
-    assert said["answers"]["asked"] >= 50
-    assert said["answers"]["sameClass"] == said["answers"]["asked"], "as PyTorch"
-    assert not said["answers"]["differ"]
+    (goldens,) = said["answers"]
+    assert goldens["asked"] >= 50
+    assert goldens["sameClass"] == goldens["asked"], "as PyTorch"
+    assert not goldens["differ"]
     assert not said["tokenizer"]["differ"]
 
     texts = [text for text, _ in sentences(50, seed=5)]
@@ -191,6 +196,30 @@ def test_a_browser_answers_as_pytorch_does(classifier: Path, tmp_path: Path) -> 
         assert answer["answer"] == wanted[0][0]
         assert answer["scores"] == [f"{name}{100 * share:.1f} %" for name, share in wanted]
         assert re.fullmatch(r"\d+\.\d ms in this browser", answer["latency"])
+
+
+@CHROMIUM
+@pytest.mark.long
+def test_without_a_network_it_answers_as_before(classifier: Path, tmp_path: Path) -> None:
+    """The server is gone, not merely slow: what was not kept cannot be read, and the page is there after a reload."""
+    out = package(classifier, platform="web", out=tmp_path / "dist", settings=["goldens=1000"])
+    with devtools.page(tmp_path / "profile") as page:
+        with browser.serving(out) as (address, _):
+            page.open(f"{address}/index.html")
+            before = page.ask("a lovely film")
+            page.wait("!document.getElementById('offline').hidden")
+        missing = "fetch('tests/tokenizer-goldens.tsv').then(() => 'read', () => 'no network')"
+        assert page.said(missing) == "no network"
+        page.call("Page.reload", ignoreCache=False)
+        page.wait("document.getElementById('answer')?.textContent === ''")
+        page.ready()
+        after = page.ask("a lovely film")
+        assert after["scores"]
+        assert (after["answer"], after["scores"]) == (before["answer"], before["scores"])
+        for scheme in ("light", "dark"):
+            for width in (320, 1000):
+                page.picture(tmp_path / f"{scheme}-{width}.png", width, scheme)
+                assert page.said("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
 
 
 @CHROMIUM

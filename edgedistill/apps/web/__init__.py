@@ -9,19 +9,20 @@ from pathlib import Path
 from pydantic import Field
 
 from edgedistill import files
-from edgedistill.apps import AppConfig, Built, ship
+from edgedistill.apps import AppConfig, Built
+from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps._texts import golden_cases
-from edgedistill.apps._tokenizer import GOLDENS, copy_sources, write_goldens, write_kit
+from edgedistill.apps._tokenizer import GOLDENS, copy_sources, write_goldens
 from edgedistill.apps.web.proof import run_goldens
 from edgedistill.apps.web.runtime import PACKAGE, VERSION, write_runtime
-from edgedistill.artifacts import Manifest
+from edgedistill.artifacts import Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ConfigError
 
 TARGETS = ("onnx",)
 KINDS = ("single", "pair", "regression", "ranking", "span", "embedding")
 """Tasks the page can show an answer of."""
-DRIVERS = ("single", "buckets", "heads")
+DRIVERS = ("single", "buckets", "heads", "cascade")
 STATIC = Path(__file__).parent / "static"
 _IN_TESTS = {"tests.html": "index.html", "selftest.js": "", "bench.js": "", "goldens.js": "", "check.mjs": ""}
 """Static files that go to tests/, some under another name."""
@@ -66,8 +67,7 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
         DeviceError: the runtime cannot be had.
     """
     _refuse_unfit(manifest)
-    write_kit(artifact, manifest, folder / "model")
-    shipped = ship(artifact, manifest, folder / "model")
+    shipped = ship_with_kit(artifact, manifest, folder / "model")
     write_runtime(folder / "runtime", cfg.runtime)
     for path in sorted(STATIC.iterdir()):
         into = folder / "tests" if path.name in _IN_TESTS else folder
@@ -91,8 +91,7 @@ def _refuse_unfit(manifest: Manifest) -> None:
     if kind not in KINDS or driver not in DRIVERS:
         raise ConfigError(
             f"--for web makes pages for {', '.join(KINDS)} with the drivers {', '.join(DRIVERS)}; this artifact is of "
-            f"the kind '{kind}' with the driver '{driver}'. Use --for files and ONNX Runtime Web in your own code"
-            f"{', or export it without exits: --set exits=false' if driver == 'cascade' else ''}."
+            f"the kind '{kind}' with the driver '{driver}'. Use --for files and ONNX Runtime Web in your own code."
         )
 
 
@@ -100,7 +99,8 @@ def _write_offline(folder: Path) -> None:
     """List what the service worker keeps, under a name that changes with every byte of it."""
     kept = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "sw.js")
     names = [path.relative_to(folder).as_posix() for path in kept if path.parent.name != "tests"]
-    names = [name for name in names if name not in {"package.json", "model/golden.jsonl", "model/tokenizer.json"}]
+    goldens = {f"model/{entry.path}" for entry in read_manifest(folder / "model").files if entry.role == "golden"}
+    names = [name for name in names if name not in {"package.json", *goldens}]
     (folder / "files.json").write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
     worker = folder / "sw.js"
     text = worker.read_text(encoding="utf-8").replace("@VERSION@", files.sha256_of_folder(folder)[:16])

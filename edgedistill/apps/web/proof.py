@@ -14,6 +14,7 @@ from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
 from edgedistill.artifacts import GOLDENS
 
 _SECONDS = 300
+_MODEL = "model/"
 _FILES = {"tokenizer": f"tests/{TOKENIZER_GOLDENS}", "answers": GOLDENS}
 
 
@@ -42,15 +43,19 @@ def checks_of(said: Mapping[str, Any], where: str) -> tuple[GoldenCheck, ...]:
     """What `tests/check.mjs` or the page's self-test says, as checks.
 
     Args:
-        said: `tokenizer` and `answers`, each with `asked` and `differ`.
+        said: `tokenizer`, and `answers` for each file of goldens; each with `asked` and `differ`.
         where: it was run.
     """
-    return tuple(_check(name, said[name], where) for name in _FILES)
+    answers = said["answers"] or [{"file": f"{_MODEL}{GOLDENS}", "asked": 0, "differ": []}]
+    return (
+        _check("tokenizer", said["tokenizer"], _FILES["tokenizer"], where),
+        *(_check("answers", each, str(each["file"]).removeprefix(_MODEL), where) for each in answers),
+    )
 
 
-def _check(name: str, said: Mapping[str, Any], where: str) -> GoldenCheck:
+def _check(name: str, said: Mapping[str, Any], file: str, where: str) -> GoldenCheck:
     differ = [int(line) for line in said["differ"]]
-    return answered(name, where, _FILES[name], int(said["asked"]), differ, said.get("why") or "")
+    return answered(name, where, file, int(said["asked"]), differ, said.get("why") or "")
 
 
 def _failed(where: str, reason: str) -> tuple[GoldenCheck, ...]:

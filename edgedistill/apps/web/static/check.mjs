@@ -5,8 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { load } from "../edgedistill.js";
-import { compareGoldens } from "../kit/goldens.js";
-import { compareAnswers } from "./goldens.js";
+import { compareAll } from "./goldens.js";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "..");
 const read = async (path) => {
@@ -14,7 +13,4 @@ const read = async (path) => {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 };
 const text = (path) => readFile(join(folder, path), "utf8");
-const model = await load(read);
-const tokenizer = compareGoldens(model.tokenizer, await text("tests/tokenizer-goldens.tsv"));
-const answers = await compareAnswers(model, await text("model/golden.jsonl"));
-process.stdout.write(JSON.stringify({ tokenizer, answers }) + "\n");
+process.stdout.write(JSON.stringify(await compareAll(await load(read), text)) + "\n");

@@ -6,12 +6,15 @@
  *     const { label, scores, milliseconds } = await model.classify("A quiet, beautifully acted film.");
  */
 
+import { Graphs } from "./graphs.js";
 import { Tokenizer } from "./kit/tokenizer.js";
-import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
+import { bestSpan, meanDirection, softmax } from "./maths.js";
 
 const MODEL = "model/";
 const RUNTIME = "runtime/ort-wasm-simd-threaded.wasm";
-const LONGEST_ANSWER = 30; // tokens, as the model was judged with
+const PAIRS = ["pair", "ranking", "span"];
+const CLASSES = ["single", "pair"];
+const NUMBERS = ["regression", "ranking"];
 
 /**
  * Reads the model, after its files were compared with the manifest's hashes.
@@ -22,55 +25,55 @@ const LONGEST_ANSWER = 30; // tokens, as the model was judged with
  * @throws {Error} when a file is missing or is not the one the manifest was written for
  */
 export async function load(read = fetched, onProgress = () => {}) {
-  const text = async (path) => new TextDecoder().decode(await read(path));
-  const manifest = JSON.parse(await text(`${MODEL}manifest.json`));
-  const bytes = new Map();
-  for (const entry of manifest.files.filter((each) => ["model", "labels"].includes(each.role) || isVocabulary(each))) {
+  const manifest = JSON.parse(new TextDecoder().decode(await read(`${MODEL}manifest.json`)));
+  const [models, texts] = [new Map(), new Map()];
+  for (const entry of manifest.files.filter(({ role }) => ["model", "tokenizer"].includes(role))) {
     onProgress(`Reading ${entry.path}`);
     const content = await read(MODEL + entry.path);
     if (content.byteLength !== entry.size_bytes || (await sha256(content)) !== entry.sha256) {
       throw new Error(`${entry.path} is not the file that was tested: its hash differs. Copy the package again.`);
     }
-    bytes.set(entry.path, content);
+    if (entry.role === "model") models.set(entry.path, content);
+    else texts.set(entry.path, new TextDecoder().decode(content));
   }
-  const [specification, unicode] = await Promise.all(["tokenizer.spec", "unicode.txt"].map((name) => text(MODEL + name)));
-  const vocabulary = new TextDecoder().decode(bytes.get(manifest.tokenizer.file));
-  const tokenizer = new Tokenizer(specification, vocabulary, unicode);
+  const tokenizer = new Tokenizer(...["tokenizer.spec", "vocab.txt", "unicode.txt"].map((name) => texts.get(name)));
   onProgress("Starting the runtime");
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmBinary = await read(RUNTIME);
-  const sessions = new Map();
-  for (const name of graphsOf(manifest.driver)) {
-    const graph = manifest.graphs.find((each) => each.name === name);
-    const others = [...bytes].filter(([path]) => isWeights(manifest, path));
-    const externalData = others.map(([path, content]) => ({ path, data: new Uint8Array(content) }));
-    const session = await ort.InferenceSession.create(new Uint8Array(bytes.get(graph.file)), { externalData });
-    sessions.set(graph, session);
-  }
-  return new Model(manifest, tokenizer, sessions);
-
-  function isVocabulary(entry) {
-    return entry.path === manifest.tokenizer.file;
-  }
+  return new Model(manifest, tokenizer, await Graphs.open(manifest, tokenizer.padId, models, await read(RUNTIME)));
 }
 
 export class Model {
-  #sessions;
+  #graphs;
 
-  constructor(manifest, tokenizer, sessions) {
+  constructor(manifest, tokenizer, graphs) {
     this.manifest = manifest;
     this.tokenizer = tokenizer;
-    this.#sessions = sessions;
+    this.#graphs = graphs;
   }
 
-  /** "single", "pair", "regression", "ranking", "span" or "embedding": what it answers. */
-  get kind() {
-    return this.manifest.task.kind;
+  /**
+   * What may be asked, the main one first: of a model of several tasks one for each, else one alone.
+   *
+   * @returns {{name: string, kind: string, output: string, labels: string[]}[]} the kind is "single", "pair",
+   *   "regression", "ranking", "span" or "embedding"
+   */
+  get heads() {
+    const { driver, labels, task } = this.manifest;
+    return driver.heads ?? [{ name: task.name ?? task.kind, kind: task.kind, output: "logits", labels }];
   }
 
-  /** Whether it takes two texts. */
-  get takesPairs() {
-    return ["pair", "ranking", "span"].includes(this.kind);
+  /** How many segments a text may pass; 1 where it cannot leave early. */
+  get segments() {
+    return this.#graphs.segments;
+  }
+
+  /** Paths of the files of goldens, within the package. */
+  get goldens() {
+    return this.manifest.files.filter(({ role }) => role === "golden").map(({ path }) => MODEL + path);
+  }
+
+  /** Whether a task wants two texts; the main one if none is named. */
+  takesPairs(name = null) {
+    return PAIRS.includes(this.head(name).kind);
   }
 
   /**
@@ -81,91 +84,86 @@ export class Model {
    */
   async run(text, pair = null) {
     const encoding = this.tokenizer.encode(text, pair);
-    const { outputs, milliseconds } = await this.runIds(encoding.ids, encoding.typeIds);
-    return { encoding, outputs, milliseconds };
+    return { encoding, ...(await this.runIds(encoding.ids, encoding.typeIds)) };
   }
 
   /** The same for token numbers. */
-  async runIds(ids, typeIds) {
-    const [graph, session] = this.#graphFor(ids.length);
-    const length = graph.length ?? Math.max(ids.length, graph.shortest ?? 1);
-    const values = {
-      input_ids: padded(ids, length, this.tokenizer.padId),
-      attention_mask: padded(ids.map(() => 1), length, 0),
-      token_type_ids: padded(typeIds, length, 0),
-    };
-    const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => [name, tensor(values[name], dtype)]));
-    const start = performance.now();
-    const found = await session.run(feeds);
-    const milliseconds = performance.now() - start;
-    const outputs = Object.fromEntries(graph.outputs.map(({ name }) => [name, cut(name, found[name], ids.length)]));
-    return { outputs, milliseconds };
+  runIds(ids, typeIds) {
+    return this.#graphs.run(ids, typeIds);
   }
 
   /**
-   * The class of a text, or the score of a regression or ranking (then without probabilities).
+   * The class of a text or of a pair.
    *
-   * @param {?string} head - the task, for a model of several; the main one if not given
-   * @returns {Promise<{label: string, scores: {label: string, probability: number}[], value: ?number,
-   *   milliseconds: number}>} the likeliest first
+   * @param {?string} name - the task, for a model of several; the main one if not given
+   * @returns {Promise<{label: string, scores: {label: string, probability: number}[], segments: number,
+   *   milliseconds: number}>} the likeliest first; after how many segments it was certain enough
    */
-  async classify(text, pair = null, head = null) {
+  async classify(text, pair = null, name = null) {
+    const { output, labels } = this.head(name, CLASSES);
     const { outputs, milliseconds } = await this.run(text, pair);
-    const { output, labels } = this.#head(head);
-    const logits = Array.from(outputs[output].data);
-    if (logits.length === 1) return { label: logits[0].toFixed(3), scores: [], value: logits[0], milliseconds };
-    const probabilities = softmax(logits);
+    const probabilities = softmax(Array.from(outputs[output].data));
     const scores = probabilities.map((probability, place) => ({ label: labels[place] ?? `${place}`, probability }));
     scores.sort((one, other) => other.probability - one.probability);
-    return { label: scores[0].label, scores, value: null, milliseconds };
+    return { label: scores[0].label, scores, segments: outputs.layers?.data[0] ?? 1, milliseconds };
+  }
+
+  /**
+   * The number a text or a pair is given: a rating, or how well a candidate answers a question.
+   *
+   * @param {?string} name - the task, for a model of several; the main one if not given
+   * @returns {Promise<{value: number, milliseconds: number}>}
+   */
+  async score(text, pair = null, name = null) {
+    const { output } = this.head(name, NUMBERS);
+    const { outputs, milliseconds } = await this.run(text, pair);
+    return { value: outputs[output].data[0], milliseconds };
   }
 
   /**
    * The part of `context` that answers `question`.
    *
    * @returns {Promise<{answer: string, start: number, end: number, score: number, milliseconds: number}>} the place
-   *   in UTF-16 units; the score is the model's own, not a probability
+   *   in UTF-16 units, as `slice` takes them; the score is the model's own, not a probability
    */
   async answer(question, context) {
+    this.head(null, ["span"]);
     const { encoding, outputs, milliseconds } = await this.run(question, context);
     const [starts, ends] = [outputs.start_logits.data, outputs.end_logits.data];
-    let best = { score: -Infinity, first: 0, last: 0 };
-    const places = encoding.sources.flatMap((source, place) => (source === 1 ? [place] : []));
-    for (const first of places) {
-      for (const last of places.filter((place) => place >= first && place < first + LONGEST_ANSWER)) {
-        const score = starts[first] + ends[last];
-        if (score > best.score) best = { score, first, last };
-      }
-    }
-    const [start, end] = [encoding.starts[best.first], encoding.ends[best.last]];
-    return { answer: places.length ? context.slice(start, end) : "", start, end, score: best.score, milliseconds };
+    const best = bestSpan(starts, ends, (place) => encoding.sources[place] === 1);
+    if (best === null) return { answer: "", start: 0, end: 0, score: -Infinity, milliseconds };
+    const start = encoding.starts[best.first];
+    const end = Math.max(start, encoding.ends[best.last]);
+    return { answer: context.slice(start, end), start, end, score: best.score, milliseconds };
   }
 
   /**
-   * The mean of the last hidden states, as long as 1: texts that mean alike have a high dot product.
+   * The mean of the last hidden states, as long as 1: texts that mean alike have a high `similarity` (maths.js).
    *
    * @returns {Promise<{vector: Float32Array, milliseconds: number}>}
    */
   async embed(text) {
+    this.head(null, ["embedding"]);
     const { outputs, milliseconds } = await this.run(text);
     const { data, dims } = outputs.last_hidden_state;
-    const [tokens, width] = dims.slice(-2);
-    const vector = new Float32Array(width);
-    for (let place = 0; place < data.length; place++) vector[place % width] += data[place] / tokens;
-    const norm = Math.hypot(...vector) || 1;
-    return { vector: vector.map((value) => value / norm), milliseconds };
+    return { vector: meanDirection(data, dims.at(-1)), milliseconds };
   }
 
-  #graphFor(length) {
-    const found = [...this.#sessions].find(([graph]) => graph.length == null || graph.length >= length);
-    if (found === undefined) throw new RangeError(`the text has ${length} tokens, more than the model takes`);
+  /**
+   * The head of that name, the main one for null.
+   *
+   * @param {string[]} kinds - what it may be of
+   * @throws {Error} when there is none, or it answers something else
+   */
+  head(name = null, kinds = null) {
+    const found = name === null ? this.heads[0] : this.heads.find((each) => each.name === name);
+    if (found === undefined) {
+      throw new Error(`the model has no task '${name}'; it has ${this.heads.map((each) => each.name).join(", ")}`);
+    }
+    if (kinds !== null && !kinds.includes(found.kind)) {
+      throw new Error(`the answer of '${found.name}' is of the kind '${found.kind}', not ${kinds.join(" or ")}`);
+    }
     return found;
-  }
-
-  #head(name) {
-    const { driver, labels } = this.manifest;
-    if (driver.kind !== "heads") return { output: "logits", labels };
-    return driver.heads.find((each) => each.name === name) ?? driver.heads[0];
   }
 }
 
@@ -179,38 +177,4 @@ async function sha256(content) {
   if (!globalThis.crypto?.subtle) throw new Error("hashes need a secure context: serve the page by https or localhost");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function graphsOf(driver) {
-  return driver.kind === "single" ? [driver.graph] : driver.graphs;
-}
-
-function isWeights(manifest, path) {
-  const entry = manifest.files.find((each) => each.path === path);
-  return entry.role === "model" && !manifest.graphs.some((graph) => graph.file === path);
-}
-
-function padded(values, length, filler) {
-  return [...values, ...Array(length - values.length).fill(filler)];
-}
-
-function tensor(values, dtype) {
-  const shape = [1, values.length];
-  if (dtype === "int64") return new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
-  return new ort.Tensor(dtype, Int32Array.from(values), shape);
-}
-
-/** An output without what belongs to the padding. */
-function cut(name, { data, dims }, tokens) {
-  const isPerToken = dims.length === 3 || name === "start_logits" || name === "end_logits";
-  if (!isPerToken || dims[1] === tokens) return { data, dims };
-  const width = data.length / dims[1];
-  return { data: data.slice(0, tokens * width), dims: [dims[0], tokens, ...dims.slice(2)] };
-}
-
-function softmax(logits) {
-  const most = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - most));
-  const sum = powers.reduce((one, other) => one + other, 0);
-  return powers.map((power) => power / sum);
 }

@@ -4,6 +4,7 @@
  */
 
 import { load } from "./edgedistill.js";
+import { similarity } from "./maths.js";
 
 const FIELDS = {
   single: ["Your text"],
@@ -22,15 +23,15 @@ async function start() {
   const { title } = await (await fetch("page.json")).json();
   document.title = title;
   at("title").textContent = title;
-  if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
+  keepForLater().catch(() => {}); // no service worker, no offline page: the rest works
   const begun = performance.now();
   const model = await load(undefined, (note) => tell(`${note}…`));
-  await model.run("a", model.takesPairs ? "a" : null); // the first inference prepares much that later ones find
+  await model.run("a", model.takesPairs() ? "a" : null); // the first inference prepares much that later ones find
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-  const [first, second] = FIELDS[model.kind];
-  at("text-label").textContent = first;
-  at("pair-field").hidden = second === undefined;
-  at("pair-label").textContent = second ?? "";
+  at("head").replaceChildren(...model.heads.map(({ name }) => Object.assign(new Option(), { text: name, value: name })));
+  at("head-field").hidden = model.heads.length === 1;
+  at("head").addEventListener("change", () => showFields(model));
+  showFields(model);
   at("facts").textContent = facts(model.manifest);
   tell(`Ready after ${seconds} s. Type something.`);
   at("ask").disabled = false;
@@ -47,33 +48,56 @@ async function start() {
   at("form").requestSubmit();
 }
 
+async function keepForLater() {
+  await navigator.serviceWorker.register("sw.js");
+  await navigator.serviceWorker.ready;
+  at("offline").hidden = false;
+}
+
+function showFields(model) {
+  const [first, second] = FIELDS[model.head(at("head").value).kind];
+  at("text-label").textContent = first;
+  at("pair-field").hidden = second === undefined;
+  at("pair-label").textContent = second ?? "";
+}
+
 async function ask(model) {
   const [text, pair] = [at("text").value, at("pair").value];
   at("result").setAttribute("aria-busy", "true");
-  const answer = await answered(model, text, pair);
+  const { words, scores = [], passage = [], milliseconds, segments = 1 } = await answered(model, text, pair);
   at("status").hidden = true;
-  at("answer").textContent = answer.words;
-  at("scores").replaceChildren(...answer.scores.slice(0, MOST_SCORES).map(bar));
-  at("latency").textContent = `${answer.milliseconds.toFixed(1)} ms in this browser`;
+  at("answer").textContent = words;
+  at("passage").replaceChildren(...passage);
+  at("scores").replaceChildren(...scores.slice(0, MOST_SCORES).map(bar));
+  const early = model.segments > 1 ? `, certain after ${segments} of ${model.segments} parts of the model` : "";
+  at("latency").textContent = `${milliseconds.toFixed(1)} ms in this browser${early}`;
   at("answer").hidden = at("latency").hidden = false;
-  at("scores").hidden = answer.scores.length === 0;
+  at("passage").hidden = passage.length === 0;
+  at("scores").hidden = scores.length === 0;
   at("result").setAttribute("aria-busy", "false");
 }
 
+/** What the page shows: words, and where there are some, scores or the passage that the words are out of. */
 async function answered(model, text, pair) {
-  if (model.kind === "span") {
-    const { answer, milliseconds } = await model.answer(text, pair);
-    return { words: answer || "No answer found", scores: [], milliseconds };
+  const { kind, name } = model.head(at("head").value);
+  if (kind === "span") {
+    const { answer, start, end, milliseconds } = await model.answer(text, pair);
+    if (answer === "") return { words: "No answer found", milliseconds };
+    const mark = Object.assign(document.createElement("mark"), { textContent: answer });
+    return { words: answer, passage: [pair.slice(0, start), mark, pair.slice(end)], milliseconds };
   }
-  if (model.kind === "embedding") {
+  if (kind === "embedding") {
     const [one, other] = [await model.embed(text), await model.embed(pair)];
-    const similarity = one.vector.reduce((sum, value, place) => sum + value * other.vector[place], 0);
-    const milliseconds = one.milliseconds + other.milliseconds;
-    return { words: `Similarity ${similarity.toFixed(3)}`, scores: [], milliseconds };
+    const words = `Similarity ${similarity(one.vector, other.vector).toFixed(3)}`;
+    return { words, milliseconds: one.milliseconds + other.milliseconds };
   }
-  const second = model.takesPairs || (model.kind === "regression" && pair !== "") ? pair : null;
-  const { label, scores, milliseconds } = await model.classify(text, second);
-  return { words: label, scores, milliseconds };
+  const second = model.takesPairs(name) || (kind === "regression" && pair !== "") ? pair : null;
+  if (kind === "regression" || kind === "ranking") {
+    const { value, milliseconds } = await model.score(text, second, name);
+    return { words: value.toFixed(3), milliseconds };
+  }
+  const { label, ...rest } = await model.classify(text, second, name);
+  return { words: label, ...rest };
 }
 
 function bar({ label, probability }) {
@@ -96,7 +120,7 @@ function facts({ target, scheme, files }) {
 }
 
 function tell(words, isFault = false) {
-  for (const id of ["answer", "scores", "latency"]) at(id).hidden = true;
+  for (const id of ["answer", "passage", "scores", "latency"]) at(id).hidden = true;
   at("status").hidden = false;
   at("status").textContent = words;
   at("status").className = isFault ? "fault" : "";

@@ -6,9 +6,8 @@
  */
 
 import { load } from "../edgedistill.js";
-import { compareGoldens } from "../kit/goldens.js";
 import { timed } from "./bench.js";
-import { compareAnswers } from "./goldens.js";
+import { compareAll } from "./goldens.js";
 
 const asked = new URLSearchParams(location.search);
 const at = (id) => document.getElementById(id);
@@ -19,13 +18,10 @@ run().catch((error) => report({ error: `${error.name}: ${error.message}` }));
 async function run() {
   if (asked.get("bench") !== null) return report(await timed(await (await fetch(asked.get("bench"))).json(), note));
   const model = await load(undefined, note);
-  note("Asking the tokenizer");
-  const tokenizer = compareGoldens(model.tokenizer, await text("tokenizer-goldens.tsv"));
-  show("Text becomes the same token numbers", tokenizer);
-  note("Asking the model");
-  const answers = await compareAnswers(model, await text("../model/golden.jsonl"));
-  show("The model gives the same answers", answers);
-  return report({ tokenizer, answers });
+  const found = await compareAll(model, (path) => text(`../${path}`), note);
+  show("Text becomes the same token numbers", found.tokenizer);
+  for (const each of found.answers) show(`The model gives the same answers (${each.file})`, each);
+  return report(found);
 }
 
 async function report(result) {
