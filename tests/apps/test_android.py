@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.apps.made_for_apps import TEXTS, write_app_artifact
 from tests.tools import needs
 
 HOSTILE = ('*/ class "x"; \\u0022', "</string><x>", "a b", "A-B", "", "9 lives", "été", "\u202e$(rm)")
+JAVA = "src/main/java/com/example/app/textmodel"
 JUNIT = "/usr/share/java/junit4.jar"
 HAMCREST = "/usr/share/java/hamcrest-core.jar"
 
@@ -71,6 +73,8 @@ def test_files_that_differ_in_capitals_only_are_refused() -> None:
         ("app_id=com.new.app", "'new' is a word of the Java language"),
         ("name=../x", "must be a-z"),
         ("name=class", "must be a-z"),
+        ("name=edgedistill_onnx", "nor a module of the package"),
+        ("name=mood_pack", "nor a module of the package"),
         ('runtime_version=1.0"; exec("x', "should match pattern"),
         ("min_sdk=21", "greater than or equal to 24"),
         ("java_runtime=nowhere.jar", "there is no file 'nowhere.jar'"),
@@ -96,7 +100,7 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     title = ElementTree.parse(made.module / "src/main/res/values/strings.xml").find("string")
     assert title is not None
     assert title.text == "Self-test: </string>\\'x"
-    labels = (made.java / "edgedistill/app/android/Labels.java").read_text(encoding="ascii")
+    labels = (made.module / f"{JAVA}/Labels.java").read_text(encoding="ascii")
     assert '\\"x\\"; \\\\u0022"' in labels
     assert "licence a */ %%NAME%%," in (made.folder / "NOTICE.txt").read_text(encoding="utf-8")
     for path in made.folder.rglob("*"):
@@ -109,7 +113,7 @@ def test_the_same_artifact_gives_the_same_bytes_and_the_app_knows_the_manifests_
     (tmp_path / "again").mkdir()
     again = written(tmp_path / "again", tmp_path / "artifact")
     assert files.sha256_of_folder(made.folder) == files.sha256_of_folder(again.folder)
-    constant = (made.java / "edgedistill/app/android/BundledModel.java").read_text(encoding="utf-8")
+    constant = (made.module / f"{JAVA}/BundledModel.java").read_text(encoding="utf-8")
     assert f'MANIFEST_SHA256 = "{files.sha256_of(made.manifest)}"' in constant
     for entry in read_manifest(made.manifest.parent).files:
         assert files.sha256_of(made.manifest.parent / entry.path) == entry.sha256
@@ -117,11 +121,49 @@ def test_the_same_artifact_gives_the_same_bytes_and_the_app_knows_the_manifests_
     assert not (made.manifest.parent / "reference.jsonl").exists()
 
 
+def two_models(tmp_path: Path) -> tuple[project.Written, project.Written]:
+    """Two packages for one app, each of another name."""
+    found = []
+    for name in ("mood", "topic"):
+        (tmp_path / name).mkdir()
+        found.append(written(tmp_path / name, name=name, asset_pack="install-time"))
+    return found[0], found[1]
+
+
+def test_two_models_fit_into_one_app(tmp_path: Path) -> None:
+    """What they share is the same bytes; of what is their own nothing has the other's name."""
+    mood, topic = two_models(tmp_path)
+    for one, other in ((mood.library, topic.library), (mood.opener, topic.opener)):
+        assert one.name == other.name
+        assert files.sha256_of_folder(one) == files.sha256_of_folder(other)
+    own = [{*_names(made)} for made in (mood, topic)]
+    assert all("textmodel" not in name for name in own[0])
+    assert {"com.example.app.mood", "mood_self_test", "mood_pack", "com.example.app.mood.BundledModel"} <= own[0]
+    assert not own[0] & own[1]
+
+
+def _names(made: project.Written) -> Iterator[str]:
+    """What an app would find twice: modules, namespaces, classes, texts, assets and asset packs."""
+    shared = {made.library.name, made.opener.name, "sample"}
+    for module in sorted(path for path in made.folder.iterdir() if path.is_dir() and path.name not in shared):
+        yield module.name
+        gradle = (module / "build.gradle").read_text(encoding="utf-8")
+        yield from re.findall(r'(?:namespace|packName =) "([^"]+)"', gradle)
+        for path in module.rglob("*.*"):
+            inner = path.relative_to(module).as_posix()
+            if path.suffix == ".java":
+                yield inner.partition("/java/")[2].removesuffix(".java").replace("/", ".")
+            elif path.name == "strings.xml":
+                yield from re.findall(r'name="(\w+)"', path.read_text(encoding="utf-8"))
+            elif "/assets/" in inner:
+                yield inner.partition("/assets/")[2]
+
+
 def test_a_model_may_lie_in_an_asset_pack(tmp_path: Path) -> None:
     made = written(tmp_path, asset_pack="on-demand")
-    assert made.manifest.parent == made.folder / "pack/src/main/assets/edgedistill/textmodel"
-    assert 'deliveryType = "on-demand"' in (made.folder / "pack/build.gradle").read_text(encoding="utf-8")
-    assert ', ":pack"' in (made.folder / "settings.gradle").read_text(encoding="utf-8")
+    assert made.manifest.parent == made.folder / "textmodel_pack/src/main/assets/edgedistill/textmodel"
+    assert 'deliveryType = "on-demand"' in (made.folder / "textmodel_pack/build.gradle").read_text(encoding="utf-8")
+    assert ', ":textmodel_pack"' in (made.folder / "settings.gradle").read_text(encoding="utf-8")
     assert not (made.module / "src/main/assets").exists()
 
 
@@ -141,7 +183,7 @@ def test_a_package_is_proven_by_java_and_androids_tools_or_not_made(tmp_path: Pa
     assert (found.status, found.differ) == ("failed", (1,))
     assert "the tokens differ" in found.reason
     strings = made.module / "src/main/res/values/strings.xml"
-    strings.write_text(strings.read_text(encoding="utf-8").replace("edgedistill_self_test", "other"), encoding="utf-8")
+    strings.write_text(strings.read_text(encoding="utf-8").replace("textmodel_self_test", "other"), encoding="utf-8")
     assert skeleton.check(made, android.Config()).status == "failed", "the manifest names a text that is not there"
 
 
@@ -180,11 +222,15 @@ def test_without_tools_nothing_counts_as_passed(tmp_path: Path, monkeypatch: pyt
 def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
     """Everything but Android's own classes, at language level 8, without a warning."""
     made = written(tmp_path)
-    sources = [path for path in made.java.rglob("*.java") if "android" not in path.parts and path.stem != "OnnxRuntime"]
-    tests = list((made.module / "src/test/java").rglob("*.java"))
+    sources = [path for path in (made.library / "src/main").rglob("*.java") if "android" not in path.parts]
+    tests = [path for module in (made.library, made.module) for path in (module / "src/test/java").rglob("*.java")]
     arguments = ["--release", "8", "-Xlint:all", "-Xlint:-options", "-Werror", "-d", str(tmp_path / "classes")]
     subprocess.run(["javac", *arguments, "-cp", JUNIT, *map(str, [*sources, *tests])], check=True)
-    names = [f"edgedistill.app.{path.stem}" for path in tests if path.stem.endswith("Test")]
+    names = [
+        ".".join(path.parts[path.parts.index("java") + 1 : -1] + (path.stem,))
+        for path in tests
+        if path.stem.endswith("Test")
+    ]
     path = f"{tmp_path / 'classes'}:{JUNIT}:{HAMCREST}"
     run = ["java", "-cp", path, "org.junit.runner.JUnitCore", *names]
     done = subprocess.run(run, capture_output=True, text=True, cwd=made.module, check=False)
@@ -196,12 +242,13 @@ def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
 @needs("javac", JUNIT)
 def test_what_touches_android_compiles_against_its_signatures(tmp_path: Path) -> None:
     """The library for both runtimes, its test on a phone, and the in-app benchmark: no SDK is here."""
-    made = written(tmp_path)
+    made, other = two_models(tmp_path)
     bench = resources.folder("android_bench") / "app" / "bench" / "src" / "main"
-    lite = Path(android.__file__).parent / "project" / "model" / "src" / "tflite"
-    places = (made.java, made.module / "src" / "androidTest", bench, lite)
+    lite = Path(android.__file__).parent / "project" / "runtime" / "src" / "tflite"
+    models = [module / "src" / part for module in (made.module, other.module) for part in ("main", "androidTest")]
+    places = (made.library / "src" / "main", made.opener, *models, bench, lite)
     sources = [path for place in places for path in place.rglob("*.java")]
-    assert {"SelfTestActivity", "BundledModel", "SelfTestOnDevice", "BenchActivity", "LiteRt"} <= {
+    assert {"SelfTestActivity", "BundledModel", "SelfTestOnDevice", "BenchActivity", "LiteRt", "GoldensActivity"} <= {
         path.stem for path in sources
     }
     arguments = ["--release", "8", "-Xlint:-options", "-d", str(tmp_path / "classes"), "-cp", JUNIT]

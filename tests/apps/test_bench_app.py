@@ -18,16 +18,16 @@ from edgedistill.phones.protocol import Array, InputSet, RunRequest, RunResult
 from tests.tools import needs
 
 APP = resources.folder("android_bench") / "app" / "bench"
-LIBRARY = Path(android.__file__).parent / "project" / "model" / "src"
+PROJECT = Path(android.__file__).parent / "project"
 TEXTS = ((2, 5, 3), (2, 5, 6, 7, 8, 3))
 
 
 def compiled(classes: Path, runtime: Path | None = None) -> Path:
     """The app's plain Java with what it takes from the library."""
     own = [path for path in APP.rglob("*.java") if path.parent.name != "android"]
-    left_out = {"TextModel.java", "SelfTest.java", "Tokenizers.java"}
-    library = [path for path in (LIBRARY / "main/java/edgedistill/app").glob("*.java") if path.name not in left_out]
-    library += [LIBRARY / "onnx/java/edgedistill/app/OnnxRuntime.java"] if runtime else []
+    left_out = set(re.findall(r'"edgedistill/app/(\w+\.java)"', (APP / "build.gradle").read_text(encoding="utf-8")))
+    library = [path for path in (PROJECT / "library/src/main/java/edgedistill/app").glob("*.java") if path.name not in left_out]
+    library += [PROJECT / "runtime/src/onnx/java/edgedistill/app/OnnxRuntime.java"] if runtime else []
     flags = ["--release", "8", "-Xlint:all", "-Xlint:-options", "-Werror", "-d", str(classes)]
     paths = ["-cp", str(runtime)] if runtime else []
     subprocess.run(["javac", *flags, *paths, *map(str, [*own, *library])], check=True)

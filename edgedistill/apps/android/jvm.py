@@ -59,10 +59,10 @@ def compile_library(written: Written, classes: Path, runtime: Path | None = None
     Raises:
         subprocess.SubprocessError: a compiler that fails or does not end.
     """
-    sources = sorted((written.java / "edgedistill").rglob("*.java"))
-    openers = {f"{name}.java" for name in ("OnnxRuntime", "LiteRt")}
-    plain = [path for path in sources if path.parent.name != "android" and (runtime or path.name not in openers)]
-    tests = written.module / "src" / "test" / "java" / "edgedistill" / "app" / "GoldensOnJvm.java"
+    java = Path("src", "main", "java")
+    places = [written.library / java, *([written.opener / java] if runtime else [])]
+    plain = [path for place in places for path in sorted(place.rglob("*.java")) if path.parent.name != "android"]
+    tests = written.library / "src" / "test" / "java" / "edgedistill" / "app" / "GoldensOnJvm.java"
     arguments = ["-proc:none", "--release", "8", "-Xlint:-options", "-encoding", "UTF-8", "-d", str(classes)]
     paths = ["-cp", str(runtime)] if runtime else []
     _call(["javac", *arguments, *paths, *map(str, plain), str(tests)])

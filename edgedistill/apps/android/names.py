@@ -11,6 +11,8 @@ from edgedistill.errors import ConfigError
 _SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _RENAMED = (".gz", ".jar", ".zip", "~", ".scc")
 """Ends of asset names that Android's packager leaves out, or unpacks and renames."""
+_OURS = re.compile(r"sample|edgedistill(_.*)?|.*_pack")
+"""Modules that lie beside the model's own."""
 _JAVA_WORDS = re.compile(
     r"abstract|assert|boolean|break|byte|case|catch|char|class|const|continue|default|do|double|else|enum"
     r"|extends|final|finally|float|for|goto|if|implements|import|instanceof|int|interface|long|native|new"
@@ -50,9 +52,11 @@ def refuse_package(name: str) -> str:
 
 def refuse_module(name: str) -> str:
     """A name for a Gradle module, or a `ValueError` that says why not."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or _JAVA_WORDS.fullmatch(name) or name in ("sample", "pack"):
+    is_plain = re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) and not _JAVA_WORDS.fullmatch(name)
+    if not is_plain or _OURS.fullmatch(name):
         raise ValueError(
-            "must be a-z, 0-9 and '_', begin with a letter, and be neither a word of Java nor sample or pack"
+            "must be a-z, 0-9 and '_', begin with a letter, and be neither a word of Java nor a module of the package: "
+            "sample, edgedistill..., ..._pack"
         )
     return name
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from edgedistill.apps.android import Config
 
 _TEMPLATES = Path(__file__).parent / "project"
-_ASSETS = "edgedistill"
+_LIBRARY = "edgedistill"
+"""Module that all models share, and the folder of theirs in the assets."""
 _RUNS = ("single", "buckets", "cascade", "heads")
 
 
@@ -75,48 +76,52 @@ class Written:
 
     Attributes:
         folder: the Gradle project.
-        module: the library's folder in it.
+        module: the model's folder in it.
+        library: of the code that all models share.
+        opener: of what opens graphs in the runtime, which models of one runtime share.
         manifest: of what ships, in the assets.
         runtime: of the artifact's target.
     """
 
     folder: Path
     module: Path
+    library: Path
+    opener: Path
     manifest: Path
     runtime: _Runtime
 
-    @property
-    def java(self) -> Path:
-        """The library's sources."""
-        return self.module / "src" / "main" / "java"
-
 
 def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Written:
-    """Write the project into an empty folder.
+    """Write the project into an empty folder: three modules, a sample app, and an asset pack where one is asked for.
+
+    What is one model's carries its name, so that an app may have several; the other two modules they share.
 
     Raises:
         ConfigError: names that cannot be, a model that no app runs, or a tokenizer that Java has not.
     """
     _refuse(manifest)
-    module, has_pack = folder / cfg.name, cfg.asset_pack != "none"
-    runtime = RUNTIMES[manifest.target]
-    inside = "src/main/assets/" + f"{_ASSETS}/{cfg.name}"
-    assets = (folder / "pack" if has_pack else module) / inside
-    shipped = ship_with_kit(artifact, manifest, assets)
-    filled = _words(manifest, cfg, runtime) | {
+    module, has_pack, pack = folder / cfg.name, cfg.asset_pack != "none", f"{cfg.name}_pack"
+    library, opener = folder / _LIBRARY, folder / _runtime_module(manifest)
+    inside = f"src/main/assets/{_LIBRARY}/{cfg.name}"
+    shipped = ship_with_kit(artifact, manifest, (folder / pack if has_pack else module) / inside)
+    filled = _words(manifest, cfg, RUNTIMES[manifest.target]) | {
         "MANIFEST_SHA256": files.sha256_of(shipped),
-        "ASSETS_PATH": f"../pack/{inside}" if has_pack else inside,
+        "ASSETS_PATH": f"../{pack}/{inside}" if has_pack else inside,
     }
-    fill(_TEMPLATES / "model", module, filled, skip=("src/onnx", "src/tflite"))
-    fill(_TEMPLATES / "model" / "src" / manifest.target, module / "src" / "main", filled)
+    fill(_TEMPLATES / "model", module, filled)
+    for sources in ("main", "test", "androidTest"):
+        fill(_TEMPLATES / "sources" / sources, module / "src" / sources / "java" / _folder_of(_package(cfg)), filled)
+    fill(_TEMPLATES / "library", library, filled)
+    copy_sources("java", library / "src" / "main" / "java")
+    fill(_TEMPLATES / "runtime", opener, filled, skip=("src/onnx", "src/tflite"))
+    fill(_TEMPLATES / "runtime" / "src" / manifest.target, opener / "src" / "main", filled)
     fill(_TEMPLATES / "sample", folder / "sample", filled)
     if has_pack:
-        fill(_TEMPLATES / "pack", folder / "pack", filled)
+        fill(_TEMPLATES / "pack", folder / pack, filled)
     for path in sorted(_TEMPLATES.iterdir()):
         if path.is_file():
             fill_file(path, folder / path.name, filled)
-    copy_sources("java", module / "src" / "main" / "java")
-    return Written(folder, module, shipped, runtime)
+    return Written(folder, module, library, opener, shipped, RUNTIMES[manifest.target])
 
 
 def on_a_phone() -> tuple[GoldenCheck, ...]:
@@ -141,35 +146,47 @@ def _refuse(manifest: Manifest) -> None:
 def _words(manifest: Manifest, cfg: Config, runtime: _Runtime) -> dict[str, str]:
     title = f"Self-test: {manifest.task.name or manifest.task.kind}"
     constants = java_constants(manifest.labels)
-    delivery = cfg.asset_pack
+    pack = f"{cfg.name}_pack" if cfg.asset_pack != "none" else ""
     return {
         "NAME": cfg.name,
         "APP_ID": cfg.app_id,
+        "PACKAGE": _package(cfg),
         "MIN_SDK": str(cfg.min_sdk),
         "TARGET_SDK": str(cfg.target_sdk),
         "EXTENSION": runtime.extension,
+        "TARGET": manifest.target,
         "RUNTIME": f"{runtime.module}:{cfg.runtime_version or runtime.version}",
+        "RUNTIME_MODULE": _runtime_module(manifest),
         "RUNTIME_NOTICE": runtime.notice,
         "OPENER": runtime.opener,
-        "ASSETS": f"{_ASSETS}/{cfg.name}",
+        "ASSETS": f"{_LIBRARY}/{cfg.name}",
         "TITLE": android_string(title),
         "TITLE_MD": cfg.name,
         "LABELS": "".join(f'    public static final String {k} = "{java_text(v)}";\n' for k, v in constants.items()),
         "LICENCE": " ".join(manifest.licence.split()) or "unknown",
-        "EXAMPLE": f"        {_EXAMPLES.get(_kind(manifest), _CLASSIFIES)}",
-        "DELIVERY": delivery,
-        "PACK_INCLUDE": ', ":pack"' if delivery != "none" else "",
-        "PACK_USE": '\n    assetPacks = [":pack"]' if delivery != "none" else "",
-        "PACK_COPY": _pack_words(delivery),
+        "EXAMPLE": f"        {_EXAMPLES.get(manifest.task.kind, _CLASSIFIES)}",
+        "DELIVERY": cfg.asset_pack,
+        "PACK_INCLUDE": f', ":{pack}"' if pack else "",
+        "PACK_USE": f'\n    assetPacks = [":{pack}"]' if pack else "",
+        "PACK_COPY": _pack_words(pack, cfg.asset_pack),
     }
 
 
-def _pack_words(delivery: str) -> str:
-    if delivery == "none":
+def _pack_words(pack: str, delivery: str) -> str:
+    if not pack:
         return ""
     later = " and open the model with `BundledModel.open(File(assetsPath), threads)`" * (delivery != "install-time")
-    return f' and `pack/` (with `assetPacks = [":pack"]` in your app\'s `android` block{later})'
+    return f' and `{pack}/` (with `assetPacks = [":{pack}"]` in your app\'s `android` block{later})'
 
 
-def _kind(manifest: Manifest) -> str:
-    return manifest.task.kind
+def _package(cfg: Config) -> str:
+    """The Java package of what is this model's own."""
+    return f"{cfg.app_id}.{cfg.name}"
+
+
+def _folder_of(package: str) -> str:
+    return package.replace(".", "/")
+
+
+def _runtime_module(manifest: Manifest) -> str:
+    return f"{_LIBRARY}_{manifest.target}"

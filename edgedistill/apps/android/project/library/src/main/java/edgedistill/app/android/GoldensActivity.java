@@ -13,12 +13,15 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
-/** Runs the goldens on this phone, shows what came out and keeps it as {@code edgedistill-self-test.json}. */
-public final class SelfTestActivity extends Activity {
-    /** In the app's files folder. */
-    public static final String RESULT = "edgedistill-self-test.json";
-
+/** Runs a model's goldens on this phone, shows what came out and keeps it as {@code NAME-self-test.json}. */
+public abstract class GoldensActivity extends Activity {
     private TextView view;
+
+    /** Of the model; the result lies under it in the app's files folder. */
+    protected abstract String name();
+
+    /** Opens the model; called off the main thread. */
+    protected abstract TextModel open();
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -40,7 +43,7 @@ public final class SelfTestActivity extends Activity {
     }
 
     private String answer() {
-        try (TextModel model = BundledModel.open(this)) {
+        try (TextModel model = open()) {
             SelfTest.Result result = SelfTest.run(model);
             keep(result.toJson());
             StringBuilder text = new StringBuilder(result.isPassed() ? "passed: " : "FAILED: ").append(result);
@@ -54,7 +57,7 @@ public final class SelfTestActivity extends Activity {
     }
 
     private void keep(String json) throws IOException {
-        try (FileOutputStream out = new FileOutputStream(new File(getFilesDir(), RESULT))) {
+        try (FileOutputStream out = new FileOutputStream(new File(getFilesDir(), name() + "-self-test.json"))) {
             out.write(json.getBytes(StandardCharsets.UTF_8));
         }
     }
