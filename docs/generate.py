@@ -16,7 +16,7 @@ import click
 from pydantic import BaseModel
 
 from edgedistill import plugins
-from edgedistill.apps import Proof
+from edgedistill.apps import AppChecks, Proof
 from edgedistill.artifacts import Golden, Manifest, ReferenceRow
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.tasks import Task
@@ -41,6 +41,7 @@ FORMATS: dict[str, type[BaseModel]] = {
     "exits": ExitReport,
     "shape-plan": ShapePlan,
     "proof": Proof,
+    "app-checks": AppChecks,
     "checkup": Checkup,
     "road": Road,
     "road-result": RoadResult,

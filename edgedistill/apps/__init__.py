@@ -13,6 +13,8 @@ from edgedistill.artifacts import GOLDENS, MANIFEST, Manifest, resolve_inside
 from edgedistill.config import Settings
 from edgedistill.reports import Verdict
 
+APP_CHECKS = "app-*.json"
+"""Reports within an artifact of what its apps answered; the star is the platform."""
 STAYS_HOME = ("reference", "calibration")
 """Roles of files that never ship."""
 
@@ -74,6 +76,19 @@ def not_run(files: Mapping[str, str], where: str, reason: str) -> tuple[GoldenCh
     return tuple(
         GoldenCheck(name=name, where=where, status="not_run", reason=reason, file=file) for name, file in files.items()
     )
+
+
+class AppChecks(Settings):
+    """What the goldens of one artifact came to in an app: `package` leaves it there for the next `check`."""
+
+    schema_version: Literal[1] = 1
+    """Version of this format."""
+    platform: str
+    """What it was packaged for."""
+    manifest_sha256: str
+    """Of the artifact's manifest, tying the checks to the bytes."""
+    checks: tuple[GoldenCheck, ...]
+    """Where the goldens were run, and what came out."""
 
 
 class Proof(Settings):

@@ -29,10 +29,11 @@ _OF_EARLY_EXITS = (exits.NAME, exits.TITLE, exits.exits_rung)
 ELSEWHERE = "runs_elsewhere"
 """Finding of a rung that was not run because the artifact's runtime does not exist for this kind of computer."""
 PHONE = "phone"
+APP_TOKENIZER = "app_tokenizer"
 _ELSEWHERE = (
     ("other_architecture", "The same file on another processor architecture", "this check ran on one processor only"),
     (PHONE, "The same file on a phone", "no phone was asked; the goldens go with the app for its self-test"),
-    ("app_tokenizer", "The app's tokenizer gives the same ids", "no app was built from this artifact yet"),
+    (APP_TOKENIZER, "The app's tokenizer gives the same ids", "no app was built from this artifact yet"),
 )
 _OF_WRITTEN_TEXT: dict[str, Callable[[Case], Rung]] = {
     tokens.NAME: tokens.tokenizer_rung,

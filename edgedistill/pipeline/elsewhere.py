@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import reports
-from edgedistill.gate.ladder import PHONE
+from edgedistill.apps import APP_CHECKS, AppChecks, GoldenCheck
+from edgedistill.gate.ladder import APP_TOKENIZER, PHONE
 from edgedistill.gate.rungs import finding, judged, measure
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport
 from edgedistill.reports import BENCH, BENCHES, BenchReport, Rung, SelfTest
@@ -53,6 +54,41 @@ def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> li
     if not seen:
         return list(rungs)
     return [_on_phones(rung.title, seen) if rung.name == PHONE else rung for rung in rungs]
+
+
+def with_apps(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
+    """The rungs with that of apps' tokenizers as `package` left it, where one was asked the goldens of this artifact.
+
+    Args:
+        rungs: of the ladder.
+        folder: the artifact.
+        manifest_sha256: of the manifest that is judged; what was seen of another one counts for nothing.
+
+    Raises:
+        ArtifactError: an app's report cannot be read.
+    """
+    seen = {
+        f"{report.platform}, {check.where}": check
+        for report in (reports.read(AppChecks, path) for path in sorted(folder.glob(APP_CHECKS)))
+        for check in report.checks
+        if report.manifest_sha256 == manifest_sha256 and check.name == "tokenizer" and check.status != "not_run"
+    }
+    if not seen:
+        return list(rungs)
+    return [_in_apps(rung.title, seen) if rung.name == APP_TOKENIZER else rung for rung in rungs]
+
+
+def _in_apps(title: str, seen: dict[str, GoldenCheck]) -> Rung:
+    measures = [
+        measure(f"{app}: equal ids", check.goldens - len(check.differ), max(1, check.goldens), ">=")
+        for app, check in seen.items()
+    ]
+    faults = [
+        finding("wrong_in_app", f"{app}: {check.reason or check.status}")
+        for app, check in seen.items()
+        if check.status == "failed"
+    ]
+    return judged(APP_TOKENIZER, title, measures, faults, rows=min(check.goldens for check in seen.values()))
 
 
 def _on_phones(title: str, seen: dict[str, SelfTest]) -> Rung:

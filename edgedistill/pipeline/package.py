@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import files, plugins, reports
-from edgedistill.apps import App, GoldenCheck
+from edgedistill.apps import APP_CHECKS, App, AppChecks, GoldenCheck
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
 from edgedistill.clients import refuse_clients
 from edgedistill.config import build, with_settings
-from edgedistill.errors import ArtifactError, ConfigError, UnprovenError
+from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnprovenError
 from edgedistill.gate.files import files_rung
 from edgedistill.gate.ladder import ELSEWHERE
 from edgedistill.pipeline.proof import write_proof
+from edgedistill.progress import say
 from edgedistill.reports import VERDICT, Verdict
 
 
@@ -63,9 +64,19 @@ def package(
         raise ConfigError(f"--out '{destination}' lies inside the artifact, which must not change. Choose another one.")
     with files.atomic_folder(destination, overwrite) as part:
         built = app.build(folder, manifest, part, cfg)
+        _leave_for_the_gate(platform, folder, verdict, built.checks)
         _refuse_other_answers(platform, built.checks)
         write_proof(platform, manifest, verdict, built, part)
     return destination
+
+
+def _leave_for_the_gate(platform: str, folder: Path, verdict: Verdict, checks: Sequence[GoldenCheck]) -> None:
+    """Write into the artifact what the app answered, good or bad; an artifact that cannot be written goes without."""
+    found = AppChecks(platform=platform, manifest_sha256=verdict.manifest_sha256, checks=tuple(checks))
+    try:
+        reports.save(found, folder / APP_CHECKS.replace("*", platform))
+    except StorageError as error:
+        say(f"what the app's tokenizer answered is not kept for the next check: {error}")
 
 
 def runs_elsewhere(verdict: Verdict) -> bool:

@@ -27,7 +27,7 @@ from tests.apps import devtools
 from tests.gate.test_heads import HEADS
 from tests.made import write_verdict
 from tests.models.test_fastbert import made
-from tests.support import save_checkpoint, sentences, tiny_model, write_jsonl
+from tests.support import save_checkpoint, sentences, tiny_model, write_jsonl, write_task
 from tests.tools import needs
 
 pytestmark = [pytest.mark.long, needs("chromium", "node", "npm")]
@@ -136,7 +136,7 @@ def test_each_of_several_heads_is_asked(tmp_path: Path) -> None:
     with torch.no_grad():
         for head in several.heads.values():
             head.classifier.weight.normal_(std=1.0)
-    student, out = packaged(tmp_path, several)
+    student, out = packaged(tmp_path, several, task="sst2", data=write_task(tmp_path / "sst2"))
 
     def steps(page: devtools.Page) -> None:
         options = "[...document.getElementById('head').options].map((option) => option.text)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,10 @@ from edgedistill import files, plugins
 from edgedistill.apps import Built, GoldenCheck
 from edgedistill.artifacts import read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnknownNameError, UnprovenError
+from edgedistill.gate.ladder import APP_TOKENIZER, elsewhere
+from edgedistill.pipeline.elsewhere import with_apps
 from edgedistill.pipeline.package import package
+from edgedistill.reports import Rung
 from tests.made import write_artifact, write_verdict
 
 
@@ -109,6 +113,30 @@ def test_a_package_that_answers_otherwise_is_not_made(
     ):
         package(passed, out=tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
+
+
+def test_what_the_apps_tokenizer_answered_becomes_a_rung(
+    passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good or bad, of this manifest only, and `not_run` where it was asked nowhere."""
+
+    def packaged(*checks: GoldenCheck) -> list[Rung]:
+        stand_in(monkeypatch, build=lambda *_: Built(Path("golden.jsonl"), checks))
+        with suppress(ArtifactError, UnprovenError):
+            package(passed, out=tmp_path / "dist", overwrite=True)
+        return [rung for rung in with_apps(elsewhere(), passed, sha256) if rung.name == APP_TOKENIZER]
+
+    sha256 = files.sha256_of(passed / "manifest.json")
+    good = GoldenCheck(name="tokenizer", where="Java", status="passed", goldens=7)
+    bad = GoldenCheck(name="tokenizer", where="Node", status="failed", reason="1 of 7 differ.", goldens=7, differ=(2,))
+    (asked,) = packaged(good, GoldenCheck(name="answers", where="Java", status="failed"))
+    assert (asked.status, asked.rows, asked.measures[0].name) == ("passed", 7, "files, Java: equal ids")
+    (asked,) = packaged(good, bad)
+    assert (asked.status, asked.findings[0].name) == ("failed", "wrong_in_app")
+    assert asked.findings[0].message == "files, Node: 1 of 7 differ."
+    assert with_apps(elsewhere(), passed, "0" * 64)[-1].status == "not_run", "another manifest"
+    (asked,) = packaged(good.model_copy(update={"status": "not_run"}))
+    assert asked.status == "not_run"
 
 
 def test_an_unknown_setting_is_refused(passed: Path, tmp_path: Path) -> None:
