@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from edgedistill import files
 from edgedistill.apps import ios
-from edgedistill.artifacts import Graph, Heads, TaskCard, Tensor, file_entry, read_manifest
-from edgedistill.errors import ConfigError
+from edgedistill.artifacts import (
+    FileEntry,
+    Golden,
+    Graph,
+    Heads,
+    Manifest,
+    TaskCard,
+    Tensor,
+    file_entry,
+    read_manifest,
+)
+from edgedistill.errors import ConfigError, UnprovenError
 from edgedistill.pipeline.package import package
 from tests.apps.made_for_apps import write_app_artifact
 from tests.made import write_verdict
@@ -59,12 +72,53 @@ def test_the_package_has_all_its_parts_and_always_the_same_bytes(
     assert f"try {session}(files: opened" in model
     assert {path.stem for path in (out / "Sources/EdgeModel").glob("*Session.swift")} == {"Session", session}
     assert (out / "Sources/EdgeTokenizer/Tokenizer.swift").is_file()
+    goldens = out / "Tests/EdgeTokenizerTests/Resources/tokenizer-goldens.tsv"
+    assert len(goldens.read_text(encoding="ascii").splitlines()) >= 2000
     manifest = (out / "Package.swift").read_text(encoding="utf-8")
     for kind, folder in (("target", "Sources"), ("testTarget", "Tests")):
         for name in re.findall(rf'\.{kind}\(\s*name: "(\w+)"', manifest):
             assert any((out / folder / name).glob("*.swift")), name
     assert ("onnxruntime" in manifest) == (session == "OnnxSession")
     assert not [path for path in out.rglob("*.swift") if "%%" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize(
+    ("file", "struct", "format"),
+    [
+        ("SelfTest", "Golden", Golden),
+        ("Manifest", "Graph", Graph),
+        ("Manifest", "File", FileEntry),
+        ("Manifest", "Manifest", Manifest),
+    ],
+)
+def test_what_may_be_null_is_optional_in_swift(file: str, struct: str, format: type[BaseModel]) -> None:
+    """Of a Core ML artifact made off a Mac no golden has an answer of its own: Swift must still read it."""
+    source = (Path(ios.__file__).parent / "project/Sources/EdgeModel" / f"{file}.swift").read_text(encoding="utf-8")
+    (indent, body) = re.findall(rf"^( *)(?:private )?struct {struct}: Decodable \{{\n(.*?)^\1\}}", source, re.M | re.S)[0]
+    fields = dict(re.findall(rf"^{indent}    let (\w+): (.+)$", body, re.M))
+    assert fields
+    for name, kind in fields.items():
+        is_nullable = type(None) in get_args(format.model_fields[name].annotation)
+        assert kind.endswith("?") or not is_nullable, f"{struct}.{name}"
+
+
+@pytest.mark.long
+def test_a_real_core_ml_package_is_packaged_and_says_what_it_does_not_know(tiny_bert: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools")
+    from edgedistill.pipeline.check import check
+    from edgedistill.pipeline.export import export
+
+    artifact = export(tiny_bert, target="coreml", scheme="fp16", out=tmp_path / "artifact")
+    check(artifact)
+    if sys.platform != "darwin":
+        with pytest.raises(UnprovenError, match="give --prove-on-device"):
+            package(artifact, out=tmp_path / "dist", platform="ios")
+    out = package(artifact, out=tmp_path / "dist", platform="ios", prove_on_device=True)
+    model = out / "Sources/EdgeModel/Model"
+    assert (model / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size > 1000
+    assert {entry.path for entry in read_manifest(model).files} >= {"model.mlpackage/Manifest.json", "vocab.txt"}
+    statuses = [one["status"] for one in json.loads((out / "PROOF.json").read_text(encoding="utf-8"))["checks"]]
+    assert statuses == ["passed", "not_run", "not_run"]
 
 
 def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import Field
 
 from edgedistill import files
 from edgedistill.apps import AppConfig, Built, GoldenCheck
 from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps._templates import fill
-from edgedistill.apps._unicode import TABLE
+from edgedistill.apps._texts import golden_cases
+from edgedistill.apps._tokenizer import GOLDENS, copy_sources, write_goldens, write_kit
 from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ConfigError
 
 TARGETS = ("coreml", "onnx")
 _TEMPLATES = Path(__file__).parent / "project"
 _KINDS = ("single", "pair", "regression", "ranking")
 _RUNS = ("single", "buckets")
+_PARTS = ("Package.swift", "Sources/EdgeTokenizer", "Tests/EdgeModelTests", "Tests/EdgeTokenizerTests/Resources")
 _ORT = "https://github.com/microsoft/onnxruntime-swift-package-manager"
 
 
@@ -51,7 +55,10 @@ _RUNTIMES = {
 
 
 class Config(AppConfig):
-    """The Swift package has no settings."""
+    """Settings of the Swift package."""
+
+    goldens: int = Field(2000, ge=1000)
+    """Texts that its tests compare the tokenizer with the Hugging Face one on."""
 
 
 def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Built:
@@ -61,12 +68,17 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
     shipped = ship_with_kit(artifact, manifest, source / "Model")
     fill(_TEMPLATES, folder, _words(manifest, runtime, files.sha256_of(shipped)), skip=tuple(_RUNTIMES))
     fill(_TEMPLATES / manifest.target, source, {})
-    # The kit's own tests want files that no app ships; the goldens' tokens are compared by the self-test.
-    shutil.copytree(TABLE.parent / "swift" / "Sources", folder / "Sources", dirs_exist_ok=True)
+    copy_sources("swift", folder)
+    tested = folder / "Tests" / "EdgeTokenizerTests" / "Resources"  # of the tests alone: no app ships them
+    write_kit(artifact, manifest, tested)
+    cases = golden_cases(cfg.goldens, manifest.tokenizer.max_length)
+    write_goldens(load_tokenizer(artifact), cases, tested / GOLDENS)
     reason = "a Mac with Xcode is needed; run: swift test"
     checks = (
         structure(folder, shipped),
-        GoldenCheck(name="tokenizer", where="Swift", status="not_run", reason=reason),
+        GoldenCheck(
+            name="tokenizer", where="Swift", status="not_run", reason=reason, file=(tested / GOLDENS).relative_to(folder).as_posix()
+        ),
         GoldenCheck(name="answers", where="Swift", status="not_run", reason=reason),
     )
     return Built(shipped.relative_to(folder), checks)
@@ -74,7 +86,7 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
 
 def structure(folder: Path, shipped: Path) -> GoldenCheck:
     """Whether the package's targets, the manifest's files and the Core ML package's own parts are all there."""
-    wanted = [folder / name for name in ("Package.swift", "Sources/EdgeTokenizer", "Tests/EdgeModelTests")]
+    wanted = [folder / name for name in _PARTS]
     missing = [path.name for path in wanted if not path.exists()]
     for entry in read_manifest(shipped.parent).files:
         path = shipped.parent / entry.path

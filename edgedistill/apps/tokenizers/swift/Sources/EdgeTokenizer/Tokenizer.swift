@@ -65,9 +65,10 @@ public struct Tokenizer {
         var spec: [String: String] = [:]
         var special: [(units: [UInt16], id: Int)] = []
         for line in lines.dropFirst() {
-            guard let equals = line.firstIndex(of: "=") else { throw TokenizerError.unreadable(line) }
+            // By bytes: a mark behind the = would be one character with it.
+            guard let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) else { throw TokenizerError.unreadable(line) }
             let key = String(line[..<equals])
-            let value = String(line[line.index(after: equals)...])
+            let value = String(line[line.utf8.index(after: equals)...])
             if key.hasPrefix("special."), let id = Int(key.dropFirst(8)) {
                 special.append((Array(value.utf16), id))
             } else {

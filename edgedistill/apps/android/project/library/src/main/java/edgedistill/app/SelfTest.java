@@ -77,7 +77,8 @@ public final class SelfTest {
     }
 
     private static void compare(Answer answer, Map<String, Object> golden, String text, List<String> faults) {
-        Map<?, ?> stored = (Map<?, ?>) golden.get("artifact");
+        // What the student says in PyTorch, where the artifact was never run.
+        Map<?, ?> stored = (Map<?, ?>) golden.get(golden.get("artifact") == null ? "student" : "artifact");
         Map<?, ?> tolerance = (Map<?, ?>) golden.get("tolerance");
         boolean isCompared = false;
         for (Map.Entry<?, ?> one : stored.entrySet()) {
