@@ -22,10 +22,11 @@ def plan(made: SizePlan, as_json: bool) -> None:
         return json(
             whole | {"totals": {abi.abi: {"bytes": abi.bytes, "gzip_bytes": abi.gzip_bytes} for abi in made.abis}}
         )
-    parts = table("processor", "part", "on the phone", "gzip", title=made.artifact, numeric=("on the phone", "gzip"))
+    numeric = ("on the device", "gzip")
+    parts = table("processor", "part", *numeric, "bytes are", title=made.artifact, numeric=numeric)
     for abi in made.abis:
         for part in abi.parts:
-            parts.add_row(abi.abi, part.name, size(part.bytes), _or_unknown(part.gzip_bytes))
+            parts.add_row(abi.abi, part.name, size(part.bytes), _or_unknown(part.gzip_bytes), part.basis)
         parts.add_row(abi.abi, Text("together", "bold"), Text(size(abi.bytes), "bold"), _or_unknown(abi.gzip_bytes))
     print_table(parts)
     if made.options:
@@ -46,7 +47,7 @@ def plan(made: SizePlan, as_json: bool) -> None:
 def _options(made: SizePlan) -> Table:
     names = ("on the phone", "coverage", "score")
     rows = table(
-        "option", "runtime", "scheme", *names, "bytes are", "answers", "budget", title="options", numeric=names
+        "option", "runtime", "scheme", *names, "model's bytes are", "answers", "budget", title="options", numeric=names
     )
     for option in made.options:
         word = "" if option.fits is None else "fits" if option.fits else "too_large"
@@ -59,9 +60,9 @@ def _options(made: SizePlan) -> Table:
 
 
 def _score(option: SizeOption) -> str:
-    if option.score is None or option.score_now is None:
-        return ""
-    return f"{option.score:.4f} (now {option.score_now:.4f})"
+    if option.score is None:
+        return "not_run"
+    return f"{option.score:.4f}" + ("" if option.score_now is None else f" (now {option.score_now:.4f})")
 
 
 def _or_unknown(size_bytes: int | None) -> str:

@@ -11,6 +11,7 @@ from edgedistill import files, reports
 from edgedistill.apps.android.sizes import runtime_size
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, EdgeDistillError
+from edgedistill.gate.accuracy import DROP
 from edgedistill.pipeline.shape_plan import ShapePlan
 from edgedistill.quant.schemes import SCHEMES
 from edgedistill.reports import VERDICT, Verdict
@@ -53,21 +54,33 @@ def _siblings(folder: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeO
             continue  # of another version, or damaged: not one to choose
         if other.source.sha256 == manifest.source.sha256 and runtime_size(other.target) is not None:
             model = other.model_size_bytes - manifest.model_size_bytes
+            verdict, own = _verdict(path), _verdict(folder)
             yield _option(
                 now, manifest, other.target, model,
-                change=f"{other.target} {other.scheme}", scheme=other.scheme, basis="measured", cost=_verdict(path),
+                change=f"{other.target} {other.scheme}", scheme=other.scheme, basis="measured",
+                score=_score(verdict), score_now=_score(own), cost=_said(verdict),
                 command=f"edgedistill package {path.name} --for android --out dist",
             )  # fmt: skip
 
 
-def _verdict(folder: Path) -> str:
+def _verdict(folder: Path) -> Verdict | None:
+    """What the gate said of an artifact as it is; none where it was not asked, or before the artifact was changed."""
     try:
         verdict = reports.read(Verdict, folder / VERDICT)
     except ArtifactError:
-        return "not checked"
-    if verdict.manifest_sha256 != files.sha256_of(folder / MANIFEST):
-        return "not checked since it was changed"
-    return f"gate: {verdict.status}"
+        return None
+    return verdict if verdict.manifest_sha256 == files.sha256_of(folder / MANIFEST) else None
+
+
+def _said(verdict: Verdict | None) -> str:
+    return "not_run: not checked as it is" if verdict is None else f"gate: {verdict.status}"
+
+
+def _score(verdict: Verdict | None) -> float | None:
+    """The artifact's own metric on the judged rows, where the gate measured it."""
+    rungs = [] if verdict is None else [rung for rung in verdict.rungs if rung.name == DROP]
+    found = [measure.value for rung in rungs for measure in rung.measures if measure.name.startswith("artifact_")]
+    return found[0] if found else None
 
 
 def _cut_vocabularies(folder: Path, manifest: Manifest, now: AbiSizes, data: Path) -> Iterator[SizeOption]:

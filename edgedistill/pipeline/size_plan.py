@@ -10,7 +10,7 @@ from typing import Literal
 
 from edgedistill import files
 from edgedistill.apps._shipping import ship_with_kit
-from edgedistill.apps.android.sizes import PHONE, runtime_size, runtime_sizes
+from edgedistill.apps.android.sizes import PHONE, Basis, runtime_size, runtime_sizes
 from edgedistill.artifacts import MANIFEST, FileEntry, Manifest, read_manifest
 from edgedistill.config import Settings
 from edgedistill.errors import ArtifactError
@@ -30,6 +30,8 @@ class SizePart(Settings):
     """As it lies on the phone."""
     gzip_bytes: int | None
     """Under gzip, about what is downloaded; none where nobody measured it."""
+    basis: Basis
+    """measured: of these very files. published: somebody else's number. estimated: of a build near this one."""
     source: str
     """Where the number is from."""
 
@@ -38,7 +40,7 @@ class AbiSizes(Settings):
     """What an app takes on one kind of processor."""
 
     abi: str
-    """Android's name of it."""
+    """Android's name of it; `web` for browsers."""
     parts: tuple[SizePart, ...]
     """Largest first."""
 
@@ -160,6 +162,7 @@ def _measured(name: PartName, paths: Sequence[Path]) -> SizePart:
         name=name,
         bytes=sum(path.stat().st_size for path in paths),
         gzip_bytes=sum(len(gzip.compress(path.read_bytes(), 6, mtime=0)) for path in paths),
+        basis="measured",
         source="the artifact's files as they are packaged",
     )
 
@@ -173,9 +176,10 @@ def _part_of(entry: FileEntry) -> PartName:
 def _with_runtime(own: Sequence[SizePart], target: str, abi: str) -> AbiSizes:
     size = runtime_size(target, abi)
     assert size is not None
-    version = f"{size.version}, {'built for Android' if size.build == 'android' else 'Linux build'}"
-    source = f"{target} {version}: {size.source}"
-    runtime = SizePart(name="runtime", bytes=size.bytes, gzip_bytes=size.gzip_bytes, source=source)
+    source = f"{size.basis}: {target} {size.version}, {size.source}"
+    runtime = SizePart(
+        name="runtime", bytes=size.bytes, gzip_bytes=size.gzip_bytes, basis=size.basis, source=source
+    )
     return AbiSizes(abi=abi, parts=tuple(sorted((*own, runtime), key=lambda part: -part.bytes)))
 
 
@@ -196,8 +200,9 @@ def _notes(manifest: Manifest) -> list[str]:
         "gzip is about what is downloaded; stores compress a little better.",
         "The app's own code and the runtime's Java classes (ONNX Runtime 1.17: 0.2 MB) are not counted.",
     ]
-    if (row := runtime_size(manifest.target)) is not None and row.build == "wheel":
+    if (row := runtime_size(manifest.target)) is not None and row.basis != "measured":
         notes.append(
-            "The runtime's size is that of its Linux build; measure the .so in your own APK before you decide."
+            f"The runtime's size on a phone is {row.basis}: no registry within reach has its Android build. Measure the "
+            ".so in your own APK before you decide."
         )
     return notes

@@ -15,9 +15,13 @@ from edgedistill.artifacts import read_manifest
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ArtifactError, ConfigError
+from edgedistill.gate.accuracy import DROP
+from edgedistill.gate.rungs import measure
 from edgedistill.pipeline.size_plan import size_plan
+from edgedistill.reports import Rung
 from edgedistill.runner import Arrays
 from tests.apps.made_for_apps import write_app_artifact
+from tests.made import write_verdict
 from tests.support import write_task
 
 
@@ -34,6 +38,17 @@ def test_every_runtime_size_has_a_source_and_phones_come_with_each() -> None:
     assert all(row.source and row.bytes > 1_000_000 for row in runtime_sizes())
     for runtime in {row.runtime for row in runtime_sizes()}:
         assert runtime_size(runtime) is not None
+
+
+def test_an_estimate_never_looks_measured(artifact: Path) -> None:
+    """Only what was measured of the very files says so; AARs are on no registry within reach."""
+    for row in runtime_sizes():
+        assert ("wheel" in row.source) == (row.basis == "estimated"), row
+        assert (row.basis == "measured") == (row.abi == "web"), row
+    shown = call("package", artifact, "--plan").stdout
+    assert "The runtime's size on a phone is published" in shown
+    assert "runtime on web: measured: onnx 1.30.0" in shown
+    assert "runtime on x86_64: estimated: onnx" in shown
 
 
 def test_the_parts_are_those_that_are_packaged_and_add_up(artifact: Path) -> None:
@@ -72,6 +87,12 @@ def test_artifacts_of_the_same_student_beside_it_are_options(artifact: Path, tmp
     assert [(one["target"], one["scheme"], one["cost"]) for one in machine["options"]] == [
         ("tflite", "int8_weight", "gate: passed")
     ]
+    assert "not_run" in call("package", artifact, "--plan").stdout, "no score where the gate measured none"
+    for folder, accuracy in ((artifact, 0.9), (tmp_path / "other", 0.875)):
+        found = measure("artifact_accuracy", accuracy, 0.5, ">=")
+        write_verdict(folder, rungs=(Rung(name=DROP, title="", status="passed", measures=(found,)),))
+    (option,) = size_plan(artifact).options
+    assert (option.score, option.score_now, option.basis) == (0.875, 0.9, "measured")
     saved = runtime_size("onnx").bytes - runtime_size("tflite").bytes  # type: ignore[union-attr]
     assert machine["options"][0]["bytes"] == machine["totals"]["arm64-v8a"]["bytes"] - saved
 

@@ -10,6 +10,7 @@ from edgedistill.config import Settings, build, read_yaml
 
 PHONE = "arm64-v8a"
 """What phones are; other ABIs are emulators' and laptops'."""
+Basis = Literal["measured", "published", "estimated"]
 _TABLE = Path(__file__).parent / "data" / "runtimes.yaml"
 
 
@@ -19,13 +20,14 @@ class RuntimeSize(Settings):
     runtime: str
     """Target whose artifacts it runs."""
     abi: str
-    """Android's name of the processor."""
+    """Android's name of the processor; `web` for WebAssembly in a browser."""
     bytes: int
     """Its native libraries as they lie on the phone."""
     gzip_bytes: int | None
     """Under gzip, about what is downloaded; none where nobody measured it."""
-    build: Literal["android", "wheel"]
-    """Built for Android, or the Linux build of a wheel, which is near it."""
+    basis: Basis
+    """measured: of the very files an app takes in. published: their size as somebody else stores it. estimated: measured
+    of the Linux build in a wheel, which is near it."""
     version: str
     """That was measured."""
     source: str
