@@ -68,7 +68,7 @@ def with_apps(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list
         ArtifactError: an app's report cannot be read.
     """
     seen = {
-        f"{report.platform}, {check.where}": check
+        f"{report.platform}, {check.where}, {check.file}": check
         for report in (reports.read(AppChecks, path) for path in sorted(folder.glob(APP_CHECKS)))
         for check in report.checks
         if report.manifest_sha256 == manifest_sha256 and check.name == "tokenizer" and check.status != "not_run"

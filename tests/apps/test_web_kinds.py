@@ -91,6 +91,22 @@ def test_a_pair_is_classified(tmp_path: Path) -> None:
     walk(out, tmp_path / "profile", steps)
 
 
+HOSTILE = ("</script><script>document.title = 'taken'</script>", "\"><img src=x onerror=\"document.title = 'taken'\">")
+
+
+def test_names_of_classes_are_shown_and_never_run(tmp_path: Path) -> None:
+    student, out = packaged(tmp_path, tiny_model(labels=HOSTILE))
+    checkpoint = load(student)
+
+    def steps(page: devtools.Page) -> None:
+        said = page.ask(TEXTS[0])
+        assert said["scores"] == shares(asked(student, torch_runner(checkpoint.model), TEXTS[0])["logits"], HOSTILE)
+        assert page.said("document.title") != "taken"
+        assert page.said("document.querySelectorAll('#result script, #result img').length") == 0
+
+    walk(out, tmp_path / "profile", steps)
+
+
 def test_a_question_is_answered_out_of_its_text(tmp_path: Path) -> None:
     student, out = packaged(tmp_path, tiny_model(head="span"))
     runner = torch_runner(load(student).model)

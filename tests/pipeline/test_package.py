@@ -130,10 +130,10 @@ def test_what_the_apps_tokenizer_answered_becomes_a_rung(
     good = GoldenCheck(name="tokenizer", where="Java", status="passed", goldens=7)
     bad = GoldenCheck(name="tokenizer", where="Node", status="failed", reason="1 of 7 differ.", goldens=7, differ=(2,))
     (asked,) = packaged(good, GoldenCheck(name="answers", where="Java", status="failed"))
-    assert (asked.status, asked.rows, asked.measures[0].name) == ("passed", 7, "files, Java: equal ids")
+    assert (asked.status, asked.rows, asked.measures[0].name) == ("passed", 7, "files, Java, golden.jsonl: equal ids")
     (asked,) = packaged(good, bad)
     assert (asked.status, asked.findings[0].name) == ("failed", "wrong_in_app")
-    assert asked.findings[0].message == "files, Node: 1 of 7 differ."
+    assert asked.findings[0].message == "files, Node, golden.jsonl: 1 of 7 differ."
     assert with_apps(elsewhere(), passed, "0" * 64)[-1].status == "not_run", "another manifest"
     (asked,) = packaged(good.model_copy(update={"status": "not_run"}))
     assert asked.status == "not_run"

@@ -30,6 +30,8 @@ class Config(AppConfig):
     """Where the model lies: in the library, or in a Play asset pack that is delivered beside the app at that time."""
     runtime_version: str | None = Field(default=None, pattern=r"^[0-9]+(\.[0-9A-Za-z-]+){1,3}$")
     """Of ONNX Runtime or LiteRT; none for the one this edgedistill was made with in mind."""
+    goldens: int = Field(default=2000, ge=1000)
+    """Texts that the library's test compares the tokenizer with the Hugging Face one on."""
     java_runtime: Path | None = None
     """ONNX Runtime's Java library (a .jar) for this computer: with it the goldens are answered here, in Java."""
 

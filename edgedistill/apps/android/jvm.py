@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files
 from edgedistill.apps import GoldenCheck, answered
+from edgedistill.apps._tokenizer import CHARACTERS, SPECIFICATION, VOCABULARY
 from edgedistill.artifacts import Manifest
 from edgedistill.errors import ConfigError
 
@@ -42,6 +43,7 @@ def checks(written: Written, manifest: Manifest, cfg: Config) -> Iterator[Golden
         except subprocess.SubprocessError as error:
             yield GoldenCheck(name="tokenizer", where=_JVM, status="failed", reason=_told(error))
             return
+        yield _kit_check(written, Path(classes))
         yield from _run(written, Path(classes), "tokenizer", ())
         if cfg.java_runtime is not None:
             opener = f"edgedistill.app.{written.runtime.opener}"
@@ -66,6 +68,20 @@ def compile_library(written: Written, classes: Path, runtime: Path | None = None
     arguments = ["-proc:none", "--release", "8", "-Xlint:-options", "-encoding", "UTF-8", "-d", str(classes)]
     paths = ["-cp", str(runtime)] if runtime else []
     _call(["javac", *arguments, *paths, *map(str, plain), str(tests)])
+
+
+def _kit_check(written: Written, classes: Path) -> GoldenCheck:
+    """Thousands of texts that tokenizers get wrong, beside what the Hugging Face one said."""
+    kit, file = classes / "kit", written.goldens.relative_to(written.folder).as_posix()
+    kit.mkdir()
+    for path in (*(written.manifest.parent / name for name in (SPECIFICATION, VOCABULARY, CHARACTERS)), written.goldens):
+        shutil.copyfile(path, kit / path.name)
+    try:
+        asked, *differ = map(int, _call(["java", "-cp", str(classes), "edgedistill.tokenizer.Goldens", str(kit)]).split())
+    except (subprocess.SubprocessError, ValueError) as error:
+        why = _told(error) if isinstance(error, subprocess.SubprocessError) else "it did not say what came out"
+        return answered("tokenizer", _JVM, file, 0, why=why)
+    return answered("tokenizer", _JVM, file, asked, differ)
 
 
 def _run(

@@ -10,9 +10,11 @@ from edgedistill import files
 from edgedistill.apps import GoldenCheck
 from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps._templates import fill, fill_file
-from edgedistill.apps._tokenizer import copy_sources
+from edgedistill.apps._texts import golden_cases
+from edgedistill.apps._tokenizer import GOLDENS, copy_sources, write_goldens
 from edgedistill.apps.android.names import android_string, java_constants, java_text, refuse_asset_names
 from edgedistill.artifacts import Manifest
+from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,6 +92,11 @@ class Written:
     manifest: Path
     runtime: _Runtime
 
+    @property
+    def goldens(self) -> Path:
+        """Of the tokenizer, for the tests alone."""
+        return self.module / "src" / "test" / "resources" / GOLDENS
+
 
 def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Written:
     """Write the project into an empty folder: three modules, a sample app, and an asset pack where one is asked for.
@@ -121,7 +128,11 @@ def write(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Writ
     for path in sorted(_TEMPLATES.iterdir()):
         if path.is_file():
             fill_file(path, folder / path.name, filled)
-    return Written(folder, module, library, opener, shipped, RUNTIMES[manifest.target])
+    written = Written(folder, module, library, opener, shipped, RUNTIMES[manifest.target])
+    written.goldens.parent.mkdir(parents=True)
+    cases = golden_cases(cfg.goldens, manifest.tokenizer.max_length)
+    write_goldens(load_tokenizer(artifact), cases, written.goldens)
+    return written
 
 
 def on_a_phone() -> tuple[GoldenCheck, ...]:

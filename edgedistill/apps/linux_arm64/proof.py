@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedistill.apps import GoldenCheck, answered, not_run
 from edgedistill.apps._tokenizer import GOLDENS as TOKENIZER_GOLDENS
-from edgedistill.artifacts import GOLDENS, Golden
+from edgedistill.artifacts import GOLDENS, Golden, read_manifest
 from edgedistill.phones import arm64, bundle, qemu
 
 _SECONDS = 1800
@@ -37,7 +37,10 @@ def run_goldens(folder: Path, profile: qemu.Profile) -> tuple[GoldenCheck, ...]:
     with tempfile.TemporaryDirectory(prefix="edgedistill-") as place:
         work = Path(place)
         emulator = [qemu.EMULATOR, "-L", str(qemu.root_of(profile, work)), "-cpu", profile.cpu]
-        return _tokenizer(folder, work, emulator, where), _answers(folder, emulator, where), *hardware
+        entries = read_manifest(folder / "model").files
+        goldens = [entry.path for entry in entries if entry.role == "golden"]  # a file for every head
+        answers = (_answers(folder, emulator, where, file) for file in goldens)
+        return _tokenizer(folder, work, emulator, where), *answers, *hardware
 
 
 def _tokenizer(folder: Path, work: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
@@ -51,8 +54,8 @@ def _tokenizer(folder: Path, work: Path, emulator: Sequence[str], where: str) ->
     return answered("tokenizer", where, _FILES["tokenizer"], asked, differ)
 
 
-def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
-    lines = (folder / "model" / GOLDENS).read_text(encoding="utf-8").split("\n")
+def _answers(folder: Path, emulator: Sequence[str], where: str, file: str) -> GoldenCheck:
+    lines = (folder / "model" / file).read_text(encoding="utf-8").split("\n")
     goldens = [Golden.model_validate_json(line) for line in lines if line.strip()]
     asked = "".join(
         json.dumps({"text": golden.text, "text_pair": golden.text_pair} if golden.text_pair is not None else
@@ -65,12 +68,12 @@ def _answers(folder: Path, emulator: Sequence[str], where: str) -> GoldenCheck:
     try:
         said = [json.loads(line) for line in done.stdout.split("\n") if line]
     except ValueError:  # an answer that is no number is no JSON either
-        return answered("answers", where, _FILES["answers"], len(goldens), [], "an answer is not JSON: NaN or infinity")
+        return answered("answers", where, file, len(goldens), [], "an answer is not JSON: NaN or infinity")
     if done.returncode or len(said) != len(goldens):
-        return answered("answers", where, _FILES["answers"], len(said), [], _last(done))
+        return answered("answers", where, file, len(said), [], _last(done))
     wrong = {number: why for number, why in _differences(goldens, said)}
     first = next((f"line {number}: {why}" for number, why in wrong.items()), "")
-    return answered("answers", where, _FILES["answers"], len(goldens), list(wrong), first)
+    return answered("answers", where, file, len(goldens), list(wrong), first)
 
 
 def _differences(goldens: Sequence[Golden], said: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
