@@ -177,9 +177,7 @@ def _with_runtime(own: Sequence[SizePart], target: str, abi: str) -> AbiSizes:
     size = runtime_size(target, abi)
     assert size is not None
     source = f"{size.basis}: {target} {size.version}, {size.source}"
-    runtime = SizePart(
-        name="runtime", bytes=size.bytes, gzip_bytes=size.gzip_bytes, basis=size.basis, source=source
-    )
+    runtime = SizePart(name="runtime", bytes=size.bytes, gzip_bytes=size.gzip_bytes, basis=size.basis, source=source)
     return AbiSizes(abi=abi, parts=tuple(sorted((*own, runtime), key=lambda part: -part.bytes)))
 
 
@@ -202,7 +200,7 @@ def _notes(manifest: Manifest) -> list[str]:
     ]
     if (row := runtime_size(manifest.target)) is not None and row.basis != "measured":
         notes.append(
-            f"The runtime's size on a phone is {row.basis}: no registry within reach has its Android build. Measure the "
-            ".so in your own APK before you decide."
+            f"The runtime's size on a phone is {row.basis}: no registry within reach has its Android build. Measure "
+            "the .so in your own APK before you decide."
         )
     return notes

@@ -37,7 +37,9 @@ class Page:
         """One command of the DevTools protocol, and its result; events are skipped."""
         self._number += 1
         session = {"sessionId": self._session} if self._session else {}
-        self._asks.write(json.dumps({"id": self._number, "method": method, "params": params, **session}).encode() + b"\0")
+        self._asks.write(
+            json.dumps({"id": self._number, "method": method, "params": params, **session}).encode() + b"\0"
+        )
         self._asks.flush()
         while True:
             said = json.loads(self._read())
@@ -91,7 +93,9 @@ class Page:
 
     def picture(self, path: Path, width: int, scheme: str) -> None:
         """Write what a screen of that width shows, light or dark."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+        )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))

@@ -229,7 +229,7 @@ def test_the_librarys_own_tests_pass_on_java(tmp_path: Path) -> None:
     arguments = ["--release", "8", "-Xlint:all", "-Xlint:-options", "-Werror", "-d", str(tmp_path / "classes")]
     subprocess.run(["javac", *arguments, "-cp", JUNIT, *map(str, [*sources, *tests])], check=True)
     names = [
-        ".".join(path.parts[path.parts.index("java") + 1 : -1] + (path.stem,))
+        ".".join((*path.parts[path.parts.index("java") + 1 : -1], path.stem))
         for path in tests
         if path.stem.endswith("Test")
     ]

@@ -27,7 +27,9 @@ def compiled(classes: Path, runtime: Path | None = None) -> Path:
     """The app's plain Java with what it takes from the library."""
     own = [path for path in APP.rglob("*.java") if path.parent.name != "android"]
     left_out = set(re.findall(r'"edgedistill/app/(\w+\.java)"', (APP / "build.gradle").read_text(encoding="utf-8")))
-    library = [path for path in (PROJECT / "library/src/main/java/edgedistill/app").glob("*.java") if path.name not in left_out]
+    library = [
+        path for path in (PROJECT / "library/src/main/java/edgedistill/app").glob("*.java") if path.name not in left_out
+    ]
     library += [PROJECT / "runtime/src/onnx/java/edgedistill/app/OnnxRuntime.java"] if runtime else []
     flags = ["--release", "8", "-Xlint:all", "-Xlint:-options", "-Werror", "-d", str(classes)]
     paths = ["-cp", str(runtime)] if runtime else []

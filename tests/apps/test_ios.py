@@ -94,7 +94,9 @@ def test_the_package_has_all_its_parts_and_always_the_same_bytes(
 def test_what_may_be_null_is_optional_in_swift(file: str, struct: str, format: type[BaseModel]) -> None:
     """Of a Core ML artifact made off a Mac no golden has an answer of its own: Swift must still read it."""
     source = (Path(ios.__file__).parent / "project/Sources/EdgeModel" / f"{file}.swift").read_text(encoding="utf-8")
-    (indent, body) = re.findall(rf"^( *)(?:private )?struct {struct}: Decodable \{{\n(.*?)^\1\}}", source, re.M | re.S)[0]
+    (indent, body) = re.findall(rf"^( *)(?:private )?struct {struct}: Decodable \{{\n(.*?)^\1\}}", source, re.M | re.S)[
+        0
+    ]
     fields = dict(re.findall(rf"^{indent}    let (\w+): (.+)$", body, re.M))
     assert fields
     for name, kind in fields.items():

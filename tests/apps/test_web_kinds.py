@@ -13,11 +13,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from edgedistill import files
 from edgedistill.apps.web import browser
+from edgedistill.artifacts import MANIFEST, read_manifest
 from edgedistill.data.encoding import encode, load_tokenizer, pad
 from edgedistill.evaluate import answer_texts
 from edgedistill.models.answers import torch_runner
-from edgedistill.models.early_exit import early_runner
+from edgedistill.models.early_exit import early_runner, uncertainty
 from edgedistill.models.loading import load
 from edgedistill.models.multitask import multitask_bert
 from edgedistill.pipeline.export import export
@@ -26,8 +28,8 @@ from edgedistill.runner import Runner
 from tests.apps import devtools
 from tests.gate.test_heads import HEADS
 from tests.made import write_verdict
-from tests.models.test_fastbert import made
-from tests.support import save_checkpoint, sentences, tiny_model, write_jsonl, write_task
+from tests.models.test_fastbert import made, tokens
+from tests.support import save_checkpoint, sentences, tiny_model, write_jsonl
 from tests.tools import needs
 
 pytestmark = [pytest.mark.long, needs("chromium", "node", "npm")]
@@ -39,10 +41,13 @@ LOAD = "const model = await (await import(new URL('edgedistill.js', location.hre
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def packaged(place: Path, model: Any, *settings: str, **more: Any) -> tuple[Path, Path]:
-    """The student's folder, and the package of what was exported of it."""
+def packaged(place: Path, model: Any, *settings: str, main: str | None = None, **more: Any) -> tuple[Path, Path]:
+    """The student's folder, and the package of what was exported of it; `main` is what its card would call its task."""
     student = save_checkpoint(place / "student", model)
     artifact = export(str(student), target="onnx", scheme="fp32", out=place / "artifact", settings=settings, **more)
+    manifest = read_manifest(artifact)
+    task = manifest.task.model_copy(update={"name": main or manifest.task.name})
+    files.write_json(artifact / MANIFEST, manifest.model_copy(update={"task": task}).model_dump(mode="json"))
     write_verdict(artifact)
     out = package(artifact, platform="web", out=place / "dist", settings=["goldens=1000"])
     statuses = [check["status"] for check in json.loads((out / "PROOF.json").read_text(encoding="utf-8"))["checks"]]
@@ -58,7 +63,9 @@ def asked(student: Path, runner: Runner, text: str, pair: str | None = None) -> 
 def shares(logits: NDArray[Any], labels: tuple[str, ...]) -> list[str]:
     """The page's list of classes."""
     found = torch.tensor(logits).float().softmax(-1).ravel().tolist()
-    return [f"{name}{100 * share:.1f} %" for name, share in sorted(zip(labels, found, strict=True), key=lambda p: -p[1])]
+    return [
+        f"{name}{100 * share:.1f} %" for name, share in sorted(zip(labels, found, strict=True), key=lambda p: -p[1])
+    ]
 
 
 def walk(out: Path, profile: Path, steps: Callable[[devtools.Page], None]) -> None:
@@ -91,7 +98,7 @@ def test_a_pair_is_classified(tmp_path: Path) -> None:
     walk(out, tmp_path / "profile", steps)
 
 
-HOSTILE = ("</script><script>document.title = 'taken'</script>", "\"><img src=x onerror=\"document.title = 'taken'\">")
+HOSTILE = ("</script><script>document.title = 'taken'</script>", '"><img src=x onerror="document.title = \'taken\'">')
 
 
 def test_names_of_classes_are_shown_and_never_run(tmp_path: Path) -> None:
@@ -152,7 +159,7 @@ def test_each_of_several_heads_is_asked(tmp_path: Path) -> None:
     with torch.no_grad():
         for head in several.heads.values():
             head.classifier.weight.normal_(std=1.0)
-    student, out = packaged(tmp_path, several, task="sst2", data=write_task(tmp_path / "sst2"))
+    student, out = packaged(tmp_path, several, main="sst2")
 
     def steps(page: devtools.Page) -> None:
         options = "[...document.getElementById('head').options].map((option) => option.text)"
@@ -181,7 +188,7 @@ def test_a_text_leaves_the_model_where_it_is_certain(tmp_path: Path) -> None:
         for own, factor in zip(early.exits, (1.0, 4.0, 16.0, 16.0), strict=True):
             own.classifier.weight.mul_(factor)
             own.classifier.bias.zero_()
-    early.config.speed = 0.6
+        early.config.speed = float(uncertainty(early.exit_logits(tokens(24)))[:, :-1].median())
     student, out = packaged(tmp_path, early, "lengths=[32,128]")
     checkpoint = load(student)
     runner, texts = early_runner(checkpoint.model), [*TEXTS, *(text for text, _ in sentences(8)), "the film " * 40]
@@ -192,7 +199,7 @@ def test_a_text_leaves_the_model_where_it_is_certain(tmp_path: Path) -> None:
             said, found = page.ask(text), asked(student, runner, text)
             left.append(int(found["layers"].ravel()[0]))
             assert said["scores"] == shares(found["logits"], checkpoint.labels)
-            assert said["latency"].endswith(f"certain after {left[-1]} of 4 parts of the model")
+            assert said["latency"].endswith(f"answered after {left[-1]} of 4 parts of the model")
         assert len(set(left)) > 1, "texts leave at different places"
 
     walk(out, tmp_path / "profile", steps)

@@ -21,7 +21,7 @@ class Config(AppConfig):
     app_id: Annotated[str, AfterValidator(refuse_package)] = "com.example.app"
     """Application id of the sample app; the library's namespace is below it."""
     name: Annotated[str, AfterValidator(refuse_module)] = "textmodel"
-    """Of the Gradle module, its Java package and the model's folder in the assets: models of one app have different ones."""
+    """Of the Gradle module, its Java package and the model's folder in the assets: another for each model of an app."""
     min_sdk: int = Field(default=24, ge=24, le=99)
     """Oldest Android that is supported: 24 is Android 7."""
     target_sdk: int = Field(default=36, ge=34, le=99)

@@ -74,10 +74,15 @@ def _kit_check(written: Written, classes: Path) -> GoldenCheck:
     """Thousands of texts that tokenizers get wrong, beside what the Hugging Face one said."""
     kit, file = classes / "kit", written.goldens.relative_to(written.folder).as_posix()
     kit.mkdir()
-    for path in (*(written.manifest.parent / name for name in (SPECIFICATION, VOCABULARY, CHARACTERS)), written.goldens):
+    for path in (
+        *(written.manifest.parent / name for name in (SPECIFICATION, VOCABULARY, CHARACTERS)),
+        written.goldens,
+    ):
         shutil.copyfile(path, kit / path.name)
     try:
-        asked, *differ = map(int, _call(["java", "-cp", str(classes), "edgedistill.tokenizer.Goldens", str(kit)]).split())
+        asked, *differ = map(
+            int, _call(["java", "-cp", str(classes), "edgedistill.tokenizer.Goldens", str(kit)]).split()
+        )
     except (subprocess.SubprocessError, ValueError) as error:
         why = _told(error) if isinstance(error, subprocess.SubprocessError) else "it did not say what came out"
         return answered("tokenizer", _JVM, file, 0, why=why)

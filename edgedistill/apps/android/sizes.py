@@ -26,8 +26,8 @@ class RuntimeSize(Settings):
     gzip_bytes: int | None
     """Under gzip, about what is downloaded; none where nobody measured it."""
     basis: Basis
-    """measured: of the very files an app takes in. published: their size as somebody else stores it. estimated: measured
-    of the Linux build in a wheel, which is near it."""
+    """measured: of the very files an app takes in. published: their size as somebody else stores it. estimated:
+    measured of the Linux build in a wheel, which is near it."""
     version: str
     """That was measured."""
     source: str

@@ -77,7 +77,11 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
     checks = (
         structure(folder, shipped),
         GoldenCheck(
-            name="tokenizer", where="Swift", status="not_run", reason=reason, file=(tested / GOLDENS).relative_to(folder).as_posix()
+            name="tokenizer",
+            where="Swift",
+            status="not_run",
+            reason=reason,
+            file=(tested / GOLDENS).relative_to(folder).as_posix(),
         ),
         GoldenCheck(name="answers", where="Swift", status="not_run", reason=reason),
     )

@@ -69,7 +69,7 @@ async function ask(model) {
   at("answer").textContent = words;
   at("passage").replaceChildren(...passage);
   at("scores").replaceChildren(...scores.slice(0, MOST_SCORES).map(bar));
-  const early = model.segments > 1 ? `, certain after ${segments} of ${model.segments} parts of the model` : "";
+  const early = model.segments > 1 ? `, answered after ${segments} of ${model.segments} parts of the model` : "";
   at("latency").textContent = `${milliseconds.toFixed(1)} ms in this browser${early}`;
   at("answer").hidden = at("latency").hidden = false;
   at("passage").hidden = passage.length === 0;
