@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,8 +50,17 @@ def test_the_bundle_holds_what_ships_and_the_proof(passed: Path, tmp_path: Path)
     assert "not\\_run: a bundle of files has no code" in page
 
 
-def test_the_same_artifact_gives_the_same_bytes(passed: Path, tmp_path: Path) -> None:
-    one, two = (package(passed, out=tmp_path / name) for name in ("one", "two"))
+def test_the_same_artifact_gives_the_same_bytes_wherever_it_is_packaged(
+    passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = package(passed, out=tmp_path / "one")
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    before = os.umask(0o077)
+    try:
+        two = package(passed, out=tmp_path / "two")
+    finally:
+        os.umask(before)
     assert files.sha256_of_folder(one) == files.sha256_of_folder(two)
 
 
