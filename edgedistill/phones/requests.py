@@ -47,7 +47,7 @@ class Models:
     """Where the model files of a request lie on the other machine, by their name within the artifact."""
 
     places: Mapping[str, str] = field(default_factory=dict)
-    """Below the request's folder; a file that is not named here is copied beside the request."""
+    """Below the request's folder; a file that is not named here is copied beside the request, with its weights."""
 
 
 def write_request(
@@ -70,10 +70,10 @@ def write_request(
     graphs = tuple(
         graph.model_copy(update={"file": places.get(graph.file, Path(graph.file).name)}) for graph in manifest.graphs
     )
-    for graph in manifest.graphs:
-        if graph.file not in places:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(resolve_inside(artifact, graph.file), folder / Path(graph.file).name)
+    copied = dict.fromkeys(graph.file for graph in manifest.graphs if graph.file not in places)
+    for file in (*copied, *(manifest.weight_files if copied else ())):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(resolve_inside(artifact, file), folder / Path(file).name)
     request = RunRequest(
         id=artifact.resolve().name,
         runtime=runtime_of(manifest),

@@ -1,11 +1,13 @@
 """A folder on the phone: what is copied there, what runs there, and what is left behind (nothing of a run).
 
-Every name on the phone is made from hashes and numbers, so that no model's or folder's own name gets there. Programs
-and models stay for the next time, where a file that is already there with the right hash is not copied again.
+Every name on the phone is made from hashes and numbers, so that no model's or folder's own name gets there; only files
+of weights keep theirs, by which their model looks for them. Programs and models stay for the next time, where a file
+that is already there with the right hash is not copied again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import tempfile
@@ -197,8 +199,8 @@ class Workplace:
 
     def _ask(self, job: Job, program: str, run: str, scratch: Path) -> None:
         """Have the request, its inputs and its models on the phone; models and program lie beside, linked."""
-        models = {graph.file: self._model(job, graph.file) for graph in job.manifest.graphs}
-        links = [program, *dict.fromkeys(models.values())]
+        models = self._models(job)
+        links = [program, *dict.fromkeys(place.partition("/")[0] for place in models.values())]
         folder = f"{HERE}/{run}"
         linked = [f"ln -s {quoted(f'{HERE}/{name}', f'{folder}/{name}')}" for name in links]
         self.phone.shell("\n".join([f"mkdir -p {quoted(folder)}", *linked]))
@@ -216,9 +218,22 @@ class Workplace:
             raise DeviceError(f"the program for the phone has no runtime for '{target}', only for {known}.")
         return self.program.libraries[target]
 
-    def _model(self, job: Job, file: str) -> str:
+    def _models(self, job: Job) -> dict[str, str]:
+        """Have the artifact's models on the phone; gives where, by their file.
+
+        A model with weights in files of their own looks for them beside itself: they share a folder, named by hashes.
+        """
+        beside = [resolve_inside(job.artifact, file) for file in job.manifest.weight_files]
+        known = "".join(f"{path.name} {files.sha256_of(path)}\n" for path in beside)
+        folder = f"w-{hashlib.sha256(known.encode()).hexdigest()[:_HASH_LETTERS]}/" if beside else ""
+        for path in beside:
+            self.place(path, f"{folder}{path.name}")
+        return {graph.file: self._model(job, graph.file, folder) for graph in job.manifest.graphs}
+
+    def _model(self, job: Job, file: str, folder: str) -> str:
         path = resolve_inside(job.artifact, file)
-        name = f"m-{files.sha256_of(path)[:_HASH_LETTERS]}{path.suffix if path.suffix in _SUFFIXES else '.model'}"
+        suffix = path.suffix if path.suffix in _SUFFIXES else ".model"
+        name = f"{folder}m-{files.sha256_of(path)[:_HASH_LETTERS]}{suffix}"
         self.place(path, name)
         return name
 

@@ -102,6 +102,9 @@ class _Run:
         self._work.place(self._tool.path, self._program)
         model = resolve_inside(self._subject.folder, self._graph.file)
         self._work.place(model, f"{run}/{self._model}")
+        for file in read_manifest(self._subject.folder).weight_files:
+            weights = resolve_inside(self._subject.folder, file)
+            self._work.place(weights, f"{run}/{weights.name}")
         (arrays,) = inputs_of(self._subject.texts, self._length, self._seed, count=1)
         for name, data in tools.input_files(self._tool.name, self._graph, arrays).items():
             local = scratch / Path(name).name
