@@ -47,7 +47,8 @@ _SLACK_SECONDS = 600.0
 """For loading, warming up and a slow phone, on top of the longest measurement."""
 _HASH_LETTERS = 16
 _SUFFIXES = (".onnx", ".ort", ".tflite")
-_PID = "pid"
+PID = "pid"
+"""The program's number, within the folder of its run."""
 _KILLED = 128 + 9
 
 
@@ -194,7 +195,7 @@ class Workplace:
         folder = quoted(f"{HERE}/{run}")
         self._left.add(run)
         with suppress(DeviceError):
-            self.phone.shell(f"if [ -f {folder}/{_PID} ]; then kill $(cat {folder}/{_PID}); fi\nrm -rf {folder}")
+            self.phone.shell(f"if [ -f {folder}/{PID} ]; then kill $(cat {folder}/{PID}); fi\nrm -rf {folder}")
             self._left.discard(run)
 
     def _ask(self, job: Job, program: str, run: str, scratch: Path) -> None:
@@ -238,7 +239,7 @@ class Workplace:
         return name
 
     def _start(self, job: Job, program: str, run: str, on_progress: Callable[[Progress], None] | None) -> None:
-        paths = [f"{HERE}/{run}/{name}" for name in (_PID, REQUEST, RESULT)]
+        paths = [f"{HERE}/{run}/{name}" for name in (PID, REQUEST, RESULT)]
         variables = [f"{name}={value}" for name, value in self.program.variables.items()]
         words = quoted(paths[0], *(["env", *variables] if variables else []), *self.program.command, *paths[1:])
         script = f"""cd {quoted(f"{HERE}/{program}")} && exec sh -c 'echo $$ > "$0"; exec "$@"' {words}"""

@@ -85,6 +85,7 @@ def bench_on_phone(
         files.refuse_unwritable(place)
     say(f"{facts.card.model}, Android {facts.card.android}: copying {program.size_bytes / 1e6:.0f} MB and the models")
     work = Workplace(phone, program, "qemu" if facts.is_emulator else "phone")
+    driver.tidy(work, ticks)
     tests = tuple(test for subject in subjects for test in self_tests(work, subject, ticks))
     notes = _notes(work, facts, tests, affinity)
     slices: list[driver.Slice] = []

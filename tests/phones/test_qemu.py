@@ -175,8 +175,21 @@ def test_missing_tools_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeviceError, match=r"'qemu-aarch64' is not installed. Run: make tools"):
         qemu.emulator_version()
-    with pytest.raises(DeviceError, match=r"'aarch64-linux-gnu-g\+\+' is not installed"):
+    monkeypatch.setattr(arm64.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=r"'aarch64-linux-gnu-g\+\+' is not installed.* or: pip install ziglang"):
         arm64.compiler()
+    monkeypatch.setattr(arm64, "_SYSROOTS", ())
+    with pytest.raises(DeviceError, match=r"there is no 'libc.so.6' for arm64. Run: make tools"):
+        arm64.system_library("libc.so.6")
+
+
+def test_zig_compiles_where_the_cross_compiler_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm64.shutil, "which", lambda name: None)
+    monkeypatch.setattr(arm64.importlib.util, "find_spec", lambda name: name)
+    assert arm64.compiler()[1:] == ("-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.34")
+    assert arm64.compiler(is_static=True)[-1] == "aarch64-linux-musl"
+    monkeypatch.setattr(arm64.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert arm64.compiler(is_static=True) == ("/usr/bin/aarch64-linux-gnu-g++",)
 
 
 def test_a_wheel_that_is_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
