@@ -202,12 +202,6 @@ class Manifest(Settings):
         )
 
     @property
-    def weight_files(self) -> tuple[str, ...]:
-        """Model files that are no graph themselves: weights that a graph looks for beside it, by their own name."""
-        graphs = {graph.file for graph in self.graphs}
-        return tuple(file.path for file in self.files if file.role == "model" and file.path not in graphs)
-
-    @property
     def model_size_bytes(self) -> int:
         """Bytes of the model files together."""
         return sum(file.size_bytes for file in self.files if file.role == "model")

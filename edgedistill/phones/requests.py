@@ -71,7 +71,7 @@ def write_request(
         graph.model_copy(update={"file": places.get(graph.file, Path(graph.file).name)}) for graph in manifest.graphs
     )
     copied = dict.fromkeys(graph.file for graph in manifest.graphs if graph.file not in places)
-    for file in (*copied, *(manifest.weight_files if copied else ())):
+    for file in (*copied, *(weight_files(manifest) if copied else ())):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(resolve_inside(artifact, file), folder / Path(file).name)
     request = RunRequest(
@@ -85,6 +85,12 @@ def write_request(
     )
     files.write_json(folder / REQUEST, request.model_dump(mode="json"))
     return request
+
+
+def weight_files(manifest: Manifest) -> tuple[str, ...]:
+    """Model files that are no graph themselves: weights that a graph looks for beside it, by their own name."""
+    graphs = {graph.file for graph in manifest.graphs}
+    return tuple(file.path for file in manifest.files if file.role == "model" and file.path not in graphs)
 
 
 def runtime_of(manifest: Manifest) -> Runtime:

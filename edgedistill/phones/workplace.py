@@ -37,6 +37,7 @@ from edgedistill.phones.requests import (
     read_outputs,
     read_result,
     runtime_of,
+    weight_files,
     write_request,
 )
 
@@ -224,7 +225,7 @@ class Workplace:
 
         A model with weights in files of their own looks for them beside itself: they share a folder, named by hashes.
         """
-        beside = [resolve_inside(job.artifact, file) for file in job.manifest.weight_files]
+        beside = [resolve_inside(job.artifact, file) for file in weight_files(job.manifest)]
         known = "".join(f"{path.name} {files.sha256_of(path)}\n" for path in beside)
         folder = f"w-{hashlib.sha256(known.encode()).hexdigest()[:_HASH_LETTERS]}/" if beside else ""
         for path in beside:
