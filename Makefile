@@ -16,7 +16,7 @@ WORKERS := --numprocesses auto --dist worksteal
 WORKERS_BY_FILE := --numprocesses auto --dist loadscope
 
 # command:Debian package, of what emulates a phone, compiles for one, and opens apps and pages.
-TOOLS := adb:adb qemu-aarch64:qemu-user mmdebstrap:mmdebstrap g++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu \
+TOOLS := adb:adb qemu-aarch64:qemu-user mmdebstrap:mmdebstrap cmake:cmake g++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu \
   javac:default-jdk-headless aapt2:aapt zipalign:zipalign apksigner:apksigner node:nodejs npm:npm chromium:chromium
 # Packages without a command: JUnit, Android's own resources, and what TFLite Task Library loads.
 TOOL_FILES := /usr/share/java/junit4.jar:junit4 /usr/share/android-framework-res/framework-res.apk:android-framework-res \

@@ -104,6 +104,8 @@ class SelfTest(Settings):
     """Folder name."""
     manifest_sha256: str
     """Of its manifest: what another one answered says nothing about it."""
+    task: str | None = None
+    """Whose head answered; none for a model that has one."""
     status: Literal["passed", "failed", "not_run"]
     """Whether every answer was within its tolerance."""
     goldens: int
@@ -117,7 +119,12 @@ class SelfTest(Settings):
     source: Literal["phone", "qemu"]
     """Where it ran; answers of an emulator are answers, its times are none."""
     reason: str = ""
-    """Why it failed or was not run."""
+    """Why it failed or was not run, or what no golden reaches."""
+
+    @property
+    def name(self) -> str:
+        """The artifact, and the task where it has several."""
+        return self.artifact if self.task is None else f"{self.artifact}, {self.task}"
 
 
 class BenchRow(Settings):

@@ -64,6 +64,12 @@ class FakeDevice:
         self._thread.join(10)
         self._loop.close()
 
+    def plug_in_again(self) -> None:
+        """Be there again after it was gone for good, with nothing wrong."""
+        self.faults.gone_mid_run = False
+        if self._server is None:
+            asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
     def place(self, name: str) -> Path:
         """Where a path of the device is here."""
         return self.root / name.lstrip("/")

@@ -13,7 +13,9 @@ class Faults:
         unauthorized: whether nobody has allowed this computer on its screen.
         silent: whether it never answers a connection.
         drops_mid_push: times the connection breaks while a file arrives.
+        drops_mid_pull: times it breaks while a file is fetched.
         drops_mid_run: times it breaks while a program runs.
+        spared_runs: programs that run well before one is hit.
         reboots_mid_run: times it breaks and comes back after `away_seconds`.
         gone_mid_run: whether it breaks while a program runs and never comes back.
         away_seconds: how long a reboot takes.
@@ -28,7 +30,9 @@ class Faults:
     unauthorized: bool = False
     silent: bool = False
     drops_mid_push: int = 0
+    drops_mid_pull: int = 0
     drops_mid_run: int = 0
+    spared_runs: int = 0
     reboots_mid_run: int = 0
     gone_mid_run: bool = False
     away_seconds: float = 1.0

@@ -64,6 +64,9 @@ async def serve(
 
 
 def _breaks(faults: Faults) -> bool:
+    if faults.spared_runs:
+        faults.spared_runs -= 1
+        return False
     if faults.gone_mid_run:
         return True
     for name in ("drops_mid_run", "reboots_mid_run"):

@@ -42,7 +42,7 @@ async def serve(
             on_push(name.rpartition(",")[0])
             await _take(stream, place(name.rpartition(",")[0]), faults, drop)
         elif kind == b"RECV":
-            await _give(stream, place(name))
+            await _give(stream, place(name), faults, drop)
         elif kind == b"LIST":
             await _list(stream, place(name))
         elif kind == b"STAT":
@@ -113,7 +113,11 @@ def _write(path: Path, data: bytes, faults: Faults) -> str:
     return ""
 
 
-async def _give(stream: Stream, path: Path) -> None:
+async def _give(stream: Stream, path: Path, faults: Faults, drop: Callable[[], None]) -> None:
+    if faults.drops_mid_pull:
+        faults.drops_mid_pull -= 1
+        drop()
+        raise EOFError
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -63,7 +63,7 @@ def _self_tests(tests: Sequence[SelfTest]) -> None:
     for test in tests:
         largest = "" if test.max_abs is None else f"{test.max_abs:.2g}"
         rows.add_row(
-            test.artifact, status(test.status), test.source, str(test.goldens), str(test.within), largest, test.reason
+            test.name, status(test.status), test.source, str(test.goldens), str(test.within), largest, test.reason
         )
     print_table(rows)
 

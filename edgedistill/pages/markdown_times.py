@@ -28,7 +28,7 @@ def phone(bench: BenchContent) -> list[str]:
     lines = [safe(where), ""]
     for test in bench.self_tests:
         said = f"{test.within} of {test.goldens} goldens within their tolerance (source: {test.source})"
-        lines.append(f"- {MARKS[test.status]} {safe(test.artifact)}: {said}{safe(f'. {test.reason}'.rstrip('. '))}")
+        lines.append(f"- {MARKS[test.status]} {safe(test.name)}: {said}{safe(f'. {test.reason}'.rstrip('. '))}")
     if bench.rows:
         lines += ["", *table(_PHONE, [_row(bench, number) for number in range(len(bench.rows))], right=3), ""]
         lines += [warmth(bench.timeline)] if bench.timeline else []

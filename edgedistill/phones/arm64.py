@@ -1,13 +1,16 @@
 """What an arm64 Linux program needs, got once and kept: the compiled runner, its C library, the runtimes.
 
-Debian's cross compiler brings loader and C library of the very glibc it links against; the runtimes come out of
-their own aarch64 wheels, pinned by hash. All of it is kept in the user's cache folder.
+Debian's cross compiler brings loader and C library of the very glibc it links against. Where it is not installed, the
+compiler in the package `ziglang` does as well; it brings no C library, so that of an arm64 system's folder is taken.
+The runtimes come out of their own aarch64 wheels, pinned by hash. All of it is kept in the user's cache folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,12 @@ from edgedistill import files, resources
 from edgedistill.errors import DeviceError
 
 COMPILER = "aarch64-linux-gnu-g++"
+ZIG = "ziglang"
+"""A package with a compiler for every machine."""
+_GLIBC = "2.34"
+"""What zig links against: of 2021, and the oldest that has the parts of the C library in one file."""
+_SYSROOTS = (Path("/usr/aarch64-linux-gnu/lib"), Path("/usr/lib/aarch64-linux-gnu"))
+"""Where Debian and Arch keep arm64 libraries without a compiler, and where an arm64 Debian keeps its own."""
 LOADER = "ld-linux-aarch64.so.1"
 SYSTEM_LIBRARIES = (
     LOADER,
@@ -138,15 +147,23 @@ def taken_out(archive: Path, member: str, to: Path) -> Path:
 
 
 def system_library(name: str) -> Path:
-    """A library of the cross compiler's own C library.
+    """A library of the cross compiler's own C library; without that compiler, of an arm64 one that lies here.
 
     Raises:
-        DeviceError: no cross compiler, or one without that library.
+        DeviceError: there is none.
     """
-    path = Path(run([compiler(), f"-print-file-name={name}"], "the cross compiler does not answer").strip())
-    if not path.is_absolute() or not path.exists():
-        raise DeviceError(f"'{COMPILER}' has no '{name}'. Run: make tools (Debian: apt install g++-aarch64-linux-gnu)")
-    return path
+    if found := shutil.which(COMPILER):
+        path = Path(run([found, f"-print-file-name={name}"], "the cross compiler does not answer").strip())
+        places = [path] if path.is_absolute() else []
+    else:
+        places = [folder / name for folder in _SYSROOTS]
+    for path in places:
+        if path.exists():
+            return path
+    raise DeviceError(
+        f"there is no '{name}' for arm64. Run: make tools (Debian: apt install g++-aarch64-linux-gnu, or its libraries "
+        f"alone: apt install {' '.join(_PACKAGES)})"
+    )
 
 
 def system_licences() -> dict[str, Path]:
@@ -155,42 +172,48 @@ def system_licences() -> dict[str, Path]:
     return {package: path for package, path in found.items() if path.is_file()}
 
 
-def compiler() -> str:
-    """The cross compiler.
+def compiler(is_static: bool = False) -> tuple[str, ...]:
+    """The words that compile C++ for arm64: Debian's cross compiler, else zig's.
+
+    Args:
+        is_static: whether the program shall need no C library: zig has another one for that.
 
     Raises:
-        DeviceError: it is not installed.
+        DeviceError: neither is installed.
     """
-    found = shutil.which(COMPILER)
-    if found is None:
-        raise DeviceError(
-            f"'{COMPILER}' is not installed, and it compiles what runs on the phone. "
-            "Run: make tools (Debian: apt install g++-aarch64-linux-gnu)"
-        )
-    return found
+    if found := shutil.which(COMPILER):
+        return (found,)
+    if importlib.util.find_spec(ZIG):
+        target = "aarch64-linux-musl" if is_static else f"aarch64-linux-gnu.{_GLIBC}"
+        return (sys.executable, "-m", ZIG, "c++", "-target", target)
+    raise DeviceError(
+        f"'{COMPILER}' is not installed, and it compiles what runs on the phone. "
+        f"Run: make tools (Debian: apt install g++-aarch64-linux-gnu), or: pip install {ZIG}"
+    )
 
 
-def programs(command: str | None = None) -> Path:
+def programs(command: Sequence[str] = (), flags: str = "") -> Path:
     """A folder with `runner` and `probe`, compiled once for every compiler and source.
 
     Args:
-        command: the compiler; Debian's cross compiler for arm64 when not given.
+        command: the compiler's words; `compiler` when not given.
+        flags: for its linker.
 
     Raises:
         DeviceError: no compiler, or one that fails.
     """
-    command = command or compiler()
-    version = run([command, "--version"], "the compiler does not answer").splitlines()[0]
+    words, static = (command, command) if command else (compiler(), compiler(is_static=True))
+    version = run([*words, "--version"], "the compiler does not answer").splitlines()[0]
     sources = resources.folder("android_bench") / "runner"
-    key = hashlib.sha256(f"{command} {version} {files.sha256_of_folder(sources)}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{words} {flags} {version} {files.sha256_of_folder(sources)}".encode()).hexdigest()[:16]
     folder = cache() / "programs" / key
     if (folder / "probe").is_file():
         return folder
     with files.atomic_folder(folder, overwrite=True) as part, tempfile.TemporaryDirectory() as build:
-        run(
-            ["make", "-s", "-C", str(sources), f"CXX={command}", f"OUT={build}"],
-            "the runner does not compile",
-        )
+        variables = {"CXX": shlex.join(words), "PROBE_CXX": shlex.join(static), "LDFLAGS": flags, "OUT": build}
+        # Another compiler's newest warning is no reason not to measure: only the project's own builds stop at one.
+        told = [f"{name}={value}" for name, value in {**variables, "STRICT": ""}.items()]
+        run(["make", "-s", "-C", str(sources), *told], "the runner does not compile")
         for name in ("runner", "probe"):
             shutil.copy(Path(build) / name, part / name)
     return folder

@@ -152,16 +152,17 @@ def _from_aar(part: Path, aar: Path) -> Mapping[str, object]:
     _copied(ndk.programs(), part)
     try:
         with zipfile.ZipFile(_readable(aar)) as archive:
-            members = {name.removeprefix(f"{_NATIVE}/") for name in archive.namelist() if name.startswith(_NATIVE)}
+            inside = [Path(name) for name in archive.namelist() if name.endswith(".so") and "\0" not in name]
     except zipfile.BadZipFile as error:
         raise ConfigError(f"'{aar}' is no Android library: {error}.") from error
+    members = {path.name for path in inside if path.parent == Path(_NATIVE)}
     found = {target: name for target, name in _AAR_LIBRARIES.items() if name in members}
     if not found:
         raise ConfigError(
             f"'{aar}' has no {' or '.join(_AAR_LIBRARIES.values())} in {_NATIVE} "
             f"(found there: {', '.join(sorted(members)) or 'nothing'})."
         )
-    for name in found.values():
+    for name in sorted(members):  # a runtime may need its neighbours
         arm64.taken_out(aar, f"{_NATIVE}/{name}", part / LIBRARIES / name)
     return {
         "runtime_build": "aar",

@@ -19,7 +19,7 @@ from edgedistill.config import Settings
 from edgedistill.errors import DeviceError, LostPhoneError
 from edgedistill.phones import heat
 from edgedistill.phones.protocol import Progress, RunResult
-from edgedistill.phones.workplace import Job, Workplace
+from edgedistill.phones.workplace import HERE, PID, Job, Workplace
 from edgedistill.progress import say
 from edgedistill.reports import Heat
 
@@ -116,7 +116,7 @@ def measure(
     slices = list(_kept(journal, key))
     done = {(one.round, one.job) for one in slices}
     if slices:
-        say(f"going on after {len(slices)} finished slices of an earlier run ({journal.name})")
+        say(f"going on after {len(slices)} finished slice{'s'[: len(slices) > 1]} of an earlier run ({journal.name})")
     began = ticks.clock() - max((one.ended_seconds for one in slices), default=0.0)
     start = slices[0].before if slices else again(place, lambda: heat.read(place.phone), ticks)
     for number, name in in_turns(list(jobs), rounds, seed):
@@ -151,6 +151,18 @@ def again(place: Workplace, work: Callable[[], T], ticks: Ticks | None = None) -
             _wait(place, ticks)
             place.look_again()
     raise AssertionError("not reached")
+
+
+def tidy(place: Workplace, ticks: Ticks | None = None) -> None:
+    """Remove what runs left on the phone that were cut off for good; one that still goes on is somebody's.
+
+    Raises:
+        DeviceError: the phone goes away.
+    """
+    script = (
+        f"for run in {HERE}/r-*; do kill -0 $(cat $run/{PID} 2>/dev/null) 2>/dev/null || rm -rf $run; done 2>/dev/null"
+    )
+    again(place, lambda: place.phone.shell(script), ticks)
 
 
 def _wait(place: Workplace, ticks: Ticks) -> None:

@@ -35,5 +35,5 @@ def compiler() -> Path:
 
 
 def programs() -> Path:
-    """A folder with `runner` and `probe`, compiled once; see `arm64.programs`."""
-    return arm64.programs(str(compiler()))
+    """A folder with `runner` and `probe`, compiled once; see `arm64.programs`. The C++ library is linked in."""
+    return arm64.programs((str(compiler()),), flags="-static-libstdc++")

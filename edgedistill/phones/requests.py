@@ -47,7 +47,7 @@ class Models:
     """Where the model files of a request lie on the other machine, by their name within the artifact."""
 
     places: Mapping[str, str] = field(default_factory=dict)
-    """Below the request's folder; a file that is not named here is copied beside the request."""
+    """Below the request's folder; a file that is not named here is copied beside the request, with its weights."""
 
 
 def write_request(
@@ -70,10 +70,10 @@ def write_request(
     graphs = tuple(
         graph.model_copy(update={"file": places.get(graph.file, Path(graph.file).name)}) for graph in manifest.graphs
     )
-    for graph in manifest.graphs:
-        if graph.file not in places:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(resolve_inside(artifact, graph.file), folder / Path(graph.file).name)
+    copied = dict.fromkeys(graph.file for graph in manifest.graphs if graph.file not in places)
+    for file in (*copied, *(weight_files(manifest) if copied else ())):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(resolve_inside(artifact, file), folder / Path(file).name)
     request = RunRequest(
         id=artifact.resolve().name,
         runtime=runtime_of(manifest),
@@ -85,6 +85,12 @@ def write_request(
     )
     files.write_json(folder / REQUEST, request.model_dump(mode="json"))
     return request
+
+
+def weight_files(manifest: Manifest) -> tuple[str, ...]:
+    """Model files that are no graph themselves: weights that a graph looks for beside it, by their own name."""
+    graphs = {graph.file for graph in manifest.graphs}
+    return tuple(file.path for file in manifest.files if file.role == "model" and file.path not in graphs)
 
 
 def runtime_of(manifest: Manifest) -> Runtime:

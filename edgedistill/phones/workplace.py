@@ -1,11 +1,13 @@
 """A folder on the phone: what is copied there, what runs there, and what is left behind (nothing of a run).
 
-Every name on the phone is made from hashes and numbers, so that no model's or folder's own name gets there. Programs
-and models stay for the next time, where a file that is already there with the right hash is not copied again.
+Every name on the phone is made from hashes and numbers, so that no model's or folder's own name gets there; only files
+of weights keep theirs, by which their model looks for them. Programs and models stay for the next time, where a file
+that is already there with the right hash is not copied again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import tempfile
@@ -35,6 +37,7 @@ from edgedistill.phones.requests import (
     read_outputs,
     read_result,
     runtime_of,
+    weight_files,
     write_request,
 )
 
@@ -45,7 +48,8 @@ _SLACK_SECONDS = 600.0
 """For loading, warming up and a slow phone, on top of the longest measurement."""
 _HASH_LETTERS = 16
 _SUFFIXES = (".onnx", ".ort", ".tflite")
-_PID = "pid"
+PID = "pid"
+"""The program's number, within the folder of its run."""
 _KILLED = 128 + 9
 
 
@@ -192,13 +196,13 @@ class Workplace:
         folder = quoted(f"{HERE}/{run}")
         self._left.add(run)
         with suppress(DeviceError):
-            self.phone.shell(f"if [ -f {folder}/{_PID} ]; then kill $(cat {folder}/{_PID}); fi\nrm -rf {folder}")
+            self.phone.shell(f"if [ -f {folder}/{PID} ]; then kill $(cat {folder}/{PID}); fi\nrm -rf {folder}")
             self._left.discard(run)
 
     def _ask(self, job: Job, program: str, run: str, scratch: Path) -> None:
         """Have the request, its inputs and its models on the phone; models and program lie beside, linked."""
-        models = {graph.file: self._model(job, graph.file) for graph in job.manifest.graphs}
-        links = [program, *dict.fromkeys(models.values())]
+        models = self._models(job)
+        links = [program, *dict.fromkeys(place.partition("/")[0] for place in models.values())]
         folder = f"{HERE}/{run}"
         linked = [f"ln -s {quoted(f'{HERE}/{name}', f'{folder}/{name}')}" for name in links]
         self.phone.shell("\n".join([f"mkdir -p {quoted(folder)}", *linked]))
@@ -216,14 +220,27 @@ class Workplace:
             raise DeviceError(f"the program for the phone has no runtime for '{target}', only for {known}.")
         return self.program.libraries[target]
 
-    def _model(self, job: Job, file: str) -> str:
+    def _models(self, job: Job) -> dict[str, str]:
+        """Have the artifact's models on the phone; gives where, by their file.
+
+        A model with weights in files of their own looks for them beside itself: they share a folder, named by hashes.
+        """
+        beside = [resolve_inside(job.artifact, file) for file in weight_files(job.manifest)]
+        known = "".join(f"{path.name} {files.sha256_of(path)}\n" for path in beside)
+        folder = f"w-{hashlib.sha256(known.encode()).hexdigest()[:_HASH_LETTERS]}/" if beside else ""
+        for path in beside:
+            self.place(path, f"{folder}{path.name}")
+        return {graph.file: self._model(job, graph.file, folder) for graph in job.manifest.graphs}
+
+    def _model(self, job: Job, file: str, folder: str) -> str:
         path = resolve_inside(job.artifact, file)
-        name = f"m-{files.sha256_of(path)[:_HASH_LETTERS]}{path.suffix if path.suffix in _SUFFIXES else '.model'}"
+        suffix = path.suffix if path.suffix in _SUFFIXES else ".model"
+        name = f"{folder}m-{files.sha256_of(path)[:_HASH_LETTERS]}{suffix}"
         self.place(path, name)
         return name
 
     def _start(self, job: Job, program: str, run: str, on_progress: Callable[[Progress], None] | None) -> None:
-        paths = [f"{HERE}/{run}/{name}" for name in (_PID, REQUEST, RESULT)]
+        paths = [f"{HERE}/{run}/{name}" for name in (PID, REQUEST, RESULT)]
         variables = [f"{name}={value}" for name, value in self.program.variables.items()]
         words = quoted(paths[0], *(["env", *variables] if variables else []), *self.program.command, *paths[1:])
         script = f"""cd {quoted(f"{HERE}/{program}")} && exec sh -c 'echo $$ > "$0"; exec "$@"' {words}"""

@@ -44,13 +44,13 @@ def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> li
     Raises:
         ArtifactError: a phone's report cannot be read.
     """
-    seen = {
-        report.phone.model: test
+    seen = [
+        (f"{report.phone.model}{f', {test.task}' if test.task else ''}", test)
         for report in (reports.read(BenchReport, path) for path in sorted(folder.glob(BENCHES)) if path.name != BENCH)
         for test in report.self_tests
         # An emulator's answers are no phone's, whatever asked it.
         if report.phone and (test.source, test.manifest_sha256) == ("phone", manifest_sha256)
-    }
+    ]
     if not seen:
         return list(rungs)
     return [_on_phones(rung.title, seen) if rung.name == PHONE else rung for rung in rungs]
@@ -91,14 +91,14 @@ def _in_apps(title: str, seen: dict[str, GoldenCheck]) -> Rung:
     return judged(APP_TOKENIZER, title, measures, faults, rows=min(check.goldens for check in seen.values()))
 
 
-def _on_phones(title: str, seen: dict[str, SelfTest]) -> Rung:
-    measures = [measure(f"{phone}: goldens within", test.within, test.goldens, ">=") for phone, test in seen.items()]
+def _on_phones(title: str, seen: Sequence[tuple[str, SelfTest]]) -> Rung:
+    measures = [measure(f"{phone}: goldens within", test.within, test.goldens, ">=") for phone, test in seen]
     faults = [
         finding("wrong_on_phone", f"{phone}: {test.reason or test.status}")
-        for phone, test in seen.items()
+        for phone, test in seen
         if test.status != "passed"
     ]
-    return judged(PHONE, title, measures, faults, rows=min(test.goldens for test in seen.values()))
+    return judged(PHONE, title, measures, faults, rows=min(test.goldens for _, test in seen))
 
 
 def _together(title: str, seen: dict[str, Rung]) -> Rung:

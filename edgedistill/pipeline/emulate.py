@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from edgedistill import files, parity, reports
 from edgedistill.artifacts import MANIFEST, Golden, Manifest, environment, now, read_manifest
 from edgedistill.errors import ConfigError
-from edgedistill.gate.case import read_goldens
+from edgedistill.gate.case import read_goldens, stored_as
 from edgedistill.gate.rungs import judged, measure, not_run
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.measure.inputs import inputs_of
@@ -22,7 +24,7 @@ from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationRepor
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.pipeline.subjects import refuse_changed
 from edgedistill.progress import progress
-from edgedistill.reports import Rung
+from edgedistill.reports import Measure, Rung
 
 LENGTH = 64
 """Tokens of the counted text: long enough for the matrix products to be most of it."""
@@ -129,43 +131,79 @@ def _taken(folder: Path, manifest: Manifest, length: int) -> int:
 
 
 def compared(folder: Path, manifest: Manifest, profile: qemu.Profile, texts: int) -> Rung:
-    """The same file on another processor architecture: its answers to goldens against the stored ones."""
-    every = read_goldens(folder)
-    goldens = every[:: max(1, len(every) // max(1, texts))][:texts]
-    found, _ = qemu.answers(profile, folder, asked_for_all(manifest), selftest.inputs_of(goldens))
-    return judge(manifest.scheme, goldens, found, f"arm64 ({profile.name}, emulated)")
+    """The same file on another processor architecture: its answers to every task's goldens against the stored ones."""
+    parts = manifest.of_each_task()
+    chosen = [
+        selftest.spread(part, read_goldens(folder, stored_as(part, manifest)[0]), -(-texts // len(parts)))
+        for part in parts
+    ]
+    every = [golden for own in chosen for golden in own]
+    found, _ = qemu.answers(profile, folder, asked_for_all(manifest), selftest.inputs_of(every))
+    asked, begin = [], 0
+    for part, own in zip(parts, chosen, strict=True):
+        asked.append(Asked(part, own, found[begin : begin + len(own)]))
+        begin += len(own)
+    return judge(asked, f"arm64 ({profile.name}, emulated)")
 
 
-def judge(scheme: str, goldens: Sequence[Golden], found: Sequence[dict[str, NDArray[np.generic]]], where: str) -> Rung:
+@dataclass(frozen=True)
+class Asked:
+    """One task's goldens and what came from elsewhere.
+
+    Attributes:
+        part: the manifest as the task has it.
+        goldens: with the stored answers.
+        found: outputs by name of each golden, in their order.
+    """
+
+    part: Manifest
+    goldens: Sequence[Golden]
+    found: Sequence[dict[str, NDArray[np.generic]]]
+
+
+def judge(asked: Sequence[Asked], where: str) -> Rung:
     """Answers from elsewhere against the goldens.
 
     fp32 by relative difference; other precisions by the same answer and by how the way from one processor to the
     other compares with what quantization itself cost on the way from the student.
 
     Args:
-        scheme: precision.
-        goldens: with the stored answers.
-        found: outputs by name of each golden, in their order.
-        where: they come from, for people.
+        asked: of every task.
+        where: the answers come from, for people.
     """
+    measures = [measure for one in asked for measure in _compared(one)]
+    return judged(ARCHITECTURE, f"The same file on {where}", measures, rows=min(len(one.goldens) for one in asked))
+
+
+def _compared(asked: Asked) -> list[Measure]:
+    part, goldens, found = asked.part, asked.goldens, asked.found
     tolerances, _ = read_tolerances()
     measures = []
     for name in goldens[0].expected:
         stored = [np.asarray(golden.expected[name]) for golden in goldens]
         student = [np.asarray(golden.student[name]) for golden in goldens]
-        ours = [np.ravel(one[name]).astype(np.float64) for one in found]
+        ours = [np.ravel(one[name]).astype(np.float64) if name in one else np.empty(0) for one in found]
         away = parity.difference(stored, ours)
-        if scheme == "fp32":
+        if part.scheme == "fp32":
             measures.append(measure(f"{name} relative", away.relative, tolerances.fp32_relative))
             continue
         noise = parity.difference(student, stored).relative
         # fp16 weights may cost less than another order of sums does: then the gate's own fp16 limit says what is fine.
-        room = max(noise, tolerances.fp16_relative) if scheme == "fp16" else noise
+        room = max(noise, tolerances.fp16_relative) if part.scheme == "fp16" else noise
         measures.append(measure(f"{name} relative", away.relative, room))
-        if len(stored[0]) > 1:
-            same = parity.agreement([int(x.argmax()) for x in stored], [int(x.argmax()) for x in ours])
+        if away.is_finite and len(stored[0]) > 1 and part.task.kind != "embedding":
+            sizes = [len(golden.input_ids) if part.task.kind == "tokens" else 1 for golden in goldens]
+            same = parity.agreement(_choices(stored, sizes), _choices(ours, sizes))
             measures.append(measure(f"{name} agreement", same, tolerances.int8_agreement, ">="))
-    return judged(ARCHITECTURE, f"The same file on {where}", measures, rows=len(goldens))
+    return measures
+
+
+def _choices(outputs: Sequence[NDArray[np.floating[Any]]], rows: Sequence[int]) -> list[tuple[int, ...]]:
+    """The largest of each row's numbers: of a text's, or of each of its tokens'."""
+    return [
+        tuple(int(place) for place in np.reshape(output, (count, -1)).argmax(axis=1))
+        for output, count in zip(outputs, rows, strict=True)
+    ]
 
 
 def against_stored(row: EmulationRow, stored: EmulationReport | None, emulator: str) -> Rung:

@@ -63,15 +63,17 @@ def write(
     Raises:
         CheckpointError, ExportError: the model, or only the artifact, answers something that is no number.
     """
-    texts = _texts(manifest.task.kind in {"pair", "ranking", "span"}, reference)
-    encodings = encode(
-        load_tokenizer(folder), [t.text for t in texts], [t.text_pair for t in texts], manifest.tokenizer.max_length
-    )
+    is_paired = manifest.task.kind in {"pair", "ranking", "span"}
+    texts = _texts(is_paired, reference)
+    encodings = _encoded(folder, manifest, texts)
     if _is_wide(manifest):
         short = [n for n, encoding in enumerate(encodings) if len(encoding) <= _WIDE_TOKENS][
             :: max(1, len(texts) // 48)
         ]
         texts, encodings = [texts[n] for n in short[:_WIDE_TEXTS]], [encodings[n] for n in short[:_WIDE_TEXTS]]
+    else:
+        more = _texts_that_fill(folder, manifest, is_paired, encodings)
+        texts, encodings = [*texts, *more], [*encodings, *_encoded(folder, manifest, more)]
     student = _answers(asked, encodings)
     if (text := _not_finite(student, texts)) is not None:
         raise CheckpointError(
@@ -132,6 +134,28 @@ def _texts(is_paired: bool, reference: Sequence[ReferenceRow]) -> list[_Text]:
     adversarial = [_Text(clean(text), beside) for text in ADVERSARIAL.values()]
     rows = [_Text(row.text, row.text_pair, row.teacher) for row in reference[:_REFERENCE_ROWS]]
     return [*plain, *adversarial, *rows]
+
+
+def _encoded(folder: Path, manifest: Manifest, texts: Sequence[_Text]) -> list[Encoding]:
+    pairs = [text.text_pair for text in texts]
+    return encode(load_tokenizer(folder), [text.text for text in texts], pairs, manifest.tokenizer.max_length)
+
+
+def _texts_that_fill(folder: Path, manifest: Manifest, is_paired: bool, encodings: Sequence[Encoding]) -> list[_Text]:
+    """A text for every fixed length whose graph no other text would be answered by: a device asks all of them."""
+    lengths = sorted({graph.length for graph in manifest.graphs if graph.length})
+    bounds = [
+        (below, length)
+        for below, length in zip([0, *lengths], lengths, strict=False)
+        if not any(below < len(encoding) <= length for encoding in encodings)
+    ]
+    if not bounds:
+        return []
+    words = " ".join(PLAIN).split()
+    grown = [_Text(" ".join(words[:count]), PLAIN[0] if is_paired else None) for count in range(1, len(words) + 1)]
+    sizes = [len(encoding) for encoding in _encoded(folder, manifest, grown)]
+    fitting = [[text for text, size in zip(grown, sizes, strict=True) if low < size <= high] for low, high in bounds]
+    return [texts[0] for texts in fitting if texts]
 
 
 def _is_wide(manifest: Manifest) -> bool:

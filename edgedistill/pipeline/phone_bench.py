@@ -10,20 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgedistill import __version__, files, reports
-from edgedistill.artifacts import environment, now, read_manifest
+from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
-from edgedistill.gate.case import read_goldens
 from edgedistill.measure.modes import Mode, find_mode
-from edgedistill.phones import adb, driver, preflight, selftest
+from edgedistill.phones import adb, driver, preflight
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import Facts
-from edgedistill.phones.requests import Plan
 from edgedistill.phones.tools import parse as parse_tool
-from edgedistill.phones.workplace import Job, Program, Workplace
+from edgedistill.phones.workplace import Program, Workplace
+from edgedistill.pipeline.phone_answers import self_tests
 from edgedistill.pipeline.phone_rows import moments, row_of
 from edgedistill.pipeline.phone_tools import times_by_tools
 from edgedistill.pipeline.phone_turns import Variant, measured, variants_of
-from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length
+from edgedistill.pipeline.subjects import artifact_subjects, at_one_length
 from edgedistill.progress import say
 from edgedistill.reports import BenchReport, PhoneCard, SelfTest, StatedRow
 
@@ -86,7 +85,8 @@ def bench_on_phone(
         files.refuse_unwritable(place)
     say(f"{facts.card.model}, Android {facts.card.android}: copying {program.size_bytes / 1e6:.0f} MB and the models")
     work = Workplace(phone, program, "qemu" if facts.is_emulator else "phone")
-    tests = tuple(_self_test(work, subject, ticks) for subject in subjects)
+    driver.tidy(work, ticks)
+    tests = tuple(test for subject in subjects for test in self_tests(work, subject, ticks))
     notes = _notes(work, facts, tests, affinity)
     slices: list[driver.Slice] = []
     stated: list[StatedRow] = []
@@ -123,15 +123,6 @@ def name_of(card: PhoneCard) -> str:
     """Name of a phone's report within an artifact: several phones lie beside each other."""
     slug = re.sub(r"[^a-z0-9]+", "-", card.model.lower()).strip("-")[:40] or "phone"
     return f"bench-{slug}-{card.serial_sha256[:6]}.json"
-
-
-def _self_test(work: Workplace, subject: Subject, ticks: Ticks | None) -> SelfTest:
-    manifest, goldens = read_manifest(subject.folder), read_goldens(subject.folder)
-    plan = Plan(source=work.source, library=None, dumps=True)
-    job = Job(f"{subject.name}, goldens", subject.folder, manifest, selftest.inputs_of(goldens), plan)
-    say(f"{subject.name}: answering {len(goldens)} goldens on the phone")
-    result, answers = driver.again(work, lambda: work.run(job), ticks)
-    return selftest.judge(subject.name, subject.manifest_sha256 or "", goldens, answers, result.source == "qemu")
 
 
 def _notes(work: Workplace, facts: Facts, tests: Sequence[SelfTest], affinity: str | None) -> list[str]:

@@ -17,6 +17,7 @@ from edgedistill.phones import driver, tools
 from edgedistill.phones.adb import quoted
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import mask_of
+from edgedistill.phones.requests import weight_files
 from edgedistill.phones.tools import TARGETS, Tool
 from edgedistill.phones.workplace import HERE, Workplace
 from edgedistill.pipeline.subjects import Subject
@@ -102,6 +103,9 @@ class _Run:
         self._work.place(self._tool.path, self._program)
         model = resolve_inside(self._subject.folder, self._graph.file)
         self._work.place(model, f"{run}/{self._model}")
+        for file in weight_files(read_manifest(self._subject.folder)):
+            weights = resolve_inside(self._subject.folder, file)
+            self._work.place(weights, f"{run}/{weights.name}")
         (arrays,) = inputs_of(self._subject.texts, self._length, self._seed, count=1)
         for name, data in tools.input_files(self._tool.name, self._graph, arrays).items():
             local = scratch / Path(name).name

@@ -11,10 +11,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -48,6 +50,8 @@ class Case:
         props: of the device.
         ends_well: whether the bench has its rows in the end.
         change: done to the device before.
+        goes_on: whether the phone is connected again after the bench has ended, and the same command given again.
+        interrupts: whether Ctrl-C is pressed while it measures.
         serial: asked for; `SELF` is the device's own, none: none is named.
         devices: how many there are.
     """
@@ -59,8 +63,15 @@ class Case:
     props: dict[str, str] = field(default_factory=dict)
     ends_well: bool = False
     change: Callable[[FakeDevice], None] = lambda device: None
+    goes_on: bool = False
+    interrupts: bool = False
     serial: str | None = "SELF"
     devices: int = 1
+
+
+def _forbid(device: FakeDevice) -> None:
+    """Where the bench's folder is to be lies something else."""
+    (device.root / "data/local/tmp/edgedistill").touch()
 
 
 CASES = (
@@ -76,6 +87,7 @@ CASES = (
     Case("not Android", "does not answer as Android does", props={"ro.build.version.sdk": ""}),
     Case("little space, said before", "MB free in /data/local/tmp; the bench takes",
          change=lambda device: set_free(device.root, 100)),
+    Case("folder that nobody may write to", "lets nobody write to /data/local/tmp. Restart it", change=_forbid),
     Case("no space while copying", "has no space left for copying", {"space_bytes": 200}),
     Case("cable out while copying", "went away while copying .*Waiting", {"drops_mid_push": 1}, ends_well=True),
     Case("damaged once on the way", "", {"damages": 1}, ends_well=True),
@@ -84,7 +96,11 @@ CASES = (
     Case("cable out while running", "went away.*Waiting for it", {"drops_mid_run": 1}, ends_well=True),
     Case("restarted while running", "is back", {"reboots_mid_run": 1}, ends_well=True),
     Case("cable out at every attempt", "went away 3 times at the same place", {"drops_mid_run": 9}),
+    Case("cable out while fetching", "went away while copying .*Waiting", {"drops_mid_pull": 1}, ends_well=True),
     Case("gone for good", "did not come back within 120 s. What is finished is kept", {"gone_mid_run": True}),
+    Case("gone for good, and the command given again", "is kept.*going on after 1 finished slice of",
+         {"gone_mid_run": True, "spared_runs": 2}, goes_on=True, ends_well=True),
+    Case("Ctrl-C", r"stopped; of the run nothing is left on the phone", how={"seconds": 20.0}, interrupts=True),
     Case("program hangs", "said nothing for 1 s. It may be asleep", {"hangs": True}),
     Case("program prints rubbish", "", {"garbage": True}, ends_well=True),
     Case("result is rubbish", "is no readable result", how={"rubbish": True}),
@@ -92,6 +108,8 @@ CASES = (
     Case("program is killed", "ended the runner at .* for want of memory", how={"code": 137}),
     Case("model does not load", "could not run .*: opset 99 is unknown", 
          how={"fails": "opset 99 is unknown", "code": 2}),
+    Case("no space while it runs", "could not run .*: cannot write 'outputs.bin': No space left on device",
+         how={"fails": "cannot write 'outputs.bin': No space left on device.", "code": 2}),
     Case("an emulator", "", props={"ro.kernel.qemu": "1"}, how={"source": "qemu"}, ends_well=True),
 )  # fmt: skip
 
@@ -145,16 +163,41 @@ def run(case: Case, folder: Path) -> tuple[str, BenchReport | None]:
                 subprocess.run(["adb", "connect", device.serial], check=False, capture_output=True)
             stack.callback(subprocess.run, ["adb", "disconnect"], check=False, capture_output=True)
             serial = made[0].serial if case.serial == "SELF" else case.serial
-            artifact = write_artifact(folder / "artifact")
-            report = bench_on_phone(
-                [artifact], make_program(folder / "bundle", **case.how), serial=serial, mode="rapid", threads=[1],
-                lengths=[8], ticks=FastTicks(),
-            )  # fmt: skip
+            if case.interrupts:
+                threading.Thread(target=_press_ctrl_c, args=(made[0],), daemon=True).start()
+            try:
+                report = _bench(case, folder, serial)
+            except EdgeDistillError as error:
+                if not case.goes_on:
+                    raise
+                said.append(f"Error: {error}")
+                made[0].plug_in_again()
+                report = _bench(case, folder, serial)
             return "\n".join(said), report
     except EdgeDistillError as error:
         return "\n".join([*said, f"Error: {error}"]), None
+    except KeyboardInterrupt:
+        left = [*folder.glob("device*/data/local/tmp/edgedistill/r-*")]
+        return f"(stopped; of the run {'something' if left else 'nothing'} is left on the phone)", None
     finally:
         driver.say = say  # type: ignore[assignment]
+
+
+def _bench(case: Case, folder: Path, serial: str | None) -> BenchReport:
+    artifact = write_artifact(folder / "artifact")
+    return bench_on_phone(
+        [artifact], make_program(folder / "bundle", **case.how), serial=serial, mode="rapid", threads=[1], lengths=[8],
+        ticks=FastTicks(),
+    )  # fmt: skip
+
+
+def _press_ctrl_c(device: FakeDevice) -> None:
+    """Once the second program runs, which is the first that is timed."""
+    end = time.monotonic() + 60
+    while sum("exec" in script for script in device.scripts) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 @contextmanager
@@ -200,7 +243,13 @@ def main() -> None:
             (place := Path(home) / str(number)).mkdir()
             words, report = run(case, place)
             rows = 0 if report is None else len(report.rows)
-            end = "exit code 3" if report is None else f"{rows} row{'' if rows == 1 else 's'}"
+            end = (
+                "Ctrl-C"
+                if case.interrupts
+                else "exit code 3"
+                if report is None
+                else f"{rows} row{'' if rows == 1 else 's'}"
+            )
             sys.stdout.write(f"| {case.name} | {end} | {shown(words, Path(home))} |\n")
             sys.stdout.flush()
 

@@ -1,20 +1,36 @@
-"""Tiny models for the native runner: a cascade in ONNX put together by hand, two lengths in LiteRT."""
+"""Tiny models for the native runner: cascades and every kind of answer in ONNX put together by hand, LiteRT."""
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgedistill.artifacts import Buckets, Cascade, Graph, Manifest, State, Tensor, read_manifest
+from edgedistill import reports
+from edgedistill.artifacts import (
+    GOLDENS,
+    MANIFEST,
+    Buckets,
+    Cascade,
+    Graph,
+    Manifest,
+    Single,
+    State,
+    Tensor,
+    file_entry,
+    read_manifest,
+)
 from edgedistill.graphs import Exit
+from edgedistill.runner import Runner
 from tests.made import write_artifact
 
 VOCABULARY, HIDDEN, CLASSES = 16, 4, 2
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
+SPAN = ("start_logits", "end_logits")
 CARRY = State(output="last_hidden_state", input="hidden_state")
 
 
@@ -119,3 +135,97 @@ def write_buckets(folder: Path, lengths: tuple[int, ...] = (4, 8)) -> Manifest:
     return read_manifest(folder).model_copy(
         update={"target": "tflite", "graphs": tuple(graphs), "driver": Buckets(graphs=names)}
     )
+
+
+def write_goldens(folder: Path, run: Runner, name: str = GOLDENS, outputs: str = "") -> None:
+    """What the artifact answers to `texts`, as goldens of exactly that; of one head's output where it is named."""
+    lines = []
+    for one in texts():
+        found = {
+            output: [float(value) for value in np.ravel(array)]
+            for output, array in run(one).items()
+            if output.startswith(outputs)
+        }
+        ids = [int(token) for token in one[NAMES[0]][0]]
+        golden = {"text": "t", "input_ids": ids, "token_type_ids": [0] * len(ids), "student": found, "artifact": found}
+        lines.append(json.dumps(golden | {"tolerance": dict.fromkeys(found, 1e-5)}))
+    (folder / name).write_text("\n".join(lines))
+
+
+def write_sealed(folder: Path, manifest: Manifest) -> None:
+    """The manifest, listing every file that lies there now."""
+    roles = {".onnx": "model", ".tflite": "model", ".bin": "model", ".txt": "labels"}
+    entries = []
+    for path in sorted(path for path in folder.iterdir() if path.name != MANIFEST):
+        lines = "golden" if path.name.startswith("golden") else "reference"
+        role = lines if path.suffix == ".jsonl" else roles.get(path.suffix, "tokenizer")
+        entries.append(file_entry(folder, path, role))
+    reports.save(manifest.model_copy(update={"files": tuple(entries)}), folder / MANIFEST)
+
+
+def write_words(folder: Path, answers: Sequence[str], lengths: Sequence[int] = (), **changes: Any) -> Manifest:
+    """An ONNX model that answers under the names given, each in its shape; of fixed lengths it shares one weights.bin.
+
+    Args:
+        folder: the artifact.
+        answers: `logits_...` (1, C), `logits` (1, S, C), `start_logits` and `end_logits` (1, S), `last_hidden_state`.
+        lengths: fixed ones; any length where there are none.
+        **changes: of the manifest: its driver and task.
+    """
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    random = np.random.default_rng(2)
+    weights = {"words": random.normal(size=(VOCABULARY, HIDDEN)), "kinds": random.normal(size=(2, HIDDEN))}
+    for name in answers:
+        weights[f"{name}.w"] = random.normal(size=(HIDDEN, 1 if name in SPAN else CLASSES))
+    write_artifact(folder)
+    graphs = []
+    for length in lengths or (None,):
+        size: Any = length or "sequence"
+        shapes = {name: _shape(name, size) for name in answers}
+        nodes = [
+            helper.make_node("Gather", ["words", NAMES[0]], ["looked_up"]),
+            helper.make_node("Gather", ["kinds", NAMES[2]], ["of_kind"]),
+            helper.make_node("Add", ["looked_up", "of_kind"], ["summed"]),
+            helper.make_node("Cast", [NAMES[1]], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["real", "last"], ["column"]),
+            helper.make_node("Mul", ["summed", "column"], ["hidden"]),
+            helper.make_node("ReduceSum", ["hidden", "axes"], ["pooled"], keepdims=0),
+            *(node for name in answers for node in _answer(name, helper)),
+        ]
+        constants = [numpy_helper.from_array(np.array([place]), name) for name, place in (("axes", 1), ("last", 2))]
+        constants += [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+        inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, (1, size)) for name in NAMES]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+        model = helper.make_model(
+            helper.make_graph(nodes, "main", inputs, outputs, constants),
+            opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+        )  # fmt: skip
+        file = f"model-{length}.onnx" if length else "model.onnx"
+        (folder / "weights.bin").unlink(missing_ok=True)
+        save(model, folder / file, save_as_external_data=bool(length), location="weights.bin", size_threshold=100)
+        tensors = tuple(Tensor(name=name, dtype="int64", shape=(1, size)) for name in NAMES)
+        given = tuple(Tensor(name=name, dtype="float32", shape=shape) for name, shape in shapes.items())
+        graphs.append(Graph(name=f"main_{size}", file=file, length=length, inputs=tensors, outputs=given))
+    if lengths:
+        (folder / "model.onnx").unlink()
+    driver = Buckets(graphs=tuple(graph.name for graph in graphs)) if lengths else Single(graph=graphs[0].name)
+    return read_manifest(folder).model_copy(update={"graphs": tuple(graphs), "driver": driver, **changes})
+
+
+def _shape(name: str, size: Any) -> tuple[Any, ...]:
+    if name == "last_hidden_state":
+        return (1, size, HIDDEN)
+    if name in SPAN:
+        return (1, size)
+    return (1, size, CLASSES) if name == "logits" else (1, CLASSES)
+
+
+def _answer(name: str, helper: Any) -> list[Any]:
+    """Nodes that end in an output of that name."""
+    if name == "last_hidden_state":
+        return [helper.make_node("Identity", ["hidden"], [name])]
+    if name in SPAN:
+        scores = helper.make_node("MatMul", ["hidden", f"{name}.w"], [f"{name}.wide"])
+        return [scores, helper.make_node("Squeeze", [f"{name}.wide", "last"], [name])]
+    return [helper.make_node("MatMul", ["hidden" if name == "logits" else "pooled", f"{name}.w"], [name])]

@@ -42,7 +42,7 @@ def test_an_arm64_runner_answers_through_adb(tmp_path: Path) -> None:
 
     place = bundle.cached_bundle()  # before adb gets a home of its own: the cache lies in this one
     profile = qemu.find_profile("a76")
-    root = qemu._root(profile, tmp_path / "soc")
+    root = qemu.root_of(profile, tmp_path / "soc")
     emulator = (qemu.EMULATOR, "-L", str(root), "-cpu", profile.cpu)
     with private_adb(tmp_path), FakeDevice(tmp_path / "phone", emulator=emulator) as device:
         where = f"adb:{device.serial}"

@@ -19,7 +19,7 @@ from android_bench.fake_device.device import FakeDevice
 from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
 from edgedistill import reports
-from edgedistill.artifacts import Graph, Tensor
+from edgedistill.artifacts import Graph, Tensor, read_manifest
 from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
 from edgedistill.phones import adb, driver, heat, preflight, selftest, tools
@@ -132,9 +132,10 @@ def test_a_program_that_finds_itself_emulated_gives_no_row(device: Callable[...,
 def test_wrong_answers_fail_the_self_test(
     tmp_path: Path, answers: list[dict[str, list[float]]], status: str, within: int
 ) -> None:
-    goldens = read_goldens(write_artifact(tmp_path / "artifact"))
+    folder = write_artifact(tmp_path / "artifact")
+    goldens, part = read_goldens(folder), read_manifest(folder)
     arrays = [{name: np.array([values], np.float32) for name, values in answer.items()} for answer in answers]
-    test = selftest.judge("artifact", "0" * 64, goldens, arrays, is_emulated=False)
+    test = selftest.judge("artifact", "0" * 64, part, goldens, arrays, is_emulated=False)
     assert (test.status, test.within, bool(test.reason)) == (status, within, status == "failed")
 
 

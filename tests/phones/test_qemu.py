@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgedistill import files, reports, resources
-from edgedistill.artifacts import Golden, environment, file_entry, now
+from edgedistill.artifacts import Golden, TaskCard, environment, file_entry, now, read_manifest
 from edgedistill.cli import main
 from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
 from edgedistill.gate.ladder import elsewhere
@@ -23,6 +23,7 @@ from edgedistill.pipeline import emulate
 from edgedistill.pipeline.elsewhere import with_emulated
 from edgedistill.pipeline.runners import asked_for_all, open_runner
 from edgedistill.reports import BenchRow, Rung
+from tests.made import write_artifact
 from tests.phones.runner_models import NAMES, texts, write_cascade
 from tests.tools import needs
 
@@ -81,6 +82,12 @@ def goldens(scheme_noise: float) -> list[Golden]:
     ]  # fmt: skip
 
 
+def judged(folder: Path, scheme: str, rows: list[Golden], found: list[dict[str, Any]], kind: str = "single") -> Rung:
+    task = TaskCard.model_validate({"name": None, "kind": kind})
+    part = read_manifest(write_artifact(folder, scheme=scheme, task=task))
+    return emulate.judge([emulate.Asked(part, rows, found)], "arm64")
+
+
 def answered(rows: list[Golden], away: float) -> list[dict[str, Any]]:
     return [{"logits": np.asarray([row.artifact["logits"]]) + away} for row in rows]
 
@@ -96,21 +103,26 @@ def answered(rows: list[Golden], away: float) -> list[dict[str, Any]]:
         ("fp16", 1e-4, 0.1, "failed"),
     ],
 )
-def test_parity_fails_where_it_must(scheme: str, noise: float, away: float, status: str) -> None:
+def test_parity_fails_where_it_must(tmp_path: Path, scheme: str, noise: float, away: float, status: str) -> None:
     rows = goldens(noise)
-    rung = emulate.judge(scheme, rows, answered(rows, away), "arm64")
+    rung = judged(tmp_path, scheme, rows, answered(rows, away))
     assert rung.status == status, rung
     assert rung.rows == 3
 
 
-def test_other_answers_fail_int8_whatever_the_noise() -> None:
+def test_other_answers_fail_int8_whatever_the_noise(tmp_path: Path) -> None:
     rows = goldens(5.0)
     flipped = [{"logits": np.asarray(row.artifact["logits"])[::-1]} for row in rows]
-    rung = emulate.judge("int8_dynamic", rows, flipped, "arm64")
+    rung = judged(tmp_path, "int8_dynamic", rows, flipped)
     assert rung.status == "failed"
     assert "agreement" in rung.reason
     broken = [{"logits": np.full(2, np.nan)} for _ in rows]
-    assert emulate.judge("fp32", rows, broken, "arm64").status == "failed"
+    assert judged(tmp_path, "fp32", rows, broken).status == "failed"
+    assert judged(tmp_path, "fp32", rows, [{} for _ in rows]).status == "failed"
+    swapped = [{"logits": np.asarray(row.artifact["logits"])[::-1]} for row in goldens(5.0)]
+    assert "agreement" not in {
+        one.name.split()[-1] for one in judged(tmp_path, "int8_dynamic", rows, swapped, "embedding").measures
+    }
 
 
 @pytest.mark.parametrize(
@@ -133,8 +145,8 @@ def test_counts_of_something_else_are_no_limit(other: dict[str, Any]) -> None:
 
 def test_the_gate_repeats_what_was_seen_of_the_same_bytes(tmp_path: Path) -> None:
     ladder = elsewhere()
-    good = emulate.judge("fp32", goldens(0.0), answered(goldens(0.0), 0.0), "a76").model_dump()
-    bad = emulate.judge("fp32", goldens(0.0), answered(goldens(0.0), 0.1), "max").model_dump()
+    good = judged(tmp_path, "fp32", goldens(0.0), answered(goldens(0.0), 0.0)).model_dump()
+    bad = judged(tmp_path, "fp32", goldens(0.0), answered(goldens(0.0), 0.1)).model_dump()
 
     def rung_of(*rows: dict[str, Any]) -> Rung:
         reports.save(report_of(*rows), tmp_path / EMULATION)
@@ -163,8 +175,21 @@ def test_missing_tools_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeviceError, match=r"'qemu-aarch64' is not installed. Run: make tools"):
         qemu.emulator_version()
-    with pytest.raises(DeviceError, match=r"'aarch64-linux-gnu-g\+\+' is not installed"):
+    monkeypatch.setattr(arm64.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=r"'aarch64-linux-gnu-g\+\+' is not installed.* or: pip install ziglang"):
         arm64.compiler()
+    monkeypatch.setattr(arm64, "_SYSROOTS", ())
+    with pytest.raises(DeviceError, match=r"there is no 'libc.so.6' for arm64. Run: make tools"):
+        arm64.system_library("libc.so.6")
+
+
+def test_zig_compiles_where_the_cross_compiler_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm64.shutil, "which", lambda name: None)
+    monkeypatch.setattr(arm64.importlib.util, "find_spec", lambda name: name)
+    assert arm64.compiler()[1:] == ("-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.34")
+    assert arm64.compiler(is_static=True)[-1] == "aarch64-linux-musl"
+    monkeypatch.setattr(arm64.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert arm64.compiler(is_static=True) == ("/usr/bin/aarch64-linux-gnu-g++",)
 
 
 def test_a_wheel_that_is_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,4 +119,5 @@ def _compile(folder: Path) -> None:
 def _compiled(source: Path, names: list[str], program: Path, *more: str) -> None:
     paths = [str(source / name) for name in names]
     flags = ("-std=c++17", "-O2", "-g0", f"-ffile-prefix-map={source}=.")
-    arm64.run([arm64.compiler(), *flags, *paths, *more, "-o", str(program)], "the program for arm64 does not compile")
+    command = (*arm64.compiler(is_static="-static" in more), *flags, *paths, *more, "-o", str(program))
+    arm64.run(command, "the program for arm64 does not compile")
