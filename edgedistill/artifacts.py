@@ -202,6 +202,12 @@ class Manifest(Settings):
         )
 
     @property
+    def of_weights(self) -> str:
+        """Scheme of the weights that are not left in float: the base of one that was searched for."""
+        search = self.quantization.search if self.quantization else None
+        return search.base if search else self.scheme
+
+    @property
     def model_size_bytes(self) -> int:
         """Bytes of the model files together."""
         return sum(file.size_bytes for file in self.files if file.role == "model")
