@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgedistill.runner import Runner
 
 SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight", "auto")
-CALIBRATED = ("auto",)
+CALIBRATED = ("int8_dynamic", "auto")
 
 
 class Config(ExportConfig):

@@ -15,9 +15,10 @@ from edgedistill.artifacts import Graph, Quantization, State, Tensor
 from edgedistill.errors import ExportError
 from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
-from edgedistill.quant.litert_weights import NOT_WEIGHTS, quantized
+from edgedistill.quant.litert_weights import DYNAMIC, NOT_WEIGHTS, quantized
 from edgedistill.quant.schemes import SEARCHED
 from edgedistill.quant.search import NEEDED
+from edgedistill.quant.torch_smoothing import smoothed
 from edgedistill.targets import Exported, buckets_of
 from edgedistill.targets.tflite import auto
 from edgedistill.targets.tflite.accelerators import delegations
@@ -45,7 +46,10 @@ def export(view: View, cfg: Config, folder: Path, calibration: Calibration | Non
     lengths = buckets_of(view, cfg)
     _refuse(view, cfg)
     path = folder / "model.tflite"
-    _convert(view, lengths, path)
+    pieces = view.pieces
+    if cfg.of_weights == DYNAMIC and calibration is not None:
+        pieces = tuple(smoothed(piece, calibration.inputs()) for piece in pieces)
+    _convert(pieces, lengths, path)
     quantization = _quantized(path, view, lengths, cfg, calibration, judge)
     graphs = _graphs(path, view, lengths)
     driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=True)
@@ -92,11 +96,11 @@ def _quantized(
     return Quantization(scheme=cfg.scheme, tool=tool, kept_float=left, search=report)
 
 
-def _convert(view: View, lengths: tuple[int, ...], path: Path) -> None:
+def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) -> None:
     try:
         with hushed():
             converter: Any = litert_torch
-            for piece in view.pieces:
+            for piece in pieces:
                 for length in lengths:
                     example = piece.example_inputs(1, length, "int32")
                     name = graph_name(piece.name, length)
