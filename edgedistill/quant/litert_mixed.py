@@ -134,4 +134,4 @@ def readable(path: str) -> str:
     longest = max(path.split(";;"), key=lambda one: one.count("/"))
     modules = longest.split(";")[0].split("/")[1:]
     names = [module.rpartition(".")[2].partition("_")[2] or module for module in modules]
-    return ".".join(names).removeprefix("view.")
+    return ".".join(names).removeprefix("piece.")

@@ -12,10 +12,11 @@ from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from edgedistill.progress import hushed
 
-
 DYNAMIC = "int8_dynamic"
 """The scheme whose products are of integers; activations become some when it runs."""
-NOT_WEIGHTS = {"position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"}
+NOT_WEIGHTS = {
+    "position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"
+}
 
 
 def quantized(path: Path, scheme: str) -> dict[str, str]:

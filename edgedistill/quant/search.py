@@ -1,8 +1,9 @@
 """Scheme auto: the fewest weights in float that keep the metric within a budget.
 
-Each weight is quantized alone and the error of the outputs measured on calibration text: that is the order. A prefix of
-it is kept in float, the shortest that keeps the metric (doubled, then halved), and given back weight by weight where
-the metric holds without. Errors of weights add up, so the order is a guide and every step is judged by the metric.
+Where the metric is lost with every weight quantized, each is quantized alone and the error of the outputs measured on
+calibration text: that is the order. A prefix of it is kept in float, the shortest that keeps the metric (doubled, then
+halved), and given back weight by weight where the metric holds without. Errors of weights add up, so the order is a
+guide and every step is judged by the metric.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ NEEDED = "the metric needs it: see the search's table"
 _TEXTS = 32
 """Calibration texts that sensitivity is measured on."""
 _RECALL = "recall_change_points/"
+_TINY = 1e-12
 _MOST_GIVEN_BACK = 8
 """Kept weights that are tried as integers again, the least sensitive first."""
 
@@ -109,8 +111,6 @@ def search(model: Mixed, calibration: Calibration, judge: Judge) -> tuple[Kept, 
     """
     if not model.numbers:
         raise ExportError(f"scheme '{model.base}' finds no weight to make integers of in this model.")
-    errors = _errors(model, calibration)
-    ordered = sorted(model.numbers, key=lambda name: (-errors[name], name))
     trials: dict[Kept, tuple[SearchTrial, Rung]] = {}
 
     def try_with(kept: Kept) -> SearchTrial:
@@ -120,6 +120,9 @@ def search(model: Mixed, calibration: Calibration, judge: Judge) -> tuple[Kept, 
             say(f"{len(kept)} weights in float: {trial.drop_points:.2f} points lost, {trial.status}")
         return trials[kept][0]
 
+    needs_some = not _holds(try_with(Kept()))
+    errors = _errors(model, calibration) if needs_some else {}
+    ordered = sorted(model.numbers, key=lambda name: (-errors.get(name, 0.0), name))
     kept = fewest_in_float(ordered, try_with)
     chosen, rung = trials[kept]
     refuse_over_budget(chosen, judge)
@@ -128,7 +131,7 @@ def search(model: Mixed, calibration: Calibration, judge: Judge) -> tuple[Kept, 
         student_score=measured(rung, f"student_{judge.metric}").value or 0.0,
         max_drop=judge.max_drop, max_bytes=judge.max_bytes, max_p90_ms=judge.max_p90_ms,
         parts=tuple(
-            SearchPart(name=name, numbers=model.numbers[name], error=float(f"{errors[name]:.3g}"), is_kept=name in kept)
+            SearchPart(name=name, numbers=model.numbers[name], error=errors.get(name), is_kept=name in kept)
             for name in ordered
         ),
         trials=tuple(trial for trial, _ in trials.values()),
@@ -211,7 +214,8 @@ def _errors(model: Mixed, calibration: Calibration) -> dict[str, float]:
     with progress(f"sensitivity of {len(names)} weights", len(names)) as tracker:
         for name in model.numbers:
             found = _outputs(model.watched(names - {name}), texts)
-            errors[name] = float(np.linalg.norm(found - right) / max(float(np.linalg.norm(right)), 1e-12))
+            error = float(np.linalg.norm(found - right) / max(float(np.linalg.norm(right)), _TINY))
+            errors[name] = float(f"{error:.3g}")
             tracker.advance()
     return errors
 

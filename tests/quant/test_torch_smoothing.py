@@ -45,9 +45,7 @@ def test_integer_products_lose_less_where_a_channel_is_large(texts):
         if isinstance(module, nn.LayerNorm) and "output" in name:
             module.weight.data[3] *= 60
     right = answers(piece, texts)
-    plain, better = (
-        float((answers(rounded(each), texts) - right).norm()) for each in (piece, smoothed(piece, texts))
-    )
+    plain, better = (float((answers(rounded(each), texts) - right).norm()) for each in (piece, smoothed(piece, texts)))
     assert better < 0.7 * plain
 
 

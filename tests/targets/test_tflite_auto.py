@@ -98,6 +98,7 @@ def test_the_planted_layer_alone_is_kept_and_only_where_products_are_of_integers
     kept, report = auto.search(path, graphs(), base, calibration, judging(inputs, right))
     assert len(report.parts) == LAYERS + 1, "the head's few numbers are not worth it"
     assert kept == ({str(PLANTED)} if base == "int8_dynamic" else set())
+    assert all((part.error is None) == (not kept) for part in report.parts), "measured only where it is needed"
     assert report.trials[0].status == ("failed" if base == "int8_dynamic" else "passed")
     assert report.chosen.size_bytes == path.stat().st_size
     assert list(tmp_path.iterdir()) == [path], "no trial is left behind"
@@ -113,7 +114,7 @@ def test_what_stays_in_float_is_stored_once_for_all_lengths(stack: bytes, tmp_pa
 
 
 def test_paths_of_merged_operators_are_those_of_the_weight() -> None:
-    merged = "a.b._Named/c.View_view/d.Layer_0;;a.b._Named/c.View_view/d.Layer_0/torch.nn.Linear_query;3"
+    merged = "a.b._Named/c.View_piece/d.Layer_0;;a.b._Named/c.View_piece/d.Layer_0/torch.nn.Linear_query;3"
     assert readable(merged) == "0.query"
 
 

@@ -18,8 +18,10 @@ _TRIAL = "trial.tflite"
 
 
 class _Trials:
-    """A float file in its lengths, and the same in its longest alone, where sensitivity is measured: the quantizer
-    takes its time for every length."""
+    """A float file in all its lengths, and in its longest alone.
+
+    The quantizer takes its time for every length; sensitivity is measured on one.
+    """
 
     def __init__(self, path: Path, graphs: Sequence[Graph], base: str) -> None:
         longest = graphs[-1]

@@ -70,8 +70,8 @@ def _refuse(view: View, cfg: Config) -> None:
         )
     if cfg.scheme in SEARCHED and len(view.pieces) > 1:
         raise ExportError(
-            f"scheme '{cfg.scheme}' searches one graph; this model has {len(view.pieces)}. Choose another scheme, or of "
-            "early exits --set exits=false."
+            f"scheme '{cfg.scheme}' searches one graph; this model has {len(view.pieces)}. Choose another scheme, or "
+            "of early exits --set exits=false."
         )
 
 
@@ -98,7 +98,7 @@ def _quantized(
 
 def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) -> None:
     try:
-        with hushed():
+        with hushed(f"converting {len(pieces) * len(lengths)} graphs to LiteRT"):
             converter: Any = litert_torch
             for piece in pieces:
                 for length in lengths:
