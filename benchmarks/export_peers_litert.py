@@ -25,7 +25,7 @@ from edgedistill import files, resources
 from edgedistill.artifacts import MANIFEST, environment, now
 from edgedistill.targets.tflite.runtime import interpreter
 
-OURS = ("fp32", "int8_weight", "int8_dynamic")
+OURS = ("fp32", "int8_dynamic")
 STOCK = {"dynamic_wi8_afp32": "stock dynamic_wi8_afp32", "weight_only_wi8_afp32": "stock weight_only_wi8_afp32"}
 PLAIN = "stock fp32"
 INTEGER = {"edgedistill int8_dynamic", STOCK["dynamic_wi8_afp32"]}

@@ -24,6 +24,7 @@ Metric = Literal[
     "ranking",
     "squad_f1",
     "macro_f1",
+    "entity_f1",
     "bleu",
     "rouge_l",
 ]
@@ -107,6 +108,14 @@ class Task(Settings):
             raise ValueError(
                 f"metric: '{self.metric}' is none of a task of kind '{self.kind}'; bleu and rouge_l are those of "
                 "generation, and no other kind's"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _entities_are_tagged(self) -> Task:
+        if self.metric == "entity_f1" and self.kind != "tokens":
+            raise ValueError(
+                f"metric: 'entity_f1' is of tags of words; the task is of kind '{self.kind}', not 'tokens'"
             )
         return self
 

@@ -54,7 +54,7 @@ class Stack(nn.Module):
             self.layers[PLANTED].weight[:, 5] = 0
 
     def forward(self, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
-        hidden = self.table(input_ids)
+        hidden: torch.Tensor = self.table(input_ids)
         for number, layer in enumerate(self.layers):
             hidden = hidden + layer(hidden + self.spike if number == PLANTED else hidden)
         return {"logits": self.head(hidden.mean(1))}
