@@ -47,10 +47,9 @@ class Stack(nn.Module):
         torch.manual_seed(0)
         self.table, self.head = nn.Embedding(ROWS, WIDTH), nn.Linear(WIDTH, 2)
         self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS))
-        spike = torch.zeros(WIDTH)
-        spike[5] = 1e5
-        self.register_buffer("spike", spike)
+        self.spike = nn.Parameter(torch.zeros(WIDTH))
         with torch.no_grad():
+            self.spike[5] = 1e5
             self.layers[PLANTED].weight[:, 5] = 0
 
     def forward(self, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
