@@ -26,16 +26,18 @@ from edgedistill.artifacts import MANIFEST, environment, now
 from edgedistill.targets.tflite.runtime import interpreter
 
 OURS = ("fp32", "int8_dynamic")
-STOCK = {"dynamic_wi8_afp32": "stock dynamic_wi8_afp32", "weight_only_wi8_afp32": "stock weight_only_wi8_afp32"}
-PLAIN = "stock fp32"
-INTEGER = {"edgedistill int8_dynamic", STOCK["dynamic_wi8_afp32"]}
+DYNAMIC, WEIGHT_ONLY = "dynamic_wi8_afp32", "weight_only_wi8_afp32"
+PLAIN, ON_OURS = "stock fp32", "edgedistill fp32, then stock dynamic_wi8_afp32"
+STOCK = {DYNAMIC: f"stock {DYNAMIC}", WEIGHT_ONLY: f"stock {WEIGHT_ONLY}"}
+INTEGER = {"edgedistill int8_dynamic", STOCK[DYNAMIC], ON_OURS}
 
 
 def main() -> None:
     """Convert, measure and write."""
     options = _options()
     source = Path(resources.checkpoint(resources.EMBEDDED))
-    models = {**_peers(source, options.out / "stock"), **_ours(source, options.out / "ours")}
+    ours = _ours(source, options.out / "ours")
+    models = {**_peers(source, ours[f"edgedistill {OURS[0]}"], options.out / "stock"), **ours}
     inputs = inputs_of(source, texts_from(options.texts, 16, options.seed), LENGTH)
     wanted = pytorch(source, inputs)
     calls = {name: _opened(path) for name, path in models.items()}
@@ -70,20 +72,20 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _peers(source: Path, out: Path) -> dict[str, Path]:
-    """The stock files, made where they are not there."""
+def _peers(checkpoint: Path, ours: Path, out: Path) -> dict[str, Path]:
+    """The stock files, and the stock recipe on our float file, made where they are not there."""
     from ai_edge_quantizer import quantizer, recipe
 
     out.mkdir(parents=True, exist_ok=True)
     plain = out / "fp32.tflite"
     if not plain.is_file():
-        _stock_conversion(source, plain)
+        _stock_conversion(checkpoint, plain)
     made = {PLAIN: plain}
-    for name, shown in STOCK.items():
-        path = out / f"{name}.tflite"
+    pairs = [(plain, name, shown) for name, shown in STOCK.items()]
+    for source, name, shown in [*pairs, (ours, DYNAMIC, ON_OURS)]:
+        path = out / f"{shown.replace(' ', '-')}.tflite"
         if not path.is_file():
-            tool = quantizer.Quantizer(str(plain), getattr(recipe, name)())
-            tool.quantize().export_model(str(path))
+            quantizer.Quantizer(str(source), getattr(recipe, name)()).quantize().export_model(str(path))
         made[shown] = path
     return made
 
@@ -95,8 +97,8 @@ def _stock_conversion(source: Path, path: Path) -> None:
 
     model: Any = AutoModel.from_pretrained(source).eval()
     model.config.return_dict = False
-    tokens = torch.ones(1, LENGTH, dtype=torch.int64)
-    example = {"input_ids": tokens, "attention_mask": tokens, "token_type_ids": torch.zeros_like(tokens)}
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    example = {name: torch.randint(2, (1, LENGTH)) for name in names}  # one tensor given twice is taken for one input
     converter: Any = litert_torch
     converter.convert(model, sample_kwargs=example).export(str(path))
 
@@ -142,7 +144,7 @@ def _markdown(results: dict[str, Any]) -> str:
     ]
     for row in rows:
         kind = "uint8 x int8" if row["model"] in INTEGER else "float32"
-        shares = (times[PLAIN], times[STOCK["dynamic_wi8_afp32"]], alone[kind]["p50_ms"])
+        shares = (times[PLAIN], times[STOCK[DYNAMIC]], alone[kind]["p50_ms"])
         lines.append(
             f"| {row['model']} | {row['p50_ms']:.1f} | {row['p90_ms']:.1f} | "
             + " | ".join(f"{row['p50_ms'] / share:.2f}" for share in shares)

@@ -107,10 +107,8 @@ class Task(Settings):
         if self.metric == "entity_f1" and self.kind != "tokens":
             raise ValueError(f"metric: 'entity_f1' is of tags of words; the task is of kind '{self.kind}'")
         if (self.kind == "generation") != (self.metric in OF_WRITTEN_TEXT):
-            raise ValueError(
-                f"metric: '{self.metric}' is none of a task of kind '{self.kind}'; bleu and rouge_l are those of "
-                "generation, and no other kind's"
-            )
+            wrong = f"metric: '{self.metric}' is none of a task of kind '{self.kind}'"
+            raise ValueError(f"{wrong}; bleu and rouge_l are those of generation, and no other kind's")
         return self
 
     @model_validator(mode="after")
