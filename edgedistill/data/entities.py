@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from edgedistill.data.tasks import IGNORED
 
 Entity = tuple[str, int, int]
 """Its kind, and its first and last word."""
+Sentences = Sequence[Any] | NDArray[Any]
+"""The entities of every sentence, a tuple each."""
 OUTSIDE = "O"
 
 
@@ -43,13 +46,13 @@ def entities_of(given: Sequence[int], right: Sequence[int], names: Sequence[str]
     return tuple(entities([int(pair[side]) for pair in pairs], names) for side in (0, 1))
 
 
-def counts(given: Sequence[Sequence[Entity]], right: Sequence[Sequence[Entity]]) -> NDArray[np.float64]:
+def counts(given: Sentences, right: Sentences) -> NDArray[np.float64]:
     """(N, 3) of every sentence: entities found to the word and in kind, given ones, right ones."""
     rows = [(len(set(one) & set(two)), len(one), len(two)) for one, two in zip(given, right, strict=True)]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
-def entity_scores(given: Sequence[Sequence[Entity]], right: Sequence[Sequence[Entity]]) -> dict[str, float]:
+def entity_scores(given: Sentences, right: Sentences) -> dict[str, float]:
     """Precision, recall and their F1 over the entities of all sentences."""
     hits, answered, wanted = (float(total) for total in counts(given, right).sum(axis=0))
     return {
@@ -59,7 +62,7 @@ def entity_scores(given: Sequence[Sequence[Entity]], right: Sequence[Sequence[En
     }
 
 
-def recall_by_kind(given: Sequence[Sequence[Entity]], right: Sequence[Sequence[Entity]]) -> dict[str, float]:
+def recall_by_kind(given: Sentences, right: Sentences) -> dict[str, float]:
     """Share of each kind's right entities that are found, the kinds in their names' order."""
     wanted = Counter(entity[0] for row in right for entity in row)
     hits = Counter(

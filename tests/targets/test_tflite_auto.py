@@ -46,11 +46,10 @@ class Stack(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.table, self.head = nn.Embedding(ROWS, WIDTH), nn.Linear(WIDTH, 2)
-        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS))
-        self.spike = nn.Parameter(torch.zeros(WIDTH))
-        with torch.no_grad():
-            self.spike[5] = 1e5
-            self.layers[PLANTED].weight[:, 5] = 0
+        layers, spike = [nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)], torch.zeros(WIDTH)
+        spike[5] = 1e5
+        layers[PLANTED].weight.data[:, 5] = 0
+        self.layers, self.spike = nn.ModuleList(layers), nn.Parameter(spike)
 
     def forward(self, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         hidden: torch.Tensor = self.table(input_ids)
