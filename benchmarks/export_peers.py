@@ -46,13 +46,13 @@ def main() -> None:
     models = {**_peers(source, python, options.out / "peers"), **_ours(source, options.out / "ours")}
     inputs = inputs_of(source, texts_from(options.texts, 16, options.seed), LENGTH)
     sessions = {name: session(path) for name, path in models.items()}
-    wanted = _pytorch(source, inputs)
+    wanted = pytorch(source, inputs)
     errors = {
         name: relative_error([answer(model, each) for each in inputs], wanted, inputs)
         for name, model in sessions.items()
     }
     calls = {name: lambda each, model=model: answer(model, each) for name, model in sessions.items()}
-    ceilings = {kind: _products(kind, options.seed) for kind in ("float32", "uint8 x uint8", "uint8 x int8")}
+    ceilings = {kind: products(kind, options.seed) for kind in ("float32", "uint8 x uint8", "uint8 x int8")}
     calls |= {f"products alone, {kind}": call for kind, call in ceilings.items()}
     times = timed(calls, inputs, options.runs, options.seed)
     rows = [
@@ -117,7 +117,7 @@ def _ours(source: Path, out: Path) -> dict[str, Path]:
     return made
 
 
-def _pytorch(source: Path, inputs: Any) -> list[Any]:
+def pytorch(source: Path, inputs: Any) -> list[Any]:
     from edgedistill.models.answers import torch_runner
     from edgedistill.models.loading import load
 
@@ -125,7 +125,7 @@ def _pytorch(source: Path, inputs: Any) -> list[Any]:
     return [next(iter(run(each).values())) for each in inputs]
 
 
-def _products(kind: str, seed: int) -> Any:
+def products(kind: str, seed: int) -> Any:
     """A call of the layers' matrix products and nothing else: what no exporter can be faster than on this runtime."""
     draw, calls = np.random.default_rng(seed), []
     for size, out in PRODUCTS:

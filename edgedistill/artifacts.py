@@ -192,14 +192,15 @@ class Manifest(Settings):
         if not isinstance(self.driver, Heads):
             return (self,)
         return tuple(
-            self.model_copy(
-                update={
-                    "task": self.task.model_copy(update={"name": one.name, "kind": one.kind, "metric": one.metric}),
-                    "labels": one.labels,
-                }
-            )
+            self.model_copy(update={"task": self.task.model_copy(update=task), "labels": one.labels})
             for one in self.driver.heads
+            for task in ({"name": one.name, "kind": one.kind, "metric": one.metric},)
         )
+
+    @property
+    def of_weights(self) -> str:
+        """Scheme of the weights that are not left in float: the base of one that was searched for."""
+        return self.quantization.search.base if self.quantization and self.quantization.search else self.scheme
 
     @property
     def model_size_bytes(self) -> int:

@@ -22,6 +22,7 @@ from sklearn import metrics
 from tokenizers import Tokenizer
 
 from edgedistill.data.encoding import Encoding, clean, pad
+from edgedistill.data.entities import entity_scores
 from edgedistill.data.tasks import OF_WRITTEN_TEXT, SCORES, Kind, Metric
 from edgedistill.errors import MissingExtraError
 from edgedistill.runner import Runner, is_per_token
@@ -171,9 +172,11 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
     Args:
         metric: of the task.
-        predictions: N classes, scores, answer texts, or candidates in order (`rankings`).
+        predictions: N classes, scores, answer texts, candidates in order (`rankings`), or a sentence's entities.
         labels: N right answers.
     """
+    if metric == "entity_f1":
+        return entity_scores(predictions, labels)
     if metric == "ranking":
         return _ranking_score(list(zip(predictions, labels, strict=True)))
     if metric in OF_WRITTEN_TEXT:
@@ -196,11 +199,13 @@ def score(metric: Metric, predictions: Predictions, labels: Labels) -> dict[str,
 
 
 def headline(metric: Metric, scores: Mapping[str, float]) -> float:
-    """The one number of a metric: F1 for SQuAD, how often the best candidate is right, BLEU or ROUGE-L.
+    """The one number of a metric: F1 for SQuAD and entities, how often the best candidate is right, BLEU or ROUGE-L.
 
     Of others the mean of their numbers, as in GLUE.
     """
-    main = {"squad_f1": "f1", "ranking": "accuracy"} | {name: name for name in OF_WRITTEN_TEXT}
+    main = {"squad_f1": "f1", "ranking": "accuracy", "entity_f1": "entity_f1"} | {
+        name: name for name in OF_WRITTEN_TEXT
+    }
     return scores[main[metric]] if metric in main else _mean(list(scores.values()))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -67,10 +68,13 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def hushed(doing: str = "") -> Iterator[None]:
     """Keep what converters and runtimes print, log and warn of off the screen, C++ included.
 
     When the block fails, the last lines of it travel with the error as a note.
+
+    Args:
+        doing: what takes long here; every few seconds it is said with the time that it has taken.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,7 +84,7 @@ def hushed() -> Iterator[None]:
         os.dup2(chatter.fileno(), 1)
         os.dup2(chatter.fileno(), 2)
         try:
-            with redirect_stdout(chatter), redirect_stderr(chatter):
+            with redirect_stdout(chatter), redirect_stderr(chatter), _beating(doing, kept[1]):
                 yield
         except Exception as error:
             chatter.flush()
@@ -93,6 +97,26 @@ def hushed() -> Iterator[None]:
             os.dup2(kept[1], 2)
             os.close(kept[0])
             os.close(kept[1])
+
+
+@contextmanager
+def _beating(doing: str, stderr: int) -> Iterator[None]:
+    """Say that something is still being done, to a file that was stderr: nobody says how far a converter is."""
+    started, is_over = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(_LOG_EVERY_S):
+            os.write(stderr, f"{doing}: {time.monotonic() - started:.0f} s so far\n".encode())
+
+    thread = threading.Thread(target=beat, daemon=True)
+    if doing and is_main_process():
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        if thread.ident is not None:
+            thread.join()
 
 
 def _bar() -> Progress:

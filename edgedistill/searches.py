@@ -14,8 +14,9 @@ class SearchPart(Settings):
     """In the graph."""
     numbers: int
     """In it."""
-    error: float
-    """Relative error of the outputs where it alone is quantized: what the search orders the weights by."""
+    error: float | None
+    """Relative error of the outputs where it alone is quantized: what the search orders the weights by. Not measured
+    where the metric is kept with none of them in float."""
     is_kept: bool
     """Whether it is left in float."""
 

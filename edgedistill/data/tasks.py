@@ -24,6 +24,7 @@ Metric = Literal[
     "ranking",
     "squad_f1",
     "macro_f1",
+    "entity_f1",
     "bleu",
     "rouge_l",
 ]
@@ -103,11 +104,11 @@ class Task(Settings):
 
     @model_validator(mode="after")
     def _metric_fits_kind(self) -> Task:
+        if self.metric == "entity_f1" and self.kind != "tokens":
+            raise ValueError(f"metric: 'entity_f1' is of tags of words; the task is of kind '{self.kind}'")
         if (self.kind == "generation") != (self.metric in OF_WRITTEN_TEXT):
-            raise ValueError(
-                f"metric: '{self.metric}' is none of a task of kind '{self.kind}'; bleu and rouge_l are those of "
-                "generation, and no other kind's"
-            )
+            wrong = f"metric: '{self.metric}' is none of a task of kind '{self.kind}'"
+            raise ValueError(f"{wrong}; bleu and rouge_l are those of generation, and no other kind's")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgedistill import evaluate, parity
+from edgedistill.data.entities import recall_by_kind
 from edgedistill.evaluate import Floats
 from edgedistill.gate.case import Case
 from edgedistill.gate.reference import teacher_logits
@@ -124,6 +125,10 @@ def _recall_changes(case: Case, student: Answers, artifact: Answers) -> list[Mea
     names = case.manifest.labels
     if case.kind not in ("single", "pair", "tokens") or not names:
         return []
+    if student.metric == "entity_f1":
+        lost, kept = (recall_by_kind(model.given, model.right) for model in (student, artifact))
+        named = sorted(sorted(kept, key=lambda kind: kept[kind] - lost[kind])[:_MOST_LABELS])
+        return [measure(f"recall_change_points/{kind}", 100 * (kept[kind] - lost[kind])) for kind in named]
     before, after = (evaluate.recalls(model.given, model.right, len(names)) for model in (student, artifact))
     changes = 100 * (after - before)
     known = [n for n in range(len(names)) if np.isfinite(changes[n])]

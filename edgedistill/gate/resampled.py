@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from edgedistill.data.entities import counts
 from edgedistill.data.tasks import Metric
 from edgedistill.evaluate import Floats, Labels, Predictions, correct, headline, score
 
 WeightedScore = Callable[[Floats], Floats]
 """(R, N) weights of rows -> (R,) headline scores, one for every resample."""
+
+_BY_ROW = frozenset({"squad_f1", "ranking", "entity_f1"})
+"""Metrics whose answers are compared one by one."""
 
 
 def weighted_score(
@@ -33,6 +37,9 @@ def weighted_score(
     if rows is not None:
         hits, sizes = _by_row(rows[:, None], row_of), _by_row(np.ones((len(rows), 1)), row_of)
         return lambda weights: _ratio((weights @ hits)[:, 0], (weights @ sizes)[:, 0])
+    if metric == "entity_f1":
+        hits, answered, wanted = counts(predictions, labels).T
+        return lambda weights: _ratio(2 * (weights @ hits), weights @ (answered + wanted))
     given, right = np.asarray(predictions), np.asarray(labels)
     if metric == "pearson_spearman":
         x, y = given.astype(np.float64), right.astype(np.float64)
@@ -41,11 +48,11 @@ def weighted_score(
 
 
 def chance(metric: Metric, labels: Labels) -> float:
-    """The headline of the best answer that ignores the text; 0 for correlations and spans.
+    """The headline of the best answer that ignores the text; 0 for correlations, spans and entities.
 
     It is always the same class, of a ranking the candidate at the same place.
     """
-    if metric in ("matthews", "pearson_spearman", "squad_f1") or len(labels) == 0:
+    if metric in ("matthews", "pearson_spearman", "squad_f1", "entity_f1") or len(labels) == 0:
         return 0.0
     if metric == "ranking":
         return float(max(np.bincount([place for places in labels for place in places]))) / len(labels)
@@ -67,8 +74,8 @@ def chance_p_value(metric: Metric, predictions: Predictions, labels: Labels, see
         rows = correct(metric, predictions, labels)
         assert rows is not None
         return float(stats.binom.sf(rows.sum() - 1, len(rows), chance(metric, labels)))
-    # Texts and rankings are compared one by one, which is slow: some rows and few deals; 1 / 61 is still below 0.05.
-    cap, deals = (300, 60) if metric in ("squad_f1", "ranking") else (len(labels), 1000)
+    # What is compared one by one is slow: some rows and few deals; 1 / 61 is still below 0.05.
+    cap, deals = (300, 60) if metric in _BY_ROW else (len(labels), 1000)
     random = np.random.default_rng(seed)
     rows_used = random.permutation(len(labels))[:cap]
     right, given = [labels[row] for row in rows_used], [predictions[row] for row in rows_used]

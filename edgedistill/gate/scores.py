@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill.data.entities import entities_of
 from edgedistill.data.tasks import IGNORED, Metric
 from edgedistill.evaluate import (
     Floats,
@@ -31,7 +32,8 @@ class Answers:
 
     Attributes:
         metric: of the task.
-        given: its answers: classes, scores, texts, the tags of all rows in one list, or each question's ranking.
+        given: its answers: classes, scores, texts, the tags of all rows in one list, each sentence's entities, or each
+            question's ranking.
         right: the labels, likewise.
         row_of: the row each answer belongs to, where a row has several: a sentence's tags are resampled together.
         rows: how many rows; of a ranking how many questions, whose candidates are resampled together.
@@ -91,11 +93,18 @@ def answers(case: Case, logits: Sequence[Floats]) -> Answers:
 
 
 def _tags(case: Case, metric: Metric, logits: Sequence[Floats], labels: Sequence[Sequence[int]]) -> Answers:
+    rows = [
+        decide("tokens", [case.shaped(flat, len(tags))])[0] if len(tags) else ()
+        for flat, tags in zip(logits, labels, strict=True)
+    ]
+    if metric == "entity_f1":
+        names = case.manifest.labels
+        found = [entities_of(answered, tags, names) for answered, tags in zip(rows, labels, strict=True)]
+        return Answers(metric, [one for one, _ in found], [two for _, two in found], None, len(labels))
     given: list[int] = []
     right: list[int] = []
     row_of: list[int] = []
-    for row, (flat, tags) in enumerate(zip(logits, labels, strict=True)):
-        answered = decide("tokens", [case.shaped(flat, len(tags))])[0] if len(tags) else ()
+    for row, (answered, tags) in enumerate(zip(rows, labels, strict=True)):
         for one, two in zip(answered, tags, strict=False):
             if two != IGNORED:
                 given.append(one)

@@ -18,6 +18,7 @@ _METRIC_NAMES: dict[Metric, str] = {
     "ranking": "questions whose best candidate is right",
     "squad_f1": "SQuAD F1",
     "macro_f1": "macro F1",
+    "entity_f1": "entity F1",
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
 }

@@ -79,7 +79,7 @@ def export(
         MissingExtraError: the target's packages are not installed.
     """
     plan = _planned(str(student), target, scheme, out, config, settings, task, data, overwrite)
-    refuse_clients(clients, plan.cfg.target, plan.cfg.scheme, reads_text=len(plan.cfg.lengths) == 1)
+    refuse_clients(clients, plan.cfg.target, plan.cfg.of_weights, reads_text=len(plan.cfg.lengths) == 1)
     files.refuse_existing(plan.out, overwrite)
     if dry_run:
         lengths = ", ".join(map(str, plan.cfg.lengths)) or "the target's default"

@@ -56,7 +56,7 @@ def package(
     folder, destination = Path(artifact), Path(out)
     files.refuse_existing(destination, overwrite)
     manifest = read_manifest(folder)
-    refuse_clients(clients, manifest.target, manifest.scheme, bool(manifest.packed))
+    refuse_clients(clients, manifest.target, manifest.of_weights, bool(manifest.packed))
     _refuse_changed_files(folder, manifest)
     _refuse_other_targets(platform, app, manifest)
     verdict = _fit_verdict(folder, prove_on_device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ from ai_edge_litert.tools import flatbuffer_utils
 from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from edgedistill.progress import hushed
+
+DYNAMIC = "int8_dynamic"
+"""The scheme whose products are of integers; activations become some when it runs."""
+NOT_WEIGHTS = {
+    "position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"
+}
 
 
 def quantized(path: Path, scheme: str) -> dict[str, str]:
@@ -25,14 +32,23 @@ def quantized(path: Path, scheme: str) -> dict[str, str]:
     with hushed():
         tool = quantizer.Quantizer(str(path))
         tool.load_quantization_recipe(_recipe(scheme))
-        model = flatbuffer_utils.read_model_from_bytearray(tool.quantize().quantized_model)
+        model = read(tool.quantize().quantized_model)
         share_scales(model)
         flatbuffer_utils.write_model(model, str(path))
-    return {"position embeddings, norms, biases, softmax, products of activations": "not weights of a matrix product"}
+    return dict(NOT_WEIGHTS)
+
+
+def read(content: bytes | bytearray) -> Any:
+    """A file's tables, every buffer of them an array: what is not one is written byte by byte in Python."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for buffer in model.buffers:
+        if buffer.data is not None:
+            buffer.data = np.frombuffer(buffer.data, dtype=np.uint8)
+    return model
 
 
 def _recipe(scheme: str) -> Any:
-    if scheme == "int8_dynamic":
+    if scheme == DYNAMIC:
         return recipe.dynamic_wi8_afp32()
     if scheme == "int8_weight":
         return recipe.weight_only_wi8_afp32()
@@ -64,6 +80,25 @@ def share_scales(model: Any) -> None:
             if scales is not None and scales.scale is not None:
                 content = tuple(np.asarray(getattr(scales, name)).tobytes() for name in _CONTENT)
                 tensor.quantization = known.setdefault(content, _Once(scales))
+
+
+def share_weights(model: Any) -> None:
+    """Let tensors of equal content refer to one buffer.
+
+    The quantizer stores what it leaves in float once for every length.
+    """
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    contents = {place: model.buffers[place].data for place in {tensor.buffer for tensor in tensors}}
+    first: dict[bytes, int] = {}
+    same = {
+        place: first.setdefault(hashlib.sha256(data).digest(), place)
+        for place, data in sorted(contents.items())
+        if data is not None
+    }
+    for tensor in tensors:
+        tensor.buffer = same.get(tensor.buffer, tensor.buffer)
+    for place in same.keys() - set(same.values()):
+        model.buffers[place].data = None
 
 
 _CONTENT = ("scale", "zeroPoint", "min", "max", "quantizedDimension")

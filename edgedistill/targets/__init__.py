@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from edgedistill.config import Settings
 from edgedistill.errors import ExportError
+from edgedistill.quant.schemes import SEARCHED
 
 if TYPE_CHECKING:
     from edgedistill.artifacts import Delegation, Driver, Graph, Manifest, Quantization
@@ -46,6 +47,11 @@ class ExportConfig(Settings):
     false: all layers in one graph, which the last classifier answers."""
     lengths: tuple[int, ...] = ()
     """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
+
+    @property
+    def of_weights(self) -> str:
+        """Scheme of the weights that are not left in float: the base of a scheme that is searched for."""
+        return str(getattr(self, "base", self.scheme)) if self.scheme in SEARCHED else self.scheme
 
     @field_validator("lengths")
     @classmethod

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.entities import entities_of
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.evaluate import answer_texts, batches_of, decide, headline, rankings, score
@@ -149,7 +150,7 @@ def agreement(one: RowLogits, other: RowLogits, rows: Rows, data: TaskData) -> f
 
 
 def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Given and right answers, side by side: one a row, one a tagged token, or one a question."""
+    """Given and right answers, side by side: one a row, one a tagged token or a sentence's entities, one a question."""
     kind, labels = data.task.kind, rows.labels
     assert labels is not None
     if kind == "span":
@@ -158,6 +159,9 @@ def decided(logits: RowLogits, rows: Rows, data: TaskData) -> tuple[Sequence[Any
         return answer_texts(copy, rows.texts, contexts, logits, data.max_length), labels
     if kind == "tokens":
         shaped = [flat.reshape(len(tags), -1) for flat, tags in zip(logits, labels, strict=True)]
+        if data.task.metric == "entity_f1":
+            found = [entities_of(a, b, data.labels) for a, b in zip(decide(kind, shaped), labels, strict=True)]
+            return [one for one, _ in found], [two for _, two in found]
         answered = np.concatenate([np.asarray(tags) for tags in decide(kind, shaped)])
         right = np.concatenate([np.asarray(tags) for tags in labels])
         is_counted = right != IGNORED

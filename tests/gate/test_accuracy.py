@@ -120,6 +120,33 @@ def test_random_weights_fail_every_kind_of_task(tmp_path, kind):
     assert rungs["student_to_artifact_metric"].status == "failed"
 
 
+@pytest.mark.slow
+def test_entities_are_judged_by_the_sentence(tmp_path):
+    planted = plant(tmp_path, kind="tokens", rows=320)
+    card = planted.manifest.task.model_dump(mode="json") | {"metric": "entity_f1"}
+    planted.edit_manifest(task=card)
+    rung = planted.rungs()["student_to_artifact_metric"]
+    measures = {measure.name: measure.value for measure in rung.measures}
+    assert rung.status == "passed"
+    assert measures["artifact_entity_f1"] == 1.0
+    assert {name for name in measures if name.startswith("recall")} == {
+        "recall_change_points/negative", "recall_change_points/positive",
+    }  # fmt: skip
+
+    def cut(runner):
+        """Every tenth token is said to be of the other kind: an entity is lost, most tags are right."""
+
+        def run(inputs):
+            logits = runner(inputs)["logits"].copy()
+            logits[:, ::10] = logits[:, ::10, ::-1]
+            return {"logits": logits}
+
+        return run
+
+    planted.wrap = cut
+    assert planted.rungs()["student_to_artifact_metric"].status == "failed"
+
+
 def test_embeddings_have_no_metric_but_are_compared(tmp_path):
     planted = plant(tmp_path, kind="embedding", rows=0)
     rungs = planted.rungs()

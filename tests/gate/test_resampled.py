@@ -25,6 +25,15 @@ def test_weighted_squad():
     assert_weighted("squad_f1", answers, [["cat"]] * 20)
 
 
+def test_weighted_entities_and_their_chance():
+    right = [(("PER", 0, 1), ("LOC", 3, int(RANDOM.integers(3, 9)))) for _ in range(60)]
+    given = [row if RANDOM.random() < 0.7 else row[:1] for row in right]
+    assert_weighted("entity_f1", given, right)
+    assert resampled.chance("entity_f1", right) == 0
+    assert resampled.chance_p_value("entity_f1", right, right) < 0.05
+    assert resampled.chance_p_value("entity_f1", [()] * 60, right) > 0.05
+
+
 def rankings_of(count, share):
     """Of 3 candidates, the right one first in a share of the questions."""
     right = [(int(place),) for place in RANDOM.integers(3, size=count)]

@@ -7,8 +7,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgedistill.quant.onnx_smoothing import channel_factors, channel_reach, smoothed
+from edgedistill.quant.onnx_smoothing import channel_reach, smoothed
 from edgedistill.quant.onnx_weights import apply_scheme
+from edgedistill.quant.smoothing import channel_factors
 
 TOKENS, WIDTH = 16, 64
 

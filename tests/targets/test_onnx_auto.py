@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedistill.data.encoding import Encoding
@@ -14,6 +15,7 @@ from edgedistill.parity import Interval
 from edgedistill.quant.calibration import Calibration
 from edgedistill.quant.search import Judge, fewest_in_float
 from edgedistill.reports import Rung
+from edgedistill.runner import Arrays, Runner
 from edgedistill.searches import SearchTrial
 from edgedistill.targets.onnx import auto
 
@@ -62,11 +64,15 @@ def calibration() -> Calibration:
 
 
 def judge_of(model: onnx.ModelProto, **budget: float) -> Judge:
-    """The drop is the share of texts that are answered otherwise than by the float model."""
+    """Judges beside the float model."""
     inputs = {"input_ids": np.array([encoding.input_ids for encoding in TOKENS])}
-    right = auto.runner_of(model)(inputs)["logits"].argmax(1)
+    return judging(inputs, auto.runner_of(model)(inputs)["logits"].argmax(1), **budget)
 
-    def accuracy(runner: auto.Runner) -> Rung:
+
+def judging(inputs: Arrays, right: NDArray[np.int64], **budget: float) -> Judge:
+    """The drop is the share of texts that are answered otherwise than is right."""
+
+    def accuracy(runner: Runner) -> Rung:
         drop = 100 * float(np.mean(runner(inputs)["logits"].argmax(1) != right))
         measures = (
             measure("student_accuracy", 1.0),
@@ -75,7 +81,7 @@ def judge_of(model: onnx.ModelProto, **budget: float) -> Judge:
             measure("recall_change_points/good", -drop),
         )
         status = "passed" if drop <= 3 else "failed"  # one text may flip
-        return Rung(name="drop", title="drop", status=status, rows=len(TOKENS), measures=measures)
+        return Rung(name="drop", title="drop", status=status, rows=len(right), measures=measures)
 
     return Judge(accuracy, lambda runner: 7.0, "accuracy", "numbers", max_drop=3.0, **budget)  # type: ignore[arg-type]
 

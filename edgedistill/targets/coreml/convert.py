@@ -41,7 +41,7 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         parts = {length: Path(beside) / f"{graph_name(piece.name, length)}.mlpackage" for length in lengths}
         try:
-            with hushed():
+            with hushed(f"converting {len(lengths)} graphs to Core ML"):
                 for length, part in parts.items():
                     _program(piece, length, cfg, is_one_of_many=len(lengths) > 1).save(str(part))
                 _joined(parts, piece.name, path)

@@ -44,7 +44,7 @@ def export(view: View, cfg: Config, folder: Path) -> Exported:
         )
     path = folder / "model.pte"
     try:
-        with hushed():
+        with hushed("converting to ExecuTorch"):
             programs = _programs(view, lengths, cfg)
             delegations = accelerators.delegations(next(reversed(programs.values())))
             lowered = to_edge_transform_and_lower(programs, partitioner=[XnnpackPartitioner()])

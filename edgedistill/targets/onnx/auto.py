@@ -1,9 +1,8 @@
-"""Scheme auto on ONNX graphs: sensitivity weight by weight, then the search."""
+"""Scheme auto on ONNX graphs: what of a graph is left in float, and the search on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,38 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgedistill.errors import ExportError
-from edgedistill.progress import progress, say
+from edgedistill.quant import search as searches
 from edgedistill.quant.calibration import Calibration
 from edgedistill.quant.onnx_weights import Quantized, apply_scheme, prepared, weights_of
-from edgedistill.quant.search import Judge, Kept, fewest_in_float, measured, refuse_over_budget
-from edgedistill.reports import Rung
+from edgedistill.quant.search import NEEDED, Judge, Kept
 from edgedistill.runner import Arrays, Runner
-from edgedistill.searches import SearchPart, SearchReport, SearchTrial
+from edgedistill.searches import SearchReport
 
-_TEXTS = 32
-"""Calibration texts that sensitivity is measured on."""
 _ERRORS_ONLY = 3
-_RECALL = "recall_change_points/"
+
+
+class MixedGraph:
+    """A prepared float graph, with some of its weights in a scheme and others as they are."""
+
+    def __init__(self, model: onnx.ModelProto, base: str) -> None:
+        self.base = base
+        self.numbers: Mapping[str, int] = weights_of(model, base)
+        self._model = model
+
+    def watched(self, kept: Kept) -> Runner:
+        """It in ONNX Runtime."""
+        return runner_of(self.quantized(kept).model)
+
+    def made(self, kept: Kept) -> tuple[int, Runner]:
+        """Its bytes, and it in ONNX Runtime."""
+        tried = self.quantized(kept).model
+        return tried.ByteSize(), runner_of(tried)
+
+    def quantized(self, kept: Kept) -> Quantized:
+        """The graph with some weights left in float."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self._model)
+        return apply_scheme(copy, self.base, keep=dict.fromkeys(kept, NEEDED))
 
 
 def search(model: onnx.ModelProto, base: str, calibration: Calibration, judge: Judge) -> tuple[Quantized, SearchReport]:
@@ -39,40 +57,9 @@ def search(model: onnx.ModelProto, base: str, calibration: Calibration, judge: J
         ExportError: there is nothing to quantize.
         BudgetError: nothing meets the budget.
     """
-    model = prepared(model, base, calibration)
-    numbers = weights_of(model, base)
-    if not numbers:
-        raise ExportError(f"scheme '{base}' finds no weight to make integers of in this model.")
-    errors = _errors(model, base, list(numbers), calibration)
-    ordered = sorted(numbers, key=lambda name: (-errors[name], name))
-    trials: dict[Kept, tuple[SearchTrial, Rung]] = {}
-
-    def try_with(kept: Kept) -> SearchTrial:
-        if kept not in trials:
-            tried = _quantized(model, base, kept).model
-            trials[kept] = judge.trial(len(kept), tried.ByteSize(), runner_of(tried))
-            trial = trials[kept][0]
-            say(f"{len(kept)} weights in float: {trial.drop_points:.2f} points lost, {trial.status}")
-        return trials[kept][0]
-
-    kept = fewest_in_float(ordered, try_with)
-    chosen, rung = trials[kept]
-    refuse_over_budget(chosen, judge)
-    report = SearchReport(
-        base=base, metric=judge.metric, rows=rung.rows, source=judge.source,
-        student_score=measured(rung, f"student_{judge.metric}").value or 0.0,
-        max_drop=judge.max_drop, max_bytes=judge.max_bytes, max_p90_ms=judge.max_p90_ms,
-        parts=tuple(
-            SearchPart(name=name, numbers=numbers[name], error=float(f"{errors[name]:.3g}"), is_kept=name in kept)
-            for name in ordered
-        ),
-        trials=tuple(trial for trial, _ in trials.values()),
-        chosen=chosen,
-        recall_change_points={
-            one.name.removeprefix(_RECALL): one.value or 0.0 for one in rung.measures if one.name.startswith(_RECALL)
-        },
-    )  # fmt: skip
-    return _quantized(model, base, kept), report
+    mixed = MixedGraph(prepared(model, base, calibration), base)
+    kept, report = searches.search(mixed, calibration, judge)
+    return mixed.quantized(kept), report
 
 
 def runner_of(model: onnx.ModelProto) -> Runner:
@@ -83,34 +70,8 @@ def runner_of(model: onnx.ModelProto) -> Runner:
     names = [value.name for value in session.get_outputs()]
     given = [value.name for value in session.get_inputs()]
 
-    def run(inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
         answers = session.run(names, {name: np.asarray(inputs[name], np.int64) for name in given})
         return dict(zip(names, answers, strict=True))
 
     return run
-
-
-def _errors(model: onnx.ModelProto, base: str, names: list[str], calibration: Calibration) -> dict[str, float]:
-    """Relative error of the outputs with one weight quantized, by its name."""
-    texts = list(islice(calibration.inputs(), _TEXTS))
-    right = _outputs(model, texts)
-    errors = {}
-    with progress(f"sensitivity of {len(names)} weights", len(names)) as tracker:
-        for name in names:
-            found = _outputs(_quantized(model, base, Kept(names) - {name}).model, texts)
-            errors[name] = float(np.linalg.norm(found - right) / max(float(np.linalg.norm(right)), 1e-12))
-            tracker.advance()
-    return errors
-
-
-def _outputs(model: onnx.ModelProto, texts: list[Arrays]) -> NDArray[Any]:
-    run = runner_of(model)
-    return np.concatenate([np.ravel(value) for text in texts for value in run(text).values()])
-
-
-def _quantized(model: onnx.ModelProto, base: str, kept: Kept) -> Quantized:
-    """The prepared model in its scheme with some weights left in float."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    reasons: Mapping[str, str] = dict.fromkeys(kept, "the metric needs it: see the search's table")
-    return apply_scheme(copy, base, keep=reasons)

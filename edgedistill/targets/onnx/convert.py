@@ -146,7 +146,7 @@ def _float_model(piece: Piece, opset: int) -> onnx.ModelProto:
     example = tuple(piece.example_inputs(*_EXAMPLE).values())
     free = torch.export.Dim.DYNAMIC
     try:
-        with hushed():
+        with hushed("converting to ONNX"):
             program = torch.onnx.export(
                 piece,
                 example,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgedistill.errors import MissingExtraError
 from edgedistill.targets import ExportConfig, Exported
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
-SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight")
-CALIBRATED: tuple[str, ...] = ()
+SCHEMES = ("fp32", "fp16", "int8_dynamic", "int8_weight", "auto")
+CALIBRATED = ("int8_dynamic", "auto")
 
 
 class Config(ExportConfig):
     """Settings of the LiteRT target. Without `lengths` the buckets are 32, 64, 128, 256 up to max_length."""
 
     target: str = "tflite"
+    base: Literal["int8_dynamic", "int8_weight"] = "int8_dynamic"
+    """Of scheme auto: what weights become that are not left in float."""
 
 
 def export(
@@ -32,13 +34,14 @@ def export(
 
     Raises:
         ExportError: a shape the model has no positions for, or an operator the converter does not know.
+        BudgetError: scheme auto found nothing that meets its budget.
         MissingExtraError: litert-torch or ai-edge-quantizer is not installed.
     """
     try:
         from edgedistill.targets.tflite import convert
     except ModuleNotFoundError as error:
         raise MissingExtraError("target 'tflite'", error.name or "litert-torch", "tflite") from error
-    return convert.export(view, cfg, folder)
+    return convert.export(view, cfg, folder, calibration, judge)
 
 
 def finish(folder: Path, manifest: Manifest) -> Manifest:

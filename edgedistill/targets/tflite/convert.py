@@ -15,12 +15,18 @@ from edgedistill.artifacts import Graph, Quantization, State, Tensor
 from edgedistill.errors import ExportError
 from edgedistill.models.views.pieces import Piece, View, graph_name
 from edgedistill.progress import hushed
-from edgedistill.quant.litert_weights import quantized
+from edgedistill.quant.litert_weights import DYNAMIC, NOT_WEIGHTS, quantized
+from edgedistill.quant.schemes import SEARCHED
+from edgedistill.quant.search import NEEDED
+from edgedistill.quant.torch_smoothing import smoothed
 from edgedistill.targets import Exported, buckets_of
+from edgedistill.targets.tflite import auto
 from edgedistill.targets.tflite.accelerators import delegations
 from edgedistill.targets.tflite.runtime import interpreter
 
 if TYPE_CHECKING:
+    from edgedistill.quant.calibration import Calibration
+    from edgedistill.quant.search import Judge
     from edgedistill.targets.tflite import Config
 
 
@@ -35,32 +41,66 @@ class _Named(nn.Module):
         return dict(zip(self.piece.output_names, self.piece(**inputs), strict=True))
 
 
-def export(view: View, cfg: Config, folder: Path) -> Exported:
+def export(view: View, cfg: Config, folder: Path, calibration: Calibration | None, judge: Judge | None) -> Exported:
     """Write the model file; see the target's `export`."""
     lengths = buckets_of(view, cfg)
+    _refuse(view, cfg)
+    path = folder / "model.tflite"
+    pieces = view.pieces
+    if cfg.of_weights == DYNAMIC and calibration is not None:
+        pieces = tuple(smoothed(piece, calibration.inputs()) for piece in pieces)
+    _convert(pieces, lengths, path)
+    quantization = _quantized(path, view, lengths, cfg, calibration, judge)
+    graphs = _graphs(path, view, lengths)
+    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=True)
+    return Exported((path,), tuple(chain(*graphs)), driver, quantization, delegations=delegations(path))
+
+
+def _refuse(view: View, cfg: Config) -> None:
+    """Say before the conversion what cannot be.
+
+    Raises:
+        ExportError: a recurrent network at too long an input, or a search on a model of several graphs.
+    """
     if view.max_unrolled is not None and cfg.max_length > view.max_unrolled:
         raise ExportError(
             f"LiteRT has no LSTM of variable length: it is written out step by step, up to {view.max_unrolled} tokens; "
             f"max_length is {cfg.max_length}. Use --target onnx, where it is one operator at any length, or cut text "
             f"there: --set max_length={view.max_unrolled}."
         )
-    path = folder / "model.tflite"
-    _convert(view, lengths, path)
-    quantization = None
-    if cfg.scheme != "fp32":
-        kept = quantized(path, cfg.scheme)
-        tool = f"ai-edge-quantizer {version('ai-edge-quantizer')}"
-        quantization = Quantization(scheme=cfg.scheme, tool=tool, kept_float=kept)
-    graphs = _graphs(path, view, lengths)
-    driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=True)
-    return Exported((path,), tuple(chain(*graphs)), driver, quantization, delegations=delegations(path))
+    if cfg.scheme in SEARCHED and len(view.pieces) > 1:
+        raise ExportError(
+            f"scheme '{cfg.scheme}' searches one graph; this model has {len(view.pieces)}. Choose another scheme, or "
+            "of early exits --set exits=false."
+        )
 
 
-def _convert(view: View, lengths: tuple[int, ...], path: Path) -> None:
+def _quantized(
+    path: Path,
+    view: View,
+    lengths: tuple[int, ...],
+    cfg: Config,
+    calibration: Calibration | None,
+    judge: Judge | None,
+) -> Quantization | None:
+    """Replace the float file by its scheme's; what was done."""
+    if cfg.scheme == "fp32":
+        return None
+    tool = f"ai-edge-quantizer {version('ai-edge-quantizer')}"
+    if cfg.scheme not in SEARCHED:
+        return Quantization(scheme=cfg.scheme, tool=tool, kept_float=quantized(path, cfg.scheme))
+    assert calibration is not None
+    assert judge is not None
+    kept, report = auto.search(path, _graphs(path, view, lengths)[0], cfg.base, calibration, judge)
+    left = NOT_WEIGHTS | dict.fromkeys(sorted(kept), NEEDED)
+    return Quantization(scheme=cfg.scheme, tool=tool, kept_float=left, search=report)
+
+
+def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) -> None:
     try:
-        with hushed():
+        with hushed(f"converting {len(pieces) * len(lengths)} graphs to LiteRT"):
             converter: Any = litert_torch
-            for piece in view.pieces:
+            for piece in pieces:
                 for length in lengths:
                     example = piece.example_inputs(1, length, "int32")
                     name = graph_name(piece.name, length)

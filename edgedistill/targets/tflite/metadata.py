@@ -21,7 +21,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from edgedistill.artifacts import LABELS, Manifest
 from edgedistill.progress import hushed
-from edgedistill.quant.litert_weights import share_scales
+from edgedistill.quant.litert_weights import read, share_scales
 
 VOCABULARY = "vocab.txt"
 _INPUTS = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "segment_ids"}
@@ -68,7 +68,7 @@ def pack(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     path = folder / manifest.graphs[0].file
     names = (VOCABULARY, LABELS)
     with hushed():
-        model = flatbuffer_utils.read_model(str(path))
+        model = read(path.read_bytes())
         _add(model, _metadata(model, manifest))
         share_scales(model)
         flatbuffer_utils.write_model(model, str(path))

@@ -31,15 +31,15 @@ except ModuleNotFoundError:
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact; see the target's `runner`."""
-    known = CLIENTS[RUNTIME].fails.get(manifest.scheme)
+    known = CLIENTS[RUNTIME].fails.get(manifest.of_weights)
     if known:
-        warnings.warn(f"{manifest.scheme} on {RUNTIME} {version(RUNTIME)}: {known}", stacklevel=2)
+        warnings.warn(f"{manifest.of_weights} on {RUNTIME} {version(RUNTIME)}: {known}", stacklevel=2)
     models: dict[str, Any] = {}
 
     def open_graph(graph: Graph) -> Call:
         if graph.file not in models:
             models[graph.file] = interpreter(resolve_inside(folder, graph.file), threads)
-        return _call(models[graph.file], graph)
+        return call_of(models[graph.file], graph)
 
     return run_by_driver(manifest, open_graph)
 
@@ -59,7 +59,7 @@ def interpreter(path: Path, threads: int) -> Any:
         raise ArtifactError(f"{RUNTIME} refuses '{path}': {(str(error).splitlines() or ['no reason'])[0]}") from error
 
 
-def _call(model: Any, graph: Graph) -> Call:
+def call_of(model: Any, graph: Graph) -> Call:
     """One signature as a function; its memory is set up at its first call."""
     types = {tensor.name: np.dtype(tensor.dtype) for tensor in graph.inputs}
     names = [tensor.name for tensor in graph.outputs]
