@@ -13,6 +13,8 @@ from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
 from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+from edgedistill.quant.grids import rows
+
 _LEAST_ROWS = 1024
 """Smaller tables (positions, token types) stay in float: nothing is gained."""
 
@@ -48,11 +50,10 @@ class _IntegerRows(nn.Module):
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()
-        weight = table.weight.detach()
-        scales = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=torch.finfo(weight.dtype).tiny)
-        self.register_buffer("rows", torch.round(weight / scales).to(torch.int8))
+        integers, scales = rows(table.weight.detach())
+        self.register_buffer("rows", integers)
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:
-        rows = torch.nn.functional.embedding(ids, self.rows)
-        return rows.to(self.scales.dtype) * torch.nn.functional.embedding(ids, self.scales)
+        found = torch.nn.functional.embedding(ids, self.rows)
+        return found.to(self.scales.dtype) * torch.nn.functional.embedding(ids, self.scales)

@@ -19,13 +19,11 @@ from edgedistill.errors import ExportError
 from edgedistill.quant.calibration import Calibration
 from edgedistill.quant.onnx_blocks import block_matmul
 from edgedistill.quant.onnx_graph import GraphEditor, gemm_as_matmul
-from edgedistill.quant.onnx_integer import floors, integer_matmul, per_channel
+from edgedistill.quant.onnx_integer import SIGNED, UNSIGNED, Integers, floors, integer_matmul, per_channel
 from edgedistill.quant.onnx_smoothing import smoothed
 from edgedistill.quant.onnx_static import Method, with_ranges
-from edgedistill.quant.schemes import SCHEMES
+from edgedistill.quant.schemes import LEAST_NUMBERS, LEAST_OUTPUTS, SCHEMES
 
-_FEW_NUMBERS = 1024
-_FEW_OUTPUTS = 16
 _ALWAYS_FLOAT = {"norms, softmax, GELU, residuals, attention products": "cheap, and known to break when quantized"}
 _FIXED_RANGES = frozenset({"int8_static", "w8a16"})
 _FLOAT16_MAX = 65504.0
@@ -59,7 +57,8 @@ def apply_scheme(
         scheme: name of the scheme.
         calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
         method: how fixed ranges are made of what was seen.
-        is_signed: whether weights of products with fixed ranges are signed, as accelerators want them.
+        is_signed: whether integers of products are signed: with fixed ranges the weights, as accelerators want them;
+            with a scale for every token both sides, as ARM's processors without 8-bit dot products want them.
         keep: names of weights to leave in float, each with the reason.
 
     Raises:
@@ -68,10 +67,10 @@ def apply_scheme(
     if scheme == "fp32":
         return Quantized(model)
     model = prepared(model, scheme, calibration)
-    editor, positive = GraphEditor(model), floors(model)
+    editor, positive, kind = GraphEditor(model), floors(model), SIGNED if is_signed else UNSIGNED
     result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
     for node in list(model.graph.node):
-        if not _is_rewritten(editor, node, scheme, result.kept_float, positive, keep or {}):
+        if not _is_rewritten(editor, node, scheme, result.kept_float, positive, keep or {}, kind):
             editor.nodes.append(node)
     result.model = editor.finish()
     if scheme in _FIXED_RANGES:
@@ -121,6 +120,7 @@ def _is_rewritten(
     kept: dict[str, str],
     positive: dict[str, float],
     keep: Mapping[str, str],
+    kind: Integers,
 ) -> bool:
     """Write `node` in its scheme's form; False where it stays as it is."""
     if node.op_type == "LSTM":
@@ -144,7 +144,7 @@ def _is_rewritten(
     elif scheme in _FIXED_RANGES:
         return False
     else:
-        integer_matmul(editor, node, weight, positive.get(node.input[0]))
+        integer_matmul(editor, node, weight, positive.get(node.input[0]), kind)
     return True
 
 
@@ -159,12 +159,12 @@ def _weight(editor: GraphEditor, node: onnx.NodeProto) -> tuple[int, NDArray[Any
 
 def _reason_for_float(node: onnx.NodeProto, weight: NDArray[Any], scheme: str) -> str | None:
     """Why this weight is better left alone; None for most."""
-    if weight.size < _FEW_NUMBERS:
+    if weight.size < LEAST_NUMBERS:
         return f"only {weight.size} numbers: nothing to gain"
     if scheme == "fp16":
         largest = float(np.abs(weight).max())
         return f"holds {largest:.3g}, beyond float16" if largest > _FLOAT16_MAX else None
-    if node.op_type == "MatMul" and weight.shape[1] < _FEW_OUTPUTS:
+    if node.op_type == "MatMul" and weight.shape[1] < LEAST_OUTPUTS:
         return f"gives the {weight.shape[1]} numbers of the answer itself"
     return None
 

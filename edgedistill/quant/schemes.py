@@ -45,5 +45,10 @@ SCHEMES: dict[str, Scheme] = {
     )
 }
 
+LEAST_NUMBERS = 1024
+"""Smaller weights stay in float in every scheme of integers: nothing is gained."""
+LEAST_OUTPUTS = 16
+"""Products with fewer outputs stay in float too: they give the numbers of the answer itself."""
+
 SEARCHED = frozenset(name for name, scheme in SCHEMES.items() if scheme.is_searched)
 """Schemes that need labelled rows to be made."""

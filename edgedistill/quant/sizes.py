@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.quant.schemes import SCHEMES
+from edgedistill.quant.schemes import LEAST_NUMBERS, LEAST_OUTPUTS, SCHEMES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class _Format:
 
 
 _FORMATS = {
-    "onnx": _Format(3200, 5000, 960, 180, 180, 4, least_numbers=1024, least_rows=16),
+    "onnx": _Format(3200, 5000, 960, 180, 180, 4, least_numbers=LEAST_NUMBERS, least_rows=LEAST_OUTPUTS),
     "tflite": _Format(13_000, 29_300, 6_500, 330, 0, 12, cuts_positions=True),
 }
 """Read off files of onnx 1.23 and litert-torch 0.10 with blocks, networks and widths varied one at a time."""

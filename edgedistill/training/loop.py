@@ -38,6 +38,7 @@ from edgedistill.training.optimizer import (
 from edgedistill.training.parts import split
 from edgedistill.training.processes import accelerator, main_first, summed, wait_for_all
 from edgedistill.training.profiling import profiled
+from edgedistill.training.quantization_aware import rounded
 from edgedistill.training.stage import Stage
 
 
@@ -94,6 +95,7 @@ def fit(
             interrupts() as asked,
             progress(stage.name, training.rows_left) as bar,
             profiled(profile if training.is_main else None, training.steps_left) as note_step,
+            rounded(stage),
             compiled(stage),
         ):
             training.asked_to_stop = asked

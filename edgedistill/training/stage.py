@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from edgedistill.config import Settings
@@ -81,6 +81,15 @@ class OptimConfig(Settings):
     """bf16 autocast: auto turns it on where the processor computes in it."""
     compile: bool = False
     """Whether torch.compile translates the model first: minutes, before steps that are faster on a GPU."""
+    quantization_aware: Literal["int8_dynamic", "int8_weight", "int4_weight"] | None = None
+    """Scheme whose rounding forward passes go through, so that the weights learn to bear it; for a recipe's last stage,
+    at a small lr. The epoch that does best rounded is kept, in float32: export it in that scheme."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> OptimConfig:
+        if self.compile and self.quantization_aware:
+            raise ValueError("compile and quantization_aware do not go together: set compile to false")
+        return self
 
     @property
     def size(self) -> Size:

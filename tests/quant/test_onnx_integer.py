@@ -1,6 +1,7 @@
 """Integer products: tokens with known floors, scales worked by hand."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -89,3 +90,17 @@ def test_a_channel_of_zeros_stays_zero():
     integers, scale = per_channel(np.zeros((3, 2), np.float32), 1)
     assert not integers.any()
     assert (scale > 0).all()
+
+
+@pytest.mark.parametrize("activation", ["Gelu", "Tanh"])
+def test_signed_products_answer_what_unsigned_ones_do_at_the_largest_values_too(activation):
+    """Both are exact on every processor: the widest sums, which one unsigned side saturates on old x86 ones, agree."""
+    model, _ = graph(activation)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full((WIDTH, WIDTH), 3, np.float32), "weight"))
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    x = np.full((1, TOKENS, WIDTH), 9.0, np.float32)
+    x[0, 1:] = np.random.default_rng(1).normal(size=(TOKENS - 1, WIDTH))
+    signed = apply_scheme(model, "int8_dynamic", is_signed=True).model
+    assert next(t for t in signed.graph.initializer if t.name == "weight_i8").data_type == TensorProto.INT8
+    np.testing.assert_array_equal(run(signed, x), run(apply_scheme(copy, "int8_dynamic").model, x))

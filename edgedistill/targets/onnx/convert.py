@@ -44,6 +44,8 @@ def export(
             f"ONNX Runtime's own format shares no weights between files; lengths are {cfg.lengths}. Export one length "
             "or any length, or set format=onnx."
         )
+    if cfg.integers == "signed" and cfg.scheme != "int8_dynamic":
+        raise ExportError(f"integers=signed is of scheme int8_dynamic; the scheme is '{cfg.scheme}'. Leave it out.")
     written = (
         _onnx(view, cfg, folder, calibration) if judge is None else _searched(view, cfg, folder, calibration, judge)
     )
@@ -71,7 +73,9 @@ def _onnx(view: View, cfg: Config, folder: Path, calibration: Calibration | None
     graphs: list[list[Graph]] = []
     kept: dict[str, str] = {}
     for piece in view.pieces:
-        quantized = apply_scheme(_float_model(piece, cfg.opset), cfg.scheme, calibration, cfg.calibration_method)
+        model = _float_model(piece, cfg.opset)
+        is_signed = cfg.integers == "signed"
+        quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed)
         paths, own = _written(quantized.model, piece.name, cfg, folder)
         files += paths
         graphs.append([graph.model_copy(update={"state": piece.state}) for graph in own])
