@@ -12,12 +12,12 @@ folder = Path(sys.argv[1])
 manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_truncation(manifest["tokenizer"]["max_length"])
-graph = manifest["graphs"][0]
-program = Runtime.get().load_program(str(folder / graph["file"]))
-method = program.load_method(graph["signature"])
+graphs = sorted(manifest["graphs"], key=lambda graph: graph["length"] or 0)
+program = Runtime.get().load_program(str(folder / graphs[0]["file"]))
 for line in (folder / "golden.jsonl").read_text(encoding="utf-8").split("\n")[:-1]:
     encoding = tokenizer.encode(json.loads(line)["text"])
-    size = max(len(encoding.ids), graph["shortest"])
+    graph = next(graph for graph in graphs if (graph["length"] or len(encoding.ids)) >= len(encoding.ids))
+    size = graph["length"] or max(len(encoding.ids), graph["shortest"])
     columns = {
         "input_ids": encoding.ids,
         "attention_mask": [1] * len(encoding.ids),
@@ -25,4 +25,5 @@ for line in (folder / "golden.jsonl").read_text(encoding="utf-8").split("\n")[:-
     }
     names = [tensor["name"] for tensor in graph["inputs"]]
     feed = [torch.tensor([columns[name] + [0] * (size - len(encoding.ids))]) for name in names]
-    print(json.dumps({"ids": encoding.ids, "logits": method.execute(feed)[0][0].tolist()}))
+    (answer,) = program.load_method(graph["signature"]).execute(feed)
+    print(json.dumps({"ids": encoding.ids, "logits": answer[0].tolist()}))

@@ -38,7 +38,7 @@ def blocks(weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (out, blocks, 32) int8 in [-8, 7] and (out, blocks, 1) scales, of either sign.
     """
-    padded = torch.nn.functional.pad(weight, (0, -weight.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK))
+    padded = torch.nn.functional.pad(weight, (0, -weight.shape[1] % BLOCK)).reshape(len(weight), -1, BLOCK)
     furthest = padded.gather(2, padded.abs().argmax(dim=2, keepdim=True))
     scales = torch.where(furthest.abs() < TINY, TINY, furthest / _LOWEST)
     return (padded / scales).round().clamp(_LOWEST, _HIGHEST).to(torch.int8), scales

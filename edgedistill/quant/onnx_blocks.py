@@ -27,8 +27,8 @@ def four_bits(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[n
         about (number - 8) x scale.
     """
     integers, scales = grids.blocks(torch.from_numpy(np.array(weight.T)))
-    numbers = (integers.numpy() + _MIDDLE).astype(np.uint8)
-    return numbers[..., 0::2] | numbers[..., 1::2] << 4, scales.numpy()[..., 0]
+    numbers: NDArray[np.uint8] = (integers.numpy() + _MIDDLE).astype(np.uint8)
+    return numbers[..., 0::2] | numbers[..., 1::2] << np.uint8(4), scales.squeeze(2).numpy()
 
 
 def block_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:

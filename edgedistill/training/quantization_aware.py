@@ -61,7 +61,7 @@ def rounded(stage: Stage) -> Iterator[None]:
             f"stage '{stage.name}': scheme '{scheme.name}' rounds nothing of this model. Leave quantization_aware out."
         )
     for module in found:
-        how = _linear if isinstance(module, nn.Linear) else _embedding
+        how: Any = _linear if isinstance(module, nn.Linear) else _embedding
         module.forward = partial(how, module, scheme)
     try:
         yield
@@ -72,9 +72,9 @@ def rounded(stage: Stage) -> Iterator[None]:
 
 def _is_rounded(module: nn.Module) -> bool:
     """Whether an export makes integers of its weight: small ones and those that give the answer itself stay float."""
-    if type(module) is nn.Linear and module.out_features < LEAST_OUTPUTS:
+    if not isinstance(module, nn.Linear | nn.Embedding) or module.weight.numel() < LEAST_NUMBERS:
         return False
-    return type(module) in (nn.Linear, nn.Embedding) and module.weight.numel() >= LEAST_NUMBERS
+    return isinstance(module, nn.Embedding) or module.out_features >= LEAST_OUTPUTS
 
 
 def _linear(module: nn.Linear, scheme: Scheme, values: Tensor) -> Tensor:
