@@ -25,6 +25,7 @@ from edgedistill.evaluate import decide, predict
 from edgedistill.gate.case import read_reference
 from edgedistill.gate.resampled import weighted_score
 from edgedistill.pipeline.runners import open_runner
+from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 AS_IT_WAS, AS_EVER = "as it was", "polished"
 
@@ -42,13 +43,19 @@ def main() -> None:
     }  # fmt: skip
     files.write_text(
         compare.RESULTS / "quantization_aware.md",
-        _markdown(compare.kept("quantization_aware", options.task, results)),
+        _markdown(compare.kept("quantization_aware", _name(options), results)),
     )
+
+
+def _name(options: argparse.Namespace) -> str:
+    """Of the results: the task and what the student is of."""
+    card = read(StudentCard, options.student / STUDENT_CARD)
+    return f"{options.task}, a student of {card.recipe} with {card.student.parameters:,} parameters"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("student", type=Path, help="a student of sentences or pairs, of any recipe")
+    parser.add_argument("student", type=Path, help="of sentences or pairs, of any recipe")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--task", required=True)
     parser.add_argument("--data", type=Path, required=True)
