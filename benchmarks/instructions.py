@@ -1,6 +1,6 @@
 """Instructions of one inference on emulated arm64 processors, beside ONNX Runtime's own dynamic quantization.
 
-    python benchmarks/instructions.py ARTIFACT... [--work DIR] [--out docs/results] [--texts 32]
+    python benchmarks/instructions.py ARTIFACT... [--work DIR] [--out docs/results]
 
 Takes artifacts of one student. The stock quantization is made here, by `quantize_dynamic` with its defaults, from the
 first ONNX fp32 artifact among them. An emulated inference takes seconds and a load up to a minute: what is done stays
@@ -20,7 +20,7 @@ from edgedistill import files, reports
 from edgedistill.artifacts import GOLDENS, MANIFEST, file_entry, read_manifest
 from edgedistill.phones import qemu
 from edgedistill.phones.emulation import EMULATION, EmulationReport, EmulationRow
-from edgedistill.pipeline.emulate import TEXTS, emulate
+from edgedistill.pipeline.emulate import emulate
 from edgedistill.pipeline.runners import open_runner
 
 STOCK = "stock-onnx-int8_dynamic"
@@ -96,13 +96,13 @@ def _cell(row: EmulationRow) -> str:
     return f"{row.instructions / 1e6:.2f}" + (f" ({used})" if used else "")
 
 
-def counted(folder: Path, texts: int) -> EmulationReport:
+def counted(folder: Path) -> EmulationReport:
     """The artifact's report on all processors; those that are in it already are not run again."""
     path = folder / EMULATION
     done = {row.profile for row in reports.read(EmulationReport, path).rows} if path.is_file() else set()
     for name in qemu.profiles():
         if name not in done:
-            emulate([folder], [name], texts=texts)
+            emulate([folder], [name])
     return reports.read(EmulationReport, path)
 
 
@@ -111,19 +111,18 @@ def main() -> None:
     parser.add_argument("artifacts", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--work", type=Path, default=Path("runs/instructions"), help="what is done already stays here")
-    parser.add_argument("--texts", type=int, default=TEXTS, help="goldens compared on each processor")
     given = parser.parse_args()
     of = {folder: read_manifest(folder) for folder in given.artifacts}
     fp32 = next(folder for folder, manifest in of.items() if (manifest.target, manifest.scheme) == ("onnx", "fp32"))
     if not (given.work / STOCK / MANIFEST).is_file():
         stock(fp32, given.work / STOCK)
-    found = [counted(given.work / STOCK, given.texts)]
+    found = [counted(given.work / STOCK)]
     for folder in given.artifacts:
         # Copies: a benchmark leaves what it is given as it was.
         copy = given.work / folder.name
         if not copy.is_dir():
             shutil.copytree(folder, copy)
-        found.append(counted(copy, given.texts))
+        found.append(counted(copy))
     report = found[0].model_copy(update={"rows": tuple(row for one in [*found[1:], found[0]] for row in one.rows)})
     words = " ".join(["python benchmarks/instructions.py", *(folder.name for folder in given.artifacts)])
     report = report.model_copy(update={"command": words})
