@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from edgedistill import files
 from edgedistill.config import as_commented_yaml
@@ -40,7 +41,7 @@ def open_run(out: Path, identity: dict[str, Any], facts: dict[str, Any], cfg: Ba
             _clear(out)
     path = out / RUN
     if path.is_file():
-        _refuse_other(path, identity)
+        _refuse_other(path, identity, type(cfg))
     else:
         files.write_json(path, {**identity, "made": facts})  # first: it is what makes the folder a run to go on with
     if not (out / CONFIG).is_file():
@@ -75,11 +76,16 @@ def _clear(out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _refuse_other(path: Path, identity: dict[str, Any]) -> None:
+def _refuse_other(path: Path, identity: dict[str, Any], settings: type[BaseModel]) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read '{path}': {error}. Start anew with --overwrite.") from error
+    with suppress(ValidationError):  # settings that are gone or refused today are told below, as differences
+        # A setting that a later version brought was what its default says.
+        found["config"] = settings.model_validate(found.get("config")).model_dump(mode="json")
     former, wanted = _flat(found), _flat(json.loads(json.dumps(identity)))
     changed = [
         f"  {key}: was {former.get(key, 'not set')}, is {wanted.get(key, 'not set')}"

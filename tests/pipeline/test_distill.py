@@ -122,6 +122,17 @@ def test_resuming_with_other_settings_shows_the_difference(run):
         run(resume=True, limit=40)
 
 
+def test_a_run_of_a_version_without_a_setting_goes_on_with_its_default(run, tmp_path):
+    run()
+    path = tmp_path / "run" / "run.json"
+    facts = json.loads(path.read_text())
+    del facts["config"]["distill_optim"]["compile"], facts["config"]["temperature"]
+    path.write_text(json.dumps(facts))
+    run(resume=True)
+    with pytest.raises(TrainingError, match=r"config\.temperature: was 1\.0, is 2\.0"):
+        run(resume=True, settings=["temperature=2"])
+
+
 def test_ctrl_c_then_resume_gives_the_uninterrupted_student(run, tmp_path, monkeypatch, capsys):
     from edgedistill.training import checkpoint
 
