@@ -123,7 +123,8 @@ def _planned(
     values |= {key: value for key, value in (("target", target), ("scheme", scheme)) if value is not None}
     values = {"target": "onnx", "scheme": "fp32", **values}
     card = _card(student)
-    values.setdefault("max_length", card.task.max_length if card else _DEFAULT_LENGTH)
+    if not values.get("lengths"):
+        values.setdefault("max_length", card.task.max_length if card else _DEFAULT_LENGTH)
     module = plugins.load("targets", str(values["target"]))
     refuse_scheme(str(values["target"]), str(values["scheme"]), module.SCHEMES)
     if data is not None and task is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgedistill.config import Settings
 from edgedistill.errors import ExportError
@@ -31,7 +31,7 @@ class ExportConfig(Settings):
     scheme: str = "fp32"
     """Precision; see: edgedistill ls schemes."""
     max_length: int = Field(default=128, ge=8, le=512)
-    """Longest input in tokens."""
+    """Longest input in tokens; where only `lengths` are given, the longest of them."""
     calibration_rows: int = Field(default=128, ge=16, le=4096)
     """Texts that schemes with calibration watch activations on: of the train split where --task names one."""
     max_drop: float = Field(default=0.5, ge=0)
@@ -46,12 +46,19 @@ class ExportConfig(Settings):
     """Whether a student with early exits leaves early in the artifact too: a graph for every layer with its exit.
     false: all layers in one graph, which the last classifier answers."""
     lengths: tuple[int, ...] = ()
-    """Fixed lengths (buckets), the longest at most max_length; empty: the target's own default."""
+    """Fixed lengths (buckets), the longest of them max_length; empty: the target's own default."""
 
     @property
     def of_weights(self) -> str:
         """Scheme of the weights that are not left in float: the base of a scheme that is searched for."""
         return str(getattr(self, "base", self.scheme)) if self.scheme in SEARCHED else self.scheme
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_long_as_lengths(cls, values: Any) -> Any:
+        lengths = values.get("lengths") if isinstance(values, dict) else None
+        is_plain = isinstance(lengths, list | tuple) and all(isinstance(length, int) for length in lengths)
+        return {"max_length": max(lengths), **values} if lengths and is_plain else values
 
     @field_validator("lengths")
     @classmethod
@@ -59,6 +66,14 @@ class ExportConfig(Settings):
         if list(lengths) != sorted(set(lengths)) or any(length < 8 or length > 512 for length in lengths):
             raise ValueError("lengths must rise from at least 8 to at most 512 tokens, without repeats")
         return lengths
+
+    @model_validator(mode="after")
+    def _reached(self) -> Self:
+        if self.lengths and self.lengths[-1] != self.max_length:
+            raise ValueError(
+                f"the longest of lengths is {self.lengths[-1]}, max_length {self.max_length}: set them alike"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def buckets_of(view: View, cfg: ExportConfig) -> tuple[int, ...]:
     """The fixed lengths of a target that needs some, shortest first.
 
     Raises:
-        ExportError: a length the model has no positions for, or one above `max_length`.
+        ExportError: a length the model has no positions for.
     """
     refuse_too_long(view, cfg)
     return cfg.lengths or tuple(sorted({*(size for size in _BUCKETS if size < cfg.max_length), cfg.max_length}))
@@ -111,12 +126,10 @@ def refuse_too_long(view: View, cfg: ExportConfig) -> None:
     """Make sure that there are positions for every length.
 
     Raises:
-        ExportError: there are not, or a fixed length is above `max_length`.
+        ExportError: there are not.
     """
     if cfg.max_length > view.max_positions:
         raise ExportError(f"max_length is {cfg.max_length}; the model has only {view.max_positions} positions.")
-    if cfg.lengths and cfg.lengths[-1] > cfg.max_length:
-        raise ExportError(f"the longest of lengths is {cfg.lengths[-1]}, above max_length, {cfg.max_length}.")
 
 
 class Target(Protocol):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from edgedistill.artifacts import Manifest
+from edgedistill.config import build
 from edgedistill.data.encoding import encode, pad
-from edgedistill.errors import ArtifactError, DataError, ExportError
+from edgedistill.errors import ArtifactError, ConfigError, DataError, ExportError
 from edgedistill.models.answers import torch_runner
 from edgedistill.models.views import view_of
 from edgedistill.runner import is_per_token
@@ -152,8 +153,13 @@ def test_fixed_lengths_share_their_weights_and_answer_alike(tmp_path):
 def test_more_positions_than_the_model_has_are_refused(tmp_path):
     with pytest.raises(ExportError, match="max_length is 256; the model has only 128 positions"):
         target.export(view_of(tiny_model(layers=1)), target.Config(max_length=256), tmp_path)
-    with pytest.raises(ExportError, match="longest of lengths is 64, above max_length, 32"):
-        target.export(view_of(tiny_model(layers=1)), target.Config(max_length=32, lengths=(64,)), tmp_path)
+
+
+@pytest.mark.parametrize("longest", [32, 128])
+def test_fixed_lengths_end_at_the_longest_input(longest):
+    assert build(target.Config, {"target": "onnx", "lengths": [16, 64]}, "export").max_length == 64
+    with pytest.raises(ConfigError, match=f"longest of lengths is 64, max_length {longest}: set them alike"):
+        build(target.Config, {"target": "onnx", "lengths": [16, 64], "max_length": longest}, "export")
 
 
 FAMILIES_AND_HEADS = [
