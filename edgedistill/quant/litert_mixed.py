@@ -13,13 +13,13 @@ from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 
 from edgedistill.progress import hushed
 from edgedistill.quant.litert_weights import DYNAMIC, read, share_scales, share_weights
+from edgedistill.quant.schemes import LEAST_NUMBERS
 from edgedistill.quant.search import Kept
 
 _WEIGHT = {"FULLY_CONNECTED": 1, "EMBEDDING_LOOKUP": 1}
 """Operators with a stored matrix, and its place among their inputs."""
 _FLOAT32 = 0
 """`TensorType`."""
-_FEW_NUMBERS = 1024
 _BITS = 8
 
 
@@ -96,7 +96,7 @@ def _weights(model: Any) -> dict[int, tuple[str, int, tuple[str, ...]]]:
     found: dict[int, tuple[str, int, tuple[str, ...]]] = {}
     for weight, output in _products(model):
         place, path, size = int(weight.buffer), weight.name.decode(), int(weight.shape[0]) * int(weight.shape[1])
-        if size >= _FEW_NUMBERS:
+        if size >= LEAST_NUMBERS:
             name, _, outputs = found.get(place, (readable(path if "/" in path else output), size, ()))
             found[place] = name, size, (*outputs, output)
     return found
