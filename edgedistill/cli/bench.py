@@ -16,8 +16,8 @@ from edgedistill.cli.options import as_json, out_option, whole_numbers
     "--device",
     default="host",
     show_default=True,
-    metavar="host|web|adb[:SERIAL]|qemu[:NAME,...]",
-    help="This computer, its browser, a phone, or emulated arm64 processors: a53, a76, max.",
+    metavar="host|web|adb[:SERIAL]|app|qemu[:NAME,...]",
+    help="This computer, its browser, a phone, an app on it, or emulated arm64 processors: a53, a76, max.",
 )
 @click.option(
     "--mode",
@@ -62,8 +62,13 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
 
     Writes its report into each: bench.json, bench-web.json, bench-PHONE.json, or with --import bench-imported.json.
     No phone time is ever guessed from this computer's, and none is taken from an emulator: with --device qemu the
-    report, qemu.json, says whether arm64 answers alike and how many instructions an inference takes.
+    report, qemu.json, says whether arm64 answers alike and how many instructions an inference takes. With --device app
+    nothing is timed yet: --out gets what the in-app benchmark is to be asked, and what to type next is printed.
     """
+    if asked["device"] == "app":
+        from edgedistill.cli.app_requests import app_requests
+
+        return app_requests(asked, as_json)
     if asked["device"].partition(":")[0] == "qemu":
         from edgedistill.cli.emulation import emulated_bench
 

@@ -51,7 +51,13 @@ class Models:
 
 
 def write_request(
-    folder: Path, artifact: Path, manifest: Manifest, inputs: Sequence[Arrays], plan: Plan, models: Models | None = None
+    folder: Path,
+    artifact: Path,
+    manifest: Manifest,
+    inputs: Sequence[Arrays],
+    plan: Plan,
+    models: Models | None = None,
+    name: str | None = None,
 ) -> RunRequest:
     """Write request.json, the inputs' bytes and the model files into a folder.
 
@@ -62,6 +68,7 @@ def write_request(
         inputs: one text each, `input_ids` and the like, (1, tokens) integer, without padding.
         plan: how.
         models: model files that are there already.
+        name: that the result repeats; the artifact's when not given.
 
     Raises:
         ArtifactError: a runtime or a driver that the runner does not have, or a file outside the artifact.
@@ -75,7 +82,7 @@ def write_request(
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(resolve_inside(artifact, file), folder / Path(file).name)
     request = RunRequest(
-        id=artifact.resolve().name,
+        id=name or artifact.resolve().name,
         runtime=runtime_of(manifest),
         graphs=graphs,
         driver=_driver_of(manifest),
