@@ -17,7 +17,7 @@ GATE_FAILED = 1  # a tiny student on 32 rows proves nothing, and the gate says s
 @pytest.mark.parametrize(
     "stop",
     [
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
         pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, marks=pytest.mark.long),
     ],
