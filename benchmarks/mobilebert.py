@@ -149,7 +149,8 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
         "over rows; the gain is over the first row, in points, with its paired interval. The artifacts hold int8 "
         "weights and are judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
-        "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export.",
+        "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export. Seconds of training are the "
+        "clock's, on a machine that did other work too.",
     ]
     for name, of_task in tasks.items():
         lines += ["", f"## {name}", "", *_table(of_task), "", f"Environment: `{json.dumps(of_task['environment'])}`"]
