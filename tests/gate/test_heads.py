@@ -113,6 +113,7 @@ def test_every_head_is_judged_on_its_own_task(template):
     assert [name for name in rungs if name.startswith("phone")] == ["phone"], "said once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "wrong"),
     [

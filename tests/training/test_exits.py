@@ -106,6 +106,7 @@ def test_area_worked_by_hand(answers):
     assert area(fake[:1]) == 0.9
 
 
+@pytest.mark.slow
 def test_a_student_is_given_the_best_speed_within_a_share_of_the_macs(answers, monkeypatch):
     said = []
     monkeypatch.setattr(exits, "say", said.append)
