@@ -63,9 +63,9 @@ def page(report: EmulationReport) -> str:
     lines = [
         "# Instructions of one inference on emulated arm64",
         "",
-        f"Made by `{report.command}`: {first.length} real tokens, batch 1, one thread, median of {len(first.counted)} "
-        f"inferences, qemu {report.emulator}; runtimes: {', '.join(runtimes)}. The stock row is ONNX Runtime's "
-        "`quantize_dynamic` with its defaults (int8 weights) of the same fp32 ONNX model.",
+        f"Made {report.created} by `{report.command}`: {first.length} real tokens, batch 1, one thread, median of "
+        f"{len(first.counted)} inferences, qemu {report.emulator}; runtimes: {', '.join(runtimes)}. The stock row is "
+        "ONNX Runtime's `quantize_dynamic` with its defaults (int8 weights) of the same fp32 ONNX model.",
         "",
         "These are no times: nothing here models caches, memory or clocks. They say which kernels a processor's "
         "abilities lead to, and a change of more than 1 % says that others are chosen.",

@@ -192,10 +192,11 @@ class Manifest(Settings):
         if not isinstance(self.driver, Heads):
             return (self,)
         return tuple(
-            self.model_copy(update={"task": self.task.model_copy(update=task), "labels": one.labels})
-            for one in self.driver.heads
-            for task in ({"name": one.name, "kind": one.kind, "metric": one.metric},)
+            self.model_copy(update={"task": self._task_of(head), "labels": head.labels}) for head in self.driver.heads
         )
+
+    def _task_of(self, head: Head) -> TaskCard:
+        return self.task.model_copy(update={"name": head.name, "kind": head.kind, "metric": head.metric})
 
     @property
     def of_weights(self) -> str:

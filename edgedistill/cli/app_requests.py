@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 
-from edgedistill.errors import ConfigError
+from edgedistill.cli.options import refuse_given
 
 _TAKEN = ("artifacts", "mode", "threads", "lengths", "seed")
-_DEFAULTS: dict[str, Any] = {"device": "app", "reference": True}
 _OUT = Path("app-requests")
 
 
-def app_requests(asked: Mapping[str, Any], as_json: bool) -> None:
+def app_requests(ctx: click.Context, asked: Mapping[str, Any], as_json: bool) -> None:
     """Write them, and print the commands that take each to the phone and its result back.
 
     Raises:
@@ -24,13 +23,7 @@ def app_requests(asked: Mapping[str, Any], as_json: bool) -> None:
     """
     from edgedistill.pipeline.app_requests import write_app_requests
 
-    given = [
-        name
-        for name, value in asked.items()
-        if name not in {*_TAKEN, "out"} and value not in (_DEFAULTS.get(name), None, ())
-    ]
-    if given:
-        raise ConfigError(f"'{given[0]}' means nothing to the app. Leave it out.")
+    refuse_given(ctx, {*_TAKEN, "device", "out", "as_json"}, "to the app")
     out = asked["out"] or _OUT
     found = write_app_requests(out=out, **{name: asked[name] for name in _TAKEN})
     if as_json:

@@ -68,7 +68,7 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     if asked["device"] == "app":
         from edgedistill.cli.app_requests import app_requests
 
-        return app_requests(asked, as_json)
+        return app_requests(ctx, asked, as_json)
     if asked["device"].partition(":")[0] == "qemu":
         from edgedistill.cli.emulation import emulated_bench
 

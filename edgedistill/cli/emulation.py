@@ -10,14 +10,14 @@ import click
 from rich.text import Text
 
 from edgedistill.cli.group import GATE_FAILED
+from edgedistill.cli.options import refuse_given
 from edgedistill.cli.tables import print_table, shared_start, status, table
 from edgedistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from edgedistill.phones.emulation import EmulationReport
 
-_TAKEN = {"artifacts", "device", "lengths", "out"}
-_DEFAULTS: dict[str, Any] = {"mode": "quick", "reference": True, "seed": 0}
+_TAKEN = ("artifacts", "device", "lengths", "out", "as_json")
 
 
 def emulated_bench(ctx: click.Context, asked: Mapping[str, Any], as_json: bool) -> None:
@@ -28,11 +28,7 @@ def emulated_bench(ctx: click.Context, asked: Mapping[str, Any], as_json: bool) 
     """
     from edgedistill.pipeline.emulate import LENGTH, device_profiles, emulate
 
-    given = [
-        name for name, value in asked.items() if name not in _TAKEN and value not in (_DEFAULTS.get(name), None, ())
-    ]
-    if given:
-        raise ConfigError(f"'{given[0]}' means nothing under qemu: no times are taken there. Leave it out.")
+    refuse_given(ctx, _TAKEN, "under qemu: no times are taken there")
     lengths = asked["lengths"] or (LENGTH,)
     if len(lengths) > 1:
         raise ConfigError(f"under qemu one length is counted, not {list(lengths)}. Give one.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from edgedistill.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +23,23 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     if min(numbers) < 1:
         raise click.BadParameter(f"{min(numbers)} is too small; the least is 1.")
     return numbers
+
+
+def refuse_given(ctx: click.Context, taken: Collection[str], why: str) -> None:
+    """Refuse an option that was given on the command line, but has no meaning there.
+
+    Args:
+        ctx: of the running command.
+        taken: names of the parameters that have one.
+        why: where it has none: "under qemu: no times are taken there".
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for option in ctx.command.params:
+        was_given = option.name and ctx.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+        if was_given and option.name not in taken:
+            raise ConfigError(f"'{option.opts[-1]}' means nothing {why}. Leave it out.")
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")

@@ -116,7 +116,8 @@ def measure(
     slices = list(_kept(journal, key))
     done = {(one.round, one.job) for one in slices}
     if slices:
-        say(f"going on after {len(slices)} finished slice{'s'[: len(slices) > 1]} of an earlier run ({journal.name})")
+        finished = "1 finished slice" if len(slices) == 1 else f"{len(slices)} finished slices"
+        say(f"going on after {finished} of an earlier run ({journal.name})")
     began = ticks.clock() - max((one.ended_seconds for one in slices), default=0.0)
     start = slices[0].before if slices else again(place, lambda: heat.read(place.phone), ticks)
     for number, name in in_turns(list(jobs), rounds, seed):
@@ -160,7 +161,8 @@ def tidy(place: Workplace, ticks: Ticks | None = None) -> None:
         DeviceError: the phone goes away.
     """
     script = (
-        f"for run in {HERE}/r-*; do kill -0 $(cat $run/{PID} 2>/dev/null) 2>/dev/null || rm -rf $run; done 2>/dev/null"
+        f'for run in {HERE}/r-*; do kill -0 "$(cat "$run/{PID}" 2>/dev/null)" 2>/dev/null || rm -rf "$run"; done'
+        " 2>/dev/null"
     )
     again(place, lambda: place.phone.shell(script), ticks)
 

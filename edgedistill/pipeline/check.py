@@ -30,7 +30,7 @@ from edgedistill.gate.files import files_rung, is_usable
 from edgedistill.gate.ladder import climb_each, not_climbed, overall
 from edgedistill.gate.rungs import finding
 from edgedistill.gate.tolerances import Tolerances, read_tolerances
-from edgedistill.pipeline.elsewhere import with_apps, with_emulated, with_phones
+from edgedistill.pipeline.elsewhere import with_elsewhere
 from edgedistill.pipeline.origins import checkpoint_folders
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.pipeline.structure import structure_rungs
@@ -68,8 +68,7 @@ def check(artifact: Path | str, *, settings: Sequence[str] = (), write: bool = T
     tolerances, overrides = read_tolerances(settings)
     manifest = read_manifest(folder)
     sha256 = files.sha256_of(folder / MANIFEST)
-    rungs = with_emulated(judge(folder, manifest, tolerances), folder, sha256)
-    rungs = with_apps(with_phones(rungs, folder, sha256), folder, sha256)
+    rungs = with_elsewhere(judge(folder, manifest, tolerances), folder, sha256)
     verdict = Verdict(
         created=now(),
         command=shlex.join(["edgedistill", "check", str(folder), *(part for s in settings for part in ("--set", s))]),

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import reports
-from edgedistill.apps import APP_CHECKS, AppChecks, GoldenCheck
+from edgedistill.apps import APP_CHECKS, AppChecks
 from edgedistill.gate.ladder import APP_TOKENIZER, PHONE
 from edgedistill.gate.rungs import finding, judged, measure
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport
-from edgedistill.reports import BENCH, BENCHES, BenchReport, Rung, SelfTest
+from edgedistill.reports import BENCH, BENCHES, BenchReport, Rung
 
 
-def with_emulated(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
-    """The rungs with that of another architecture as `bench --device qemu` left it, where it ran on this artifact.
+def with_elsewhere(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
+    """The rungs with those that `bench --device qemu`, `bench --device adb` and `package` left, where they did.
 
     Args:
         rungs: of the ladder.
@@ -22,28 +22,25 @@ def with_emulated(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> 
         manifest_sha256: of the manifest that is judged; what was seen of another one counts for nothing.
 
     Raises:
-        ArtifactError: the emulation's report cannot be read.
+        ArtifactError: one of their reports cannot be read.
     """
+    return [_climbed(rung, folder, manifest_sha256) or rung for rung in rungs]
+
+
+def _climbed(rung: Rung, folder: Path, manifest_sha256: str) -> Rung | None:
+    climb = _CLIMBED.get(rung.name)
+    return climb(rung.title, folder, manifest_sha256) if climb else None
+
+
+def _emulated(title: str, folder: Path, manifest_sha256: str) -> Rung | None:
     path = folder / EMULATION
     report = reports.read(EmulationReport, path) if path.is_file() else None
     rows = [row for row in (report.rows if report else ()) if row.manifest_sha256 == manifest_sha256]
     seen = {row.profile: rung for row in rows for rung in row.rungs if rung.name == ARCHITECTURE}
-    if not seen:
-        return list(rungs)
-    return [_together(rung.title, seen) if rung.name == ARCHITECTURE else rung for rung in rungs]
+    return _together(title, seen) if seen else None
 
 
-def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
-    """The rungs with that of phones as `bench --device adb` left it, where this artifact answered its goldens on one.
-
-    Args:
-        rungs: of the ladder.
-        folder: the artifact.
-        manifest_sha256: of the manifest that is judged; what was seen of another one counts for nothing.
-
-    Raises:
-        ArtifactError: a phone's report cannot be read.
-    """
+def _on_phones(title: str, folder: Path, manifest_sha256: str) -> Rung | None:
     seen = [
         (f"{report.phone.model}{f', {test.task}' if test.task else ''}", test)
         for report in (reports.read(BenchReport, path) for path in sorted(folder.glob(BENCHES)) if path.name != BENCH)
@@ -52,21 +49,17 @@ def with_phones(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> li
         if report.phone and (test.source, test.manifest_sha256) == ("phone", manifest_sha256)
     ]
     if not seen:
-        return list(rungs)
-    return [_on_phones(rung.title, seen) if rung.name == PHONE else rung for rung in rungs]
+        return None
+    measures = [measure(f"{phone}: goldens within", test.within, test.goldens, ">=") for phone, test in seen]
+    faults = [
+        finding("wrong_on_phone", f"{phone}: {test.reason or test.status}")
+        for phone, test in seen
+        if test.status != "passed"
+    ]
+    return judged(PHONE, title, measures, faults, rows=min(test.goldens for _, test in seen))
 
 
-def with_apps(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list[Rung]:
-    """The rungs with that of apps' tokenizers as `package` left it, where one was asked the goldens of this artifact.
-
-    Args:
-        rungs: of the ladder.
-        folder: the artifact.
-        manifest_sha256: of the manifest that is judged; what was seen of another one counts for nothing.
-
-    Raises:
-        ArtifactError: an app's report cannot be read.
-    """
+def _in_apps(title: str, folder: Path, manifest_sha256: str) -> Rung | None:
     seen = {
         f"{report.platform}, {check.where}, {check.file}": check
         for report in (reports.read(AppChecks, path) for path in sorted(folder.glob(APP_CHECKS)))
@@ -74,11 +67,7 @@ def with_apps(rungs: Sequence[Rung], folder: Path, manifest_sha256: str) -> list
         if report.manifest_sha256 == manifest_sha256 and check.name == "tokenizer" and check.status != "not_run"
     }
     if not seen:
-        return list(rungs)
-    return [_in_apps(rung.title, seen) if rung.name == APP_TOKENIZER else rung for rung in rungs]
-
-
-def _in_apps(title: str, seen: dict[str, GoldenCheck]) -> Rung:
+        return None
     measures = [
         measure(f"{app}: equal ids", check.goldens - len(check.differ), max(1, check.goldens), ">=")
         for app, check in seen.items()
@@ -89,16 +78,6 @@ def _in_apps(title: str, seen: dict[str, GoldenCheck]) -> Rung:
         if check.status == "failed"
     ]
     return judged(APP_TOKENIZER, title, measures, faults, rows=min(check.goldens for check in seen.values()))
-
-
-def _on_phones(title: str, seen: Sequence[tuple[str, SelfTest]]) -> Rung:
-    measures = [measure(f"{phone}: goldens within", test.within, test.goldens, ">=") for phone, test in seen]
-    faults = [
-        finding("wrong_on_phone", f"{phone}: {test.reason or test.status}")
-        for phone, test in seen
-        if test.status != "passed"
-    ]
-    return judged(PHONE, title, measures, faults, rows=min(test.goldens for _, test in seen))
 
 
 def _together(title: str, seen: dict[str, Rung]) -> Rung:
@@ -117,3 +96,7 @@ def _together(title: str, seen: dict[str, Rung]) -> Rung:
         rows=min(rung.rows for rung in seen.values()),
         measures=tuple(measures),
     )
+
+
+_CLIMBED = {ARCHITECTURE: _emulated, PHONE: _on_phones, APP_TOKENIZER: _in_apps}
+"""By the rung's name: what was seen of it elsewhere, if anything was."""

@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgedistill.quant.schemes import LEAST_OUTPUTS
 from edgedistill.quant.smoothing import channel_factors
 from edgedistill.runner import Arrays
-
-_FEW_OUTPUTS = 16
-"""Linears with fewer are answers, and stay in float."""
 
 
 class Smoothed(nn.Module):
@@ -73,7 +71,7 @@ def _watched(piece: Any, texts: Iterable[Arrays]) -> tuple[dict[str, Tensor], di
     for name, module in piece.named_modules():
         if isinstance(module, nn.LayerNorm):
             hooks.append(module.register_forward_hook(lambda _m, _i, output, name=name: has_written(name, output)))
-        elif isinstance(module, nn.Linear) and module.out_features >= _FEW_OUTPUTS:
+        elif isinstance(module, nn.Linear) and module.out_features >= LEAST_OUTPUTS:
             hooks.append(module.register_forward_pre_hook(lambda _m, given, name=name: reads(name, given[0])))
     with torch.inference_mode():
         for text in texts:

@@ -16,7 +16,7 @@ from edgedistill.pages.content import Content
 from edgedistill.pages.gather import gather
 from edgedistill.pages.html import html
 from edgedistill.pages.markdown import markdown
-from edgedistill.pipeline.elsewhere import with_phones
+from edgedistill.pipeline.elsewhere import with_elsewhere
 from edgedistill.reports import (
     BenchReport,
     Core,
@@ -148,10 +148,10 @@ def test_the_gate_repeats_what_phones_answered(tmp_path: Path) -> None:
 
     def rung_after(*tests: SelfTest) -> Rung:
         write_phone_bench(artifact, self_tests=tests)
-        return next(rung for rung in with_phones(ladder, artifact, sha256) if rung.name == "phone")
+        return next(rung for rung in with_elsewhere(ladder, artifact, sha256) if rung.name == "phone")
 
     own = SELF_TEST.model_copy(update={"manifest_sha256": sha256})
-    assert with_phones(ladder, artifact, sha256) == ladder
+    assert with_elsewhere(ladder, artifact, sha256) == ladder
     passed = rung_after(own)
     assert (passed.status, passed.rows) == ("passed", 9)
     assert passed.measures[0].name.startswith("Acme")
@@ -162,4 +162,4 @@ def test_the_gate_repeats_what_phones_answered(tmp_path: Path) -> None:
     assert rung_after(own.model_copy(update={"source": "qemu"})).status == "not_run", "an emulator is no phone"
     (artifact / "bench-acme-000000.json").write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match="bench-acme"):
-        with_phones(ladder, artifact, sha256)
+        with_elsewhere(ladder, artifact, sha256)

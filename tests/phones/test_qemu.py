@@ -20,7 +20,7 @@ from edgedistill.gate.ladder import elsewhere
 from edgedistill.phones import arm64, bundle, qemu, requests
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline import emulate
-from edgedistill.pipeline.elsewhere import with_emulated
+from edgedistill.pipeline.elsewhere import with_elsewhere
 from edgedistill.pipeline.runners import asked_for_all, open_runner
 from edgedistill.reports import BenchRow, Rung
 from tests.made import write_artifact
@@ -150,9 +150,9 @@ def test_the_gate_repeats_what_was_seen_of_the_same_bytes(tmp_path: Path) -> Non
 
     def rung_of(*rows: dict[str, Any]) -> Rung:
         reports.save(report_of(*rows), tmp_path / EMULATION)
-        return next(rung for rung in with_emulated(ladder, tmp_path, "0" * 64) if rung.name == ARCHITECTURE)
+        return next(rung for rung in with_elsewhere(ladder, tmp_path, "0" * 64) if rung.name == ARCHITECTURE)
 
-    assert with_emulated(ladder, tmp_path, "0" * 64) == ladder
+    assert with_elsewhere(ladder, tmp_path, "0" * 64) == ladder
     assert rung_of({"rungs": [good]}).status == "passed"
     assert rung_of({"rungs": [good]}).measures[0].name == "a76: logits relative"
     failed = rung_of({"rungs": [good]}, {"profile": "max", "rungs": [bad]})

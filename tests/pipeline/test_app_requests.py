@@ -66,7 +66,7 @@ def test_the_command_line_says_what_to_type(artifact: Path, tmp_path: Path) -> N
     assert [Path(row["folder"]).parent for row in machine] == [tmp_path / "b"]
     wrong = CliRunner().invoke(edgedistill, [*asked, str(tmp_path / "c"), "--affinity", "big"])
     assert wrong.exit_code == 2
-    assert "'affinity' means nothing to the app" in wrong.stderr
+    assert "'--affinity' means nothing to the app" in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,13 @@ def test_harm_to_an_artifact_is_named(tmp_path: Path, harm: Callable[[Path], obj
     assert checkup.is_broken is (status == "broken")
 
 
+def test_reports_about_an_artifact_are_no_strange_files(tmp_path: Path) -> None:
+    folder = write_sound(tmp_path / "artifact")
+    for name in ("bench.json", "bench-pixel.json", "qemu.json", "app-android.json"):
+        (folder / name).touch()
+    assert "unlisted_file" not in statuses(doctor(folder))
+
+
 def test_an_unknown_licence_is_a_warning(tmp_path: Path) -> None:
     assert statuses(doctor(write_artifact(tmp_path / "artifact", licence="unknown")))["licence"] == "warning"
 

@@ -16,7 +16,7 @@ from edgedistill.apps import Built, GoldenCheck
 from edgedistill.artifacts import read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, StorageError, UnknownNameError, UnprovenError
 from edgedistill.gate.ladder import APP_TOKENIZER, elsewhere
-from edgedistill.pipeline.elsewhere import with_apps
+from edgedistill.pipeline.elsewhere import with_elsewhere
 from edgedistill.pipeline.package import package
 from edgedistill.reports import Rung
 from tests.made import write_artifact, write_verdict
@@ -134,7 +134,7 @@ def test_what_the_apps_tokenizer_answered_becomes_a_rung(
         stand_in(monkeypatch, build=lambda *_: Built(Path("golden.jsonl"), checks))
         with suppress(ArtifactError, UnprovenError):
             package(passed, out=tmp_path / "dist", overwrite=True)
-        return [rung for rung in with_apps(elsewhere(), passed, sha256) if rung.name == APP_TOKENIZER]
+        return [rung for rung in with_elsewhere(elsewhere(), passed, sha256) if rung.name == APP_TOKENIZER]
 
     sha256 = files.sha256_of(passed / "manifest.json")
     good = GoldenCheck(name="tokenizer", where="Java", status="passed", goldens=7)
@@ -144,7 +144,7 @@ def test_what_the_apps_tokenizer_answered_becomes_a_rung(
     (asked,) = packaged(good, bad)
     assert (asked.status, asked.findings[0].name) == ("failed", "wrong_in_app")
     assert asked.findings[0].message == "files, Node, golden.jsonl: 1 of 7 differ."
-    assert with_apps(elsewhere(), passed, "0" * 64)[-1].status == "not_run", "another manifest"
+    assert with_elsewhere(elsewhere(), passed, "0" * 64)[-1].status == "not_run", "another manifest"
     (asked,) = packaged(good.model_copy(update={"status": "not_run"}))
     assert asked.status == "not_run"
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgedistill import files, reports
+from edgedistill.apps import APP_CHECKS
 from edgedistill.artifacts import GOLDENS, LABELS, MANIFEST, Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import EdgeDistillError, MissingExtraError
 from edgedistill.gate.case import read_goldens
 from edgedistill.gate.files import files_rung
+from edgedistill.phones.emulation import EMULATION
 from edgedistill.pipeline.doctor import model_file
 from edgedistill.pipeline.doctor.model import FORMATS
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
@@ -45,9 +47,9 @@ def signs(folder: Path) -> Iterator[Sign]:
 
 
 def _unlisted(folder: Path, manifest: Manifest) -> list[str]:
-    listed = {entry.path for entry in manifest.files} | {MANIFEST, VERDICT}
+    listed = {entry.path for entry in manifest.files} | {MANIFEST, VERDICT, EMULATION}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    found -= {path.name for path in folder.glob(BENCHES)}
+    found -= {path.name for reports in (BENCHES, APP_CHECKS) for path in folder.glob(reports)}
     return sorted(name for name in found - listed if not name.rpartition("/")[2].startswith("."))
 
 
