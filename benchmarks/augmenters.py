@@ -10,7 +10,6 @@ texts. Writes `docs/results/augmenters.json` and `augmenters.md`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -22,7 +21,6 @@ import compare
 import torch
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
 from edgedistill.data.rewrite import Rates, Transfer, read_tags
@@ -41,7 +39,7 @@ def main() -> None:
         _use_cache(Path(cache))
         rows = _measured(options)
     results = {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "load": round(os.getloadavg()[0], 1), "rows": rows, "seed": options.seed,
     }  # fmt: skip
     files.write_json(compare.RESULTS / "augmenters.json", results)
@@ -124,7 +122,7 @@ def _page(results: dict[str, Any]) -> str:
     for row in results["rows"]:
         speed = row["rows"] / max(row["seconds"], 1e-3)
         lines.append(f"| {row['what']} | {row['rows']:,} | {row['seconds']:.2f} | {speed:,.0f} |")
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+    return "\n".join([*lines, "", compare.footnote(results["environment"]), ""])
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, command
+from compare import RESULTS, about
 
 from edgedistill import files
-from edgedistill.artifacts import LABELS, Golden, Manifest, environment, now, read_manifest
+from edgedistill.artifacts import LABELS, Golden, Manifest, now, read_manifest
 from edgedistill.clients import CLIENTS
 from edgedistill.data.encoding import clean
 from edgedistill.data.probes import ADVERSARIAL
@@ -71,7 +71,7 @@ def main() -> None:
         before = json.loads((RESULTS / "clients.json").read_text(encoding="utf-8"))["rows"]
         rows = [row for row in before if (row["client"], row["target"], row["scheme"]) not in tried_now] + rows
     found = {
-        "created": now(), "command": command(), "environment": environment().model_dump(mode="json"),
+        **about(),
         "tolerances": {"fp32_relative": Tolerances().fp32_relative, "fp16_relative": Tolerances().fp16_relative,
                        "int8_relative": Tolerances().int8_relative, "int8_agreement": Tolerances().int8_agreement},
         "rows": rows,

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 import edgedistill
 from edgedistill import files, parity
-from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, reference_of
+from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, environment, now, reference_of
 from edgedistill.data.tasks import find_task
 from edgedistill.evaluate import answer_texts, decide, rankings
 from edgedistill.gate.resampled import WeightedScore, weighted_score
@@ -110,3 +110,13 @@ def kept(name: str, task: str, found: dict[str, Any]) -> dict[str, Any]:
 def command() -> str:
     """How this script was called; where data and weights lie on this machine says nothing to others."""
     return "python " + shlex.join(Path(word).name if word.startswith(("/", "..")) else word for word in sys.argv)
+
+
+def about() -> dict[str, Any]:
+    """When and how results were measured, and with which versions: what each file of them starts with."""
+    return {"created": now(), "command": command(), "environment": environment().model_dump(mode="json")}
+
+
+def footnote(told: dict[str, Any]) -> str:
+    """What was measured with, as a page's last line."""
+    return f"Environment: `{json.dumps(told)}`"

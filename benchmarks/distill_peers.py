@@ -13,7 +13,6 @@ TextBrewer is installed by pip into the folder given by --out, beside nothing el
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -31,7 +30,6 @@ from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.data.batches import Batch
 from edgedistill.data.cache_card import Kept
 from edgedistill.data.rows import Rows
@@ -84,7 +82,7 @@ def main() -> None:
     )  # fmt: skip
     found = {name: _measured(options, teacher, data, *case) for name, case in CASES.items()}
     results = {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "threads": options.threads, "rounds": options.rounds, "peers": {"TextBrewer": TEXTBREWER},
         "gemm_gflops": _gemm_gflops(), "cases": found,
     }  # fmt: skip
@@ -215,7 +213,7 @@ def _markdown(results: dict[str, Any]) -> str:
     for name, case in results["cases"].items():
         lines += ["", f"## {name}", "", f"{case['rows']:,} rows of {case['tokens'] / case['rows']:.1f} tokens."]
         lines += ["", *_table(case, results["gemm_gflops"])]
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+    return "\n".join([*lines, "", compare.footnote(results["environment"]), ""])
 
 
 def _table(case: dict[str, Any], ceiling: float) -> list[str]:

@@ -13,18 +13,22 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, command
+from compare import RESULTS, about, footnote
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnx_timing import answer, inputs_of, processor, relative_error, session, texts_from, timed
+from onnx_timing import Arrays, answer, inputs_of, processor, relative_error, session, texts_from, timed
 
 import edgedistill
 from edgedistill import files, resources
-from edgedistill.artifacts import MANIFEST, environment, now
+from edgedistill.artifacts import MANIFEST
 
+Call = Callable[[Arrays], NDArray[Any]]
+Open = Callable[[Path], Call]
 LENGTH, LAYERS = 128, 6
 PRODUCTS = ((384, 1152), (384, 384), (384, 1536), (1536, 384))
 """In and out of a layer's matrices, query, key and value as one."""
@@ -44,39 +48,65 @@ def main() -> None:
     source = Path(resources.checkpoint(resources.EMBEDDED))
     python = options.peers_python or _peers_environment(options.out / "environment")
     models = {**_peers(source, python, options.out / "peers"), **_ours(source, options.out / "ours")}
-    inputs = inputs_of(source, texts_from(options.texts, 16, options.seed), LENGTH)
-    sessions = {name: session(path) for name, path in models.items()}
-    wanted = pytorch(source, inputs)
-    errors = {
-        name: relative_error([answer(model, each) for each in inputs], wanted, inputs)
-        for name, model in sessions.items()
-    }
-    calls = {name: lambda each, model=model: answer(model, each) for name, model in sessions.items()}
-    ceilings = {kind: products(kind, options.seed) for kind in ("float32", "uint8 x uint8", "uint8 x int8")}
-    calls |= {f"products alone, {kind}": call for kind, call in ceilings.items()}
-    times = timed(calls, inputs, options.runs, options.seed)
-    rows = [
-        {"model": name, "bytes": path.stat().st_size, "relative_error": errors[name], **times[name]}
-        for name, path in models.items()
-    ]
-    results = {
-        "created": now(), "command": command(), "seed": options.seed, "length": LENGTH, "threads": 1,
-        "texts": options.texts.name if options.texts else "built-in sentences", "processor": processor(),
-        "environment": environment().model_dump(mode="json"), "peers": _versions(python), "rows": rows,
-        "products": {kind: times[f"products alone, {kind}"] for kind in ceilings},
-    }  # fmt: skip
+    found = measured(options, source, models, opened, ("float32", "uint8 x uint8", "uint8 x int8"))
+    results = {**found, "peers": _versions(python)}
     files.write_json(RESULTS / "export.json", results)
     files.write_text(RESULTS / "export.md", _markdown(results))
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/peers"))
+def peer_options(about_it: str | None, out: str) -> argparse.ArgumentParser:
+    """What both tables of peers are asked with."""
+    parser = argparse.ArgumentParser(description=about_it, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(out))
     parser.add_argument("--texts", type=Path, help="a file of paragraphs, one a line; .txt or .txt.gz")
-    parser.add_argument("--peers-python", type=Path, help="interpreter of an environment that has the peers already")
     parser.add_argument("--runs", type=int, default=100, help="inferences of each model")
     parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _options() -> argparse.Namespace:
+    parser = peer_options(__doc__, "runs/peers")
+    parser.add_argument("--peers-python", type=Path, help="interpreter of an environment that has the peers already")
     return parser.parse_args()
+
+
+def measured(
+    options: argparse.Namespace, source: Path, models: Mapping[str, Path], opened: Open, kinds: Sequence[str]
+) -> dict[str, Any]:
+    """Bytes, error and times of every file, all in turns with the products alone.
+
+    Args:
+        options: texts, runs and seed.
+        source: the checkpoint that all files were made from.
+        models: files by name.
+        opened: a file as a function from tokens to the last hidden state.
+        kinds: of products.
+    """
+    inputs = inputs_of(source, texts_from(options.texts, 16, options.seed), LENGTH)
+    wanted = pytorch(source, inputs)
+    calls = {name: opened(path) for name, path in models.items()}
+    errors = {name: relative_error([call(one) for one in inputs], wanted, inputs) for name, call in calls.items()}
+    ceilings = {_alone(kind): products(kind, options.seed) for kind in kinds}
+    times = timed({**calls, **ceilings}, inputs, options.runs, options.seed)
+    rows = [
+        {"model": name, "bytes": path.stat().st_size, "relative_error": errors[name], **times[name]}
+        for name, path in models.items()
+    ]
+    return {
+        **about(), "seed": options.seed, "length": LENGTH, "threads": 1,
+        "texts": options.texts.name if options.texts else "built-in sentences", "processor": processor(),
+        "rows": rows, "products": {kind: times[_alone(kind)] for kind in kinds},
+    }  # fmt: skip
+
+
+def _alone(kind: str) -> str:
+    return f"products alone, {kind}"
+
+
+def opened(path: Path) -> Call:
+    """An ONNX file as a function from tokens to its first output."""
+    model = session(path)
+    return lambda inputs: answer(model, inputs)
 
 
 def _peers_environment(folder: Path) -> Path:
@@ -187,7 +217,7 @@ def _markdown(results: dict[str, Any]) -> str:
     lines += ["", "The layers' matrix products alone, on the same runtime: "]
     lines[-1] += "; ".join(f"{kind} {found['p50_ms']:.1f} ms" for kind, found in products.items()) + "."
     told = {"environment": results["environment"], "peers": results["peers"], "seed": results["seed"]}
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(told)}`", ""])
+    return "\n".join([*lines, "", footnote(told), ""])
 
 
 if __name__ == "__main__":

@@ -9,20 +9,18 @@ error is that of the last hidden state on real tokens against PyTorch.
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, command
-from export_peers import LENGTH, products, pytorch
+from compare import RESULTS, footnote
+from export_peers import LENGTH, Call, measured, peer_options
 from numpy.typing import NDArray
-from onnx_timing import Arrays, inputs_of, processor, relative_error, texts_from, timed
+from onnx_timing import Arrays
 
 import edgedistill
 from edgedistill import files, resources
-from edgedistill.artifacts import MANIFEST, environment, now
+from edgedistill.artifacts import MANIFEST
 from edgedistill.targets.tflite.runtime import interpreter
 
 OURS = ("fp32", "int8_dynamic")
@@ -34,42 +32,13 @@ INTEGER = {"edgedistill int8_dynamic", STOCK[DYNAMIC], ON_OURS}
 
 def main() -> None:
     """Convert, measure and write."""
-    options = _options()
+    options = peer_options(__doc__, "runs/peers_litert").parse_args()
     source = Path(resources.checkpoint(resources.EMBEDDED))
     ours = _ours(source, options.out / "ours")
     models = {**_peers(source, ours[f"edgedistill {OURS[0]}"], options.out / "stock"), **ours}
-    inputs = inputs_of(source, texts_from(options.texts, 16, options.seed), LENGTH)
-    wanted = pytorch(source, inputs)
-    calls = {name: _opened(path) for name, path in models.items()}
-    errors = {
-        name: relative_error([call(each) for each in inputs], wanted, inputs) for name, call in calls.items()
-    }  # fmt: skip
-    ceilings = {kind: products(kind, options.seed) for kind in ("float32", "uint8 x int8")}
-    times = timed(
-        {**calls, **{f"products alone, {kind}": call for kind, call in ceilings.items()}},
-        inputs, options.runs, options.seed,
-    )  # fmt: skip
-    rows = [
-        {"model": name, "bytes": path.stat().st_size, "relative_error": errors[name], **times[name]}
-        for name, path in models.items()
-    ]
-    results = {
-        "created": now(), "command": command(), "seed": options.seed, "length": LENGTH, "threads": 1,
-        "texts": options.texts.name if options.texts else "built-in sentences", "processor": processor(),
-        "environment": environment().model_dump(mode="json"), "rows": rows,
-        "products": {kind: times[f"products alone, {kind}"] for kind in ceilings},
-    }  # fmt: skip
+    results = measured(options, source, models, _opened, ("float32", "uint8 x int8"))
     files.write_json(RESULTS / "export_litert.json", results)
     files.write_text(RESULTS / "export_litert.md", _markdown(results))
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/peers_litert"))
-    parser.add_argument("--texts", type=Path, help="a file of paragraphs, one a line; .txt or .txt.gz")
-    parser.add_argument("--runs", type=int, default=100, help="inferences of each model")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
 
 
 def _peers(checkpoint: Path, ours: Path, out: Path) -> dict[str, Path]:
@@ -113,7 +82,7 @@ def _ours(source: Path, out: Path) -> dict[str, Path]:
     return made
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> Call:
     """The file's one signature as a function from tokens to the last hidden state."""
     model: Any = interpreter(path, threads=1)
     (name,) = model.get_signature_list()
@@ -151,7 +120,7 @@ def _markdown(results: dict[str, Any]) -> str:
             + f" | {row['bytes']:,} | {row['relative_error']:.2g} |"
         )
     told = {"environment": results["environment"], "processor": results["processor"], "seed": results["seed"]}
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(told)}`", ""])
+    return "\n".join([*lines, "", footnote(told), ""])
 
 
 if __name__ == "__main__":

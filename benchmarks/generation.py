@@ -22,7 +22,6 @@ from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 VARIANTS: dict[str, dict[str, Any]] = {"no teacher": {"alpha": 0.0}, "bert2seq": {"alpha": 0.5}}
@@ -36,7 +35,7 @@ def main() -> None:
     for row in rows[1:]:
         row["p_value"] = [_p_value(rows[0]["students"][n], row["students"][n]) for n in range(options.seeds)]
     _keep(options.task.removesuffix(".yaml").rpartition("/")[2], {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "settings": _settings(options), "judged_rows": len(_written(rows[0]["students"][0])),
         "rows": [{key: value for key, value in row.items() if key != "students"} for row in rows],
     })  # fmt: skip
@@ -109,7 +108,7 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "bootstrap of the difference of BLEU over the same rows.",
     ]
     for name, results in compare.kept("generation", task, found).items():
-        lines += ["", f"## {name}", "", *_table(results), "", f"Environment: `{json.dumps(results['environment'])}`"]
+        lines += ["", f"## {name}", "", *_table(results), "", compare.footnote(results["environment"])]
     files.write_text(compare.RESULTS / "generation.md", "\n".join([*lines, ""]))
 
 

@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from compare import RESULTS, command, told
+from compare import RESULTS, about, footnote, told
 from compare import answers as answers_of
 from compare import gain as gain_of
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 
 SETTLED = 20
 """Steps left out of the speed: memory is fetched and, where asked for, code is translated in them."""
@@ -57,8 +56,8 @@ def main() -> None:
             row |= {"score": float(own.score(np.ones((1, own.rows)))[0]), "gain": gain_of(first, own)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     results = {
-        "created": now(), "command": command(), "gpu": gpu, "torch": torch.__version__, "steps": options.steps,
-        "load": load, "environment": environment().model_dump(mode="json"), "rows": rows,
+        **about(), "gpu": gpu, "torch": torch.__version__, "steps": options.steps,
+        "load": load, "rows": rows,
     }  # fmt: skip
     files.write_json(RESULTS / "gpu.json", results)
     files.write_text(RESULTS / "gpu.md", _markdown(results))
@@ -133,7 +132,7 @@ def _markdown(results: dict[str, Any]) -> str:
                 f"{100 * own['data_share']:.1f} % | {own['memory_bytes'] / 1e6:,.0f} | {row['seconds']:.0f} | "
                 f"{row['score']:.4f} | {told(row['gain'])} |"
             )
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+    return "\n".join([*lines, "", footnote(results["environment"]), ""])
 
 
 if __name__ == "__main__":

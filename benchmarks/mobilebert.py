@@ -11,7 +11,6 @@ Nothing here is tuned on the judged rows: change the settings by what the develo
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 
 import edgedistill
 from edgedistill import files
-from edgedistill.artifacts import environment, now, read_manifest
+from edgedistill.artifacts import read_manifest
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
@@ -49,7 +48,7 @@ def main() -> None:
         row["is_shape"] = row["name"] in plan["shapes"]
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
     _keep(options.task, {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
     })  # fmt: skip
@@ -153,7 +152,7 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "clock's, on a machine that did other work too.",
     ]
     for name, of_task in tasks.items():
-        lines += ["", f"## {name}", "", *_table(of_task), "", f"Environment: `{json.dumps(of_task['environment'])}`"]
+        lines += ["", f"## {name}", "", *_table(of_task), "", compare.footnote(of_task["environment"])]
     files.write_text(compare.RESULTS / "mobilebert.md", "\n".join([*lines, ""]))
 
 

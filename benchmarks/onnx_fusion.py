@@ -9,7 +9,6 @@ turns in one run, and their answers compared. Writes docs/results/fusion.md and 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +17,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from compare import RESULTS, command
+from compare import RESULTS, about, footnote
 from onnx import helper
 from onnx_timing import answer, inputs_of, processor, relative_error, session, texts_from, timed
 
 from edgedistill import files, plugins, resources
-from edgedistill.artifacts import environment, now
 from edgedistill.models import loading, views
 from edgedistill.models.views import bert, mobilebert
 from edgedistill.quant.onnx_graph import CONTRIB, GraphEditor
@@ -45,8 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = [row for given in options.checkpoints for row in _measured(given, options)]
     results = {
-        "created": now(), "command": command(), "seed": options.seed, "length": LENGTH, "threads": 1,
-        "processor": processor(), "environment": environment().model_dump(mode="json"), "rows": rows,
+        **about(), "seed": options.seed, "length": LENGTH, "threads": 1,
+        "processor": processor(), "rows": rows,
     }  # fmt: skip
     files.write_json(RESULTS / "fusion.json", results)
     files.write_text(RESULTS / "fusion.md", _markdown(results))
@@ -176,7 +174,7 @@ def _markdown(results: dict[str, Any]) -> str:
             f"| {row['checkpoint']} | {row['form']} | {fused} | {row['p50_ms']:.2f} | {row['p90_ms']:.2f} | "
             f"{row['p50_ms'] / of:.3f} | {row['difference']:.1g} |"
         )
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+    return "\n".join([*lines, "", footnote(results["environment"]), ""])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import compare
 import numpy as np
 
 from edgedistill import files, parity
-from edgedistill.artifacts import environment, now, read_manifest
+from edgedistill.artifacts import read_manifest
 from edgedistill.data.encoding import encode, load_tokenizer
 from edgedistill.evaluate import decide, predict
 from edgedistill.gate.case import read_reference
@@ -36,7 +36,7 @@ def main() -> None:
     rows = [row for scheme in options.scheme or ["int4_weight"] for row in _rows(options, scheme)]
     first = rows[0]["answers"]
     results = {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "steps": options.steps, "lr": options.lr, "length": options.length, "seed": options.seed,
         "judged_rows": first.rows,
         "rows": [{key: value for key, value in row.items() if key != "answers"} for row in rows],
@@ -142,6 +142,7 @@ def _markdown(tasks: dict[str, Any]) -> str:
             f"{compare.told(row.get('gain'))} |"
             for row in found["rows"]
         ]
+        lines += ["", compare.footnote(found["environment"])]
     return "\n".join([*lines, ""])
 
 

@@ -10,7 +10,6 @@ paired: both students are scored on the same resampled rows. What is trained alr
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 from recipe_costs import macs, p90_ms
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
@@ -98,9 +96,7 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         first = next(other for other in rows if other["recipe"] == row["recipe"])
         row["gain"] = None if first is row else compare.gain(first["answers"], row["answers"])
     results = {
-        "created": now(),
-        "command": compare.command(),
-        "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "teacher": next(row["teacher"] for row in rows if row["teacher"] is not None),
         "judged_rows": rows[0]["answers"].rows,
         "length": found["length"],
@@ -124,7 +120,7 @@ def _markdown(tasks: dict[str, Any]) -> str:
     ]
     for task, results in tasks.items():
         lines += ["", f"## {task}", "", *_table(results), "", f"![{task}](recipes-{task}.svg)"]
-        lines += ["", f"Environment: `{json.dumps(results['environment'])}`"]
+        lines += ["", compare.footnote(results["environment"])]
     return "\n".join([*lines, ""])
 
 

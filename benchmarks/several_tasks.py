@@ -11,7 +11,6 @@ Reference: Liu et al., 2019 (arXiv:1904.09482), table 1.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ import numpy as np
 from compare import Answers
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 ALONE = "each task alone"
@@ -40,7 +38,7 @@ def main() -> None:
         found[name] = {task: compare.answers(students, task if task in others else None) for task in options.tasks}
         parameters[name] = _parameters(students)
     results = {
-        "created": now(), "command": compare.command(), "environment": environment().model_dump(mode="json"),
+        **compare.about(),
         "start": Path(options.start).name, "epochs": options.epochs, "seeds": options.seeds, "parameters": parameters,
         "rows": [_row(task, found) for task in options.tasks],
     }  # fmt: skip
@@ -116,7 +114,7 @@ def _markdown(results: dict[str, Any]) -> str:
             gain = compare.told(row["students"][name]["gain"])
             cells.append(f"{row['students'][name]['score']:.4f} ({low:.3f} to {high:.3f}) {gain}".strip())
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"Environment: `{json.dumps(results['environment'])}`", ""])
+    return "\n".join([*lines, "", compare.footnote(results["environment"]), ""])
 
 
 if __name__ == "__main__":
