@@ -33,7 +33,12 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 
 
 def with_ranges(
-    model: onnx.ModelProto, nodes: list[str], bits: int, calibration: Calibration, method: Method, is_signed: bool
+    model: onnx.ModelProto,
+    nodes: list[str],
+    bits: int,
+    calibration: Calibration,
+    method: Method,
+    has_signed_weights: bool,
 ) -> onnx.ModelProto:
     """Quantize the products of that name: activations with one range per tensor, weights per output channel.
 
@@ -43,8 +48,8 @@ def with_ranges(
         bits: of the activations, 8 or 16.
         calibration: text that the ranges are watched on.
         method: how a range is made of what was seen.
-        is_signed: whether weights are signed, as accelerators want them; otherwise they are unsigned around 128, which
-            x86 processors without VNNI multiply exactly.
+        has_signed_weights: as accelerators want them; otherwise they are unsigned around 128, which x86 processors
+            without VNNI multiply exactly.
 
     Returns:
         The quantized graph.
@@ -60,7 +65,7 @@ def with_ranges(
             nodes_to_quantize=nodes,
             per_channel=True,
             activation_type=_ACTIVATIONS[bits],
-            weight_type=QuantType.QInt8 if is_signed else QuantType.QUInt8,
+            weight_type=QuantType.QInt8 if has_signed_weights else QuantType.QUInt8,
             calibrate_method=_METHODS[method],
             extra_options={"WeightSymmetric": True, "DedicatedQDQPair": False, "MatMulConstBOnly": True},
         )

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edgedistill.errors import ExportError
+from edgedistill.quant import grids
 from edgedistill.quant.calibration import Calibration
 from edgedistill.quant.onnx_blocks import block_matmul
 from edgedistill.quant.onnx_graph import GraphEditor, gemm_as_matmul
-from edgedistill.quant.onnx_integer import SIGNED, UNSIGNED, Integers, floors, integer_matmul, per_channel
+from edgedistill.quant.onnx_integer import floors, integer_matmul
 from edgedistill.quant.onnx_smoothing import smoothed
 from edgedistill.quant.onnx_static import Method, with_ranges
 from edgedistill.quant.schemes import LEAST_NUMBERS, LEAST_OUTPUTS, SCHEMES
@@ -47,7 +49,7 @@ def apply_scheme(
     scheme: str,
     calibration: Calibration | None = None,
     method: Method = "minmax",
-    is_signed: bool = False,
+    has_signed_weights: bool = False,
     keep: Mapping[str, str] | None = None,
 ) -> Quantized:
     """Apply a scheme to a float32 model, in place.
@@ -57,8 +59,7 @@ def apply_scheme(
         scheme: name of the scheme.
         calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
         method: how fixed ranges are made of what was seen.
-        is_signed: whether integers of products are signed: with fixed ranges the weights, as accelerators want them;
-            with a scale for every token both sides, as ARM's processors without 8-bit dot products want them.
+        has_signed_weights: with fixed ranges, as accelerators want them.
         keep: names of weights to leave in float, each with the reason.
 
     Raises:
@@ -67,14 +68,14 @@ def apply_scheme(
     if scheme == "fp32":
         return Quantized(model)
     model = prepared(model, scheme, calibration)
-    editor, positive, kind = GraphEditor(model), floors(model), SIGNED if is_signed else UNSIGNED
+    editor, positive = GraphEditor(model), floors(model)
     result = Quantized(model, {} if scheme == "fp16" else dict(_ALWAYS_FLOAT))
     for node in list(model.graph.node):
-        if not _is_rewritten(editor, node, scheme, result.kept_float, positive, keep or {}, kind):
+        if not _is_rewritten(editor, node, scheme, result.kept_float, positive, keep or {}):
             editor.nodes.append(node)
     result.model = editor.finish()
     if scheme in _FIXED_RANGES:
-        result.model = _with_fixed_ranges(result, scheme, calibration, method, is_signed)
+        result.model = _with_fixed_ranges(result, scheme, calibration, method, has_signed_weights)
     return result
 
 
@@ -97,7 +98,7 @@ def weights_of(model: onnx.ModelProto, scheme: str) -> dict[str, int]:
 
 
 def _with_fixed_ranges(
-    result: Quantized, scheme: str, calibration: Calibration | None, method: Method, is_signed: bool
+    result: Quantized, scheme: str, calibration: Calibration | None, method: Method, has_signed_weights: bool
 ) -> onnx.ModelProto:
     model = result.model
     editor = GraphEditor(model)
@@ -110,7 +111,7 @@ def _with_fixed_ranges(
         if node.op_type == "MatMul" and editor.constant(node.input[1]) is not None
         if node.input[1] not in result.kept_float
     ]
-    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method, is_signed)
+    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method, has_signed_weights)
 
 
 def _is_rewritten(
@@ -120,7 +121,6 @@ def _is_rewritten(
     kept: dict[str, str],
     positive: dict[str, float],
     keep: Mapping[str, str],
-    kind: Integers,
 ) -> bool:
     """Write `node` in its scheme's form; False where it stays as it is."""
     if node.op_type == "LSTM":
@@ -144,7 +144,7 @@ def _is_rewritten(
     elif scheme in _FIXED_RANGES:
         return False
     else:
-        integer_matmul(editor, node, weight, positive.get(node.input[0]), kind)
+        integer_matmul(editor, node, weight, positive.get(node.input[0]))
     return True
 
 
@@ -178,6 +178,17 @@ def _narrow_float(editor: GraphEditor, node: onnx.NodeProto, position: int, weig
     else:
         wide = editor.add("Cast", [table], to=TensorProto.FLOAT)
         editor.add("MatMul", [node.input[0], wide], node.output[0])
+
+
+def per_channel(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric int8 of a matrix with one scale per index of `axis`.
+
+    Returns:
+        The integers in [-127, 127], and the scales, 1-D: weight is about integers x scale.
+    """
+    integers, scales = grids.rows(torch.from_numpy(np.array(weight if axis == 0 else weight.T)))
+    stored = integers.numpy()
+    return stored if axis == 0 else stored.T, scales.numpy()[:, 0]
 
 
 def _table_rows(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[Any]) -> None:

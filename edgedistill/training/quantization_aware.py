@@ -1,7 +1,7 @@
 """Quantization-aware training: forward passes go through an export's rounding, so that the weights learn to bear it.
 
-What is rounded is what the export of that scheme makes integers of, on the same grids: weights of linears and rows of
-embeddings, and with int8_dynamic what linears read. Gradients pass the rounding as if it were not there, and weights
+What is rounded is what the ONNX export of that scheme makes integers of, on the same grids: weights of linears and rows
+of embeddings, and with int8_dynamic what linears read. Gradients pass the rounding as if it were not there, and weights
 stay float32: what is saved is an ordinary student, which then loses less by the scheme.
 
 References: Jacob et al., 2018, arXiv:1712.05877, section 3 (training through simulated quantization); Bengio et al.,
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.errors import TrainingError
-from edgedistill.quant.grids import in_blocks, in_rows
+from edgedistill.quant.grids import in_blocks, in_pairs, in_rows
 from edgedistill.quant.schemes import LEAST_NUMBERS, LEAST_OUTPUTS, SCHEMES, Scheme
 from edgedistill.training.stage import Stage
 
@@ -78,10 +78,10 @@ def _is_rounded(module: nn.Module) -> bool:
 
 
 def _linear(module: nn.Linear, scheme: Scheme, values: Tensor) -> Tensor:
+    grid = in_blocks if scheme.weights == 4 else in_rows
     if scheme.activations == 8:
-        values = straight(values, in_rows)
-    weight = straight(module.weight, in_blocks if scheme.weights == 4 else in_rows)
-    return nn.functional.linear(values, weight, module.bias)
+        values, grid = straight(values, in_rows), in_pairs
+    return nn.functional.linear(values, straight(module.weight, grid), module.bias)
 
 
 def _embedding(module: nn.Embedding, scheme: Scheme, ids: Tensor) -> Tensor:

@@ -235,11 +235,6 @@ def test_accelerators_get_no_operators_of_onnx_runtimes_own(scheme, reason, tmp_
         target.export(view_of(tiny_model(layers=1)), target.Config(scheme=scheme, form="accelerator"), tmp_path)
 
 
-def test_signed_integers_are_of_one_scheme(tmp_path):
-    with pytest.raises(ExportError, match="integers=signed is of scheme int8_dynamic; the scheme is 'int8_weight'"):
-        target.export(view_of(tiny_model(layers=1)), target.Config(scheme="int8_weight", integers="signed"), tmp_path)
-
-
 def test_weights_too_large_for_one_message_lie_beside_the_model(exported, tmp_path):
     model, folder, written = exported
     paths, graphs = convert._written(

@@ -35,9 +35,6 @@ class Config(ExportConfig):
     """Bytes of weights above which they go into a file of their own: a protobuf message holds 2 GB."""
     calibration_method: Literal["minmax", "percentile", "entropy"] = "minmax"
     """How int8_static and w8a16 make a range of the values they saw."""
-    integers: Literal["unsigned", "signed"] = "unsigned"
-    """Of int8_dynamic: what its products multiply. signed: fewer instructions on ARM's processors without 8-bit dot
-    products (Cortex-A53), slow on x86 ones without them; the answers are the same."""
     base: Literal["int8_dynamic", "int8_weight", "int4_weight"] = "int8_dynamic"
     """Of scheme auto: what weights become that are not left in float."""
 

@@ -44,8 +44,6 @@ def export(
             f"ONNX Runtime's own format shares no weights between files; lengths are {cfg.lengths}. Export one length "
             "or any length, or set format=onnx."
         )
-    if cfg.integers == "signed" and cfg.scheme != "int8_dynamic":
-        raise ExportError(f"integers=signed is of scheme int8_dynamic; the scheme is '{cfg.scheme}'. Leave it out.")
     written = (
         _onnx(view, cfg, folder, calibration) if judge is None else _searched(view, cfg, folder, calibration, judge)
     )
@@ -74,8 +72,7 @@ def _onnx(view: View, cfg: Config, folder: Path, calibration: Calibration | None
     kept: dict[str, str] = {}
     for piece in view.pieces:
         model = _float_model(piece, cfg.opset)
-        is_signed = cfg.integers == "signed"
-        quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed)
+        quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method)
         paths, own = _written(quantized.model, piece.name, cfg, folder)
         files += paths
         graphs.append([graph.model_copy(update={"state": piece.state}) for graph in own])
@@ -127,7 +124,7 @@ def _for_accelerators(view: View, cfg: Config, folder: Path, calibration: Calibr
         )
     length, piece = cfg.lengths[0] if cfg.lengths else cfg.max_length, view.pieces[0]
     model = _float_model(piece, cfg.opset)
-    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, is_signed=True)
+    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, has_signed_weights=True)
     _fix_axes(quantized.model, {"batch": 1, "length": length})
     model = folded(quantized.model)
     _strip(model)
