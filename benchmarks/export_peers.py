@@ -188,10 +188,10 @@ def _versions(python: Path) -> dict[str, str]:
 
 
 def _products_of(model: str) -> str:
-    """Which products a file's own are: signed weights take the faster instruction, which saturates without VNNI."""
+    """Which products a file's own are."""
     if "fp32" in model or "int8_weight" in model:
         return "float32"
-    return "uint8 x int8" if model in {f"optimum quantize --{FLAGS[1]}", DYNAMIC} else "uint8 x uint8"
+    return "uint8 x uint8" if model == f"optimum quantize --{FLAGS[0]}" else "uint8 x int8"
 
 
 def _markdown(results: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def integer_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[An
         weight: (in, out) float32.
         floor: what to add to the activations to make them positive; None where they have both signs.
     """
-    integers, scale = _channels(weight)
+    integers, scale = paired_channels(weight)
     name = node.input[0]
     tokens, scales, zero = _rows_of_both_signs(editor, name) if floor is None else _positive_rows(editor, name, floor)
     table = editor.add_constant(f"{node.input[1]}_i8", integers)
@@ -57,8 +57,15 @@ def integer_matmul(editor: GraphEditor, node: onnx.NodeProto, weight: NDArray[An
     editor.add("Sub", [whole, editor.add_constant(f"{node.input[1]}_raised", raised)], node.output[0])
 
 
-def _channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(in, out) integers on the grid of `paired`, and the scale of every output channel."""
+def paired_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix on the grid of `paired`.
+
+    Args:
+        weight: (in, out) float32.
+
+    Returns:
+        (in, out) integers, and the scale of every output channel.
+    """
     integers, scales = grids.paired(torch.from_numpy(np.array(weight.T)))
     return integers.numpy().T, scales.numpy()[:, 0]
 

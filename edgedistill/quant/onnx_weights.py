@@ -49,7 +49,6 @@ def apply_scheme(
     scheme: str,
     calibration: Calibration | None = None,
     method: Method = "minmax",
-    has_signed_weights: bool = False,
     keep: Mapping[str, str] | None = None,
 ) -> Quantized:
     """Apply a scheme to a float32 model, in place.
@@ -59,7 +58,6 @@ def apply_scheme(
         scheme: name of the scheme.
         calibration: text that schemes with integer activations are smoothed on, and that fixed ranges are watched on.
         method: how fixed ranges are made of what was seen.
-        has_signed_weights: with fixed ranges, as accelerators want them.
         keep: names of weights to leave in float, each with the reason.
 
     Raises:
@@ -75,7 +73,7 @@ def apply_scheme(
             editor.nodes.append(node)
     result.model = editor.finish()
     if scheme in _FIXED_RANGES:
-        result.model = _with_fixed_ranges(result, scheme, calibration, method, has_signed_weights)
+        result.model = _with_fixed_ranges(result, scheme, calibration, method)
     return result
 
 
@@ -98,7 +96,7 @@ def weights_of(model: onnx.ModelProto, scheme: str) -> dict[str, int]:
 
 
 def _with_fixed_ranges(
-    result: Quantized, scheme: str, calibration: Calibration | None, method: Method, has_signed_weights: bool
+    result: Quantized, scheme: str, calibration: Calibration | None, method: Method
 ) -> onnx.ModelProto:
     model = result.model
     editor = GraphEditor(model)
@@ -111,7 +109,7 @@ def _with_fixed_ranges(
         if node.op_type == "MatMul" and editor.constant(node.input[1]) is not None
         if node.input[1] not in result.kept_float
     ]
-    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method, has_signed_weights)
+    return with_ranges(model, nodes, SCHEMES[scheme].activations, calibration, method)
 
 
 def _is_rewritten(

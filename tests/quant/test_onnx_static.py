@@ -67,6 +67,15 @@ def test_only_large_constant_products_are_quantized():
     assert "head" in {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
 
 
+@pytest.mark.parametrize(("scheme", "pairs_fit"), [("int8_static", True), ("w8a16", False)])
+def test_weights_are_signed_and_no_pair_saturates_beside_8_bit_activations(scheme, pairs_fit):
+    model = apply_scheme(graph(), scheme, rows(1)).model
+    stored = next(tensor for tensor in model.graph.initializer if tensor.name == "linear_quantized")
+    assert stored.data_type == TensorProto.INT8
+    sums = numpy_helper.to_array(stored).astype(int).reshape(WIDTH // 2, 2, WIDTH).sum(axis=1)
+    assert bool(255 * np.abs(sums).max() < 2**15) is pairs_fit
+
+
 def test_without_text_there_are_no_ranges():
     with pytest.raises(ExportError, match="'int8_static' needs text"):
         apply_scheme(graph(), "int8_static")

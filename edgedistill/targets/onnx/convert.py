@@ -124,7 +124,7 @@ def _for_accelerators(view: View, cfg: Config, folder: Path, calibration: Calibr
         )
     length, piece = cfg.lengths[0] if cfg.lengths else cfg.max_length, view.pieces[0]
     model = _float_model(piece, cfg.opset)
-    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method, has_signed_weights=True)
+    quantized = apply_scheme(model, cfg.scheme, calibration, cfg.calibration_method)
     _fix_axes(quantized.model, {"batch": 1, "length": length})
     model = folded(quantized.model)
     _strip(model)
