@@ -54,11 +54,12 @@ def answered(name: str, where: str, file: str, asked: int, differ: Sequence[int]
         why: what went wrong; with it nothing passes.
     """
     is_same = asked > 0 and not differ and not why
+    counted = f"{len(differ)} of {asked} differ. " if asked else ""
     return GoldenCheck(
         name=name,
         where=where,
         status="passed" if is_same else "failed",
-        reason="" if is_same else f"{len(differ)} of {asked} differ. {why}".strip(),
+        reason="" if is_same else f"{counted}{why}".strip() or "no golden was asked",
         file=file,
         goldens=asked,
         differ=tuple(differ),

@@ -21,10 +21,13 @@ from edgedistill.phones import arm64, bundle, qemu, requests
 
 TARGETS = ("onnx", "tflite")
 DRIVERS = ("single", "buckets", "heads", "cascade")
+KINDS = ("single", "pair", "regression", "ranking", "span", "tokens", "embedding")
+"""Tasks the program has an answer for."""
 MODEL, SOURCE, TESTS = "model", "source", "tests"
 _HERE = Path(__file__).parent
 _RUNNER_SOURCES = ("json", "machine", "request", "model", "onnx", "litert", "library")
 _KIT_SOURCES = ("tokenizer", "unicode")
+_OWN_SOURCES = ("answers", "classify")
 
 
 class Config(AppConfig):
@@ -42,7 +45,7 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
     """Write the folder, and run its goldens under qemu where that is installed.
 
     Raises:
-        ConfigError: a driver or tokenizer that the program cannot run, or a processor that is not known.
+        ConfigError: a task, driver or tokenizer that the program cannot run, or a processor that is not known.
         DeviceError: the compiler or the runtime cannot be had.
     """
     _refuse_unfit(manifest)
@@ -50,8 +53,9 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
     write_kit(artifact, manifest, folder / MODEL)
     shipped = ship(artifact, manifest, folder / MODEL)
     _copy_libraries(bundle.cached_bundle(), manifest.target, folder)
-    _write_request(artifact, manifest, folder, cfg.threads)
+    write_program_request(artifact, manifest, folder, cfg.threads)
     _compile(folder)
+    shutil.copyfile(_HERE / "README.md", folder / "README.md")
     shutil.copyfile(_HERE / "classify.sh", folder / "classify.sh")
     (folder / "classify.sh").chmod(0o755)
     cases = golden_cases(cfg.goldens, manifest.tokenizer.max_length)
@@ -60,10 +64,11 @@ def build(artifact: Path, manifest: Manifest, folder: Path, cfg: Config) -> Buil
 
 
 def _refuse_unfit(manifest: Manifest) -> None:
-    if manifest.driver.kind not in DRIVERS:
+    if manifest.driver.kind not in DRIVERS or manifest.task.kind not in KINDS:
         raise ConfigError(
-            f"--for linux-arm64 runs the drivers {', '.join(DRIVERS)}; this artifact's is '{manifest.driver.kind}'. "
-            "Use --for files and your own code."
+            f"--for linux-arm64 answers {', '.join(KINDS)} with the drivers {', '.join(DRIVERS)}; this artifact is of "
+            f"the kind '{manifest.task.kind}' with the driver '{manifest.driver.kind}'. Use --for files and your own "
+            "code."
         )
     if manifest.tokenizer.special_ids.get("pad") != 0:
         raise ConfigError(
@@ -85,7 +90,7 @@ def _copy_libraries(made: Path, target: str, folder: Path) -> None:
         )
 
 
-def _write_request(artifact: Path, manifest: Manifest, folder: Path, threads: int) -> None:
+def write_program_request(artifact: Path, manifest: Manifest, folder: Path, threads: int) -> None:
     """How the program runs the model: what the runner of benchmarks reads, with one text that is not asked."""
     text = np.zeros((1, 8), dtype=np.int64)
     inputs = {"input_ids": text, "attention_mask": text + 1, "token_type_ids": text}
@@ -98,22 +103,29 @@ def _write_request(artifact: Path, manifest: Manifest, folder: Path, threads: in
 def _compile(folder: Path) -> None:
     """The program, and the check of its tokenizer, for arm64; their sources go with them."""
     source = folder / SOURCE
-    copy_sources("cpp", source)
-    shutil.copyfile(_HERE / "classify.cpp", source / "classify.cpp")
-    runner = resources.folder("android_bench") / "runner"
-    for path in sorted(runner.glob("*.hpp")):
-        shutil.copyfile(path, source / path.name)
-    for name in _RUNNER_SOURCES:
-        shutil.copyfile(runner / f"{name}.cpp", source / f"{name}.cpp")
+    write_sources(source)
     (folder / TESTS).mkdir()
     kit = [f"{name}.cpp" for name in _KIT_SOURCES]
-    program = [*(f"{name}.cpp" for name in _RUNNER_SOURCES), *kit, "classify.cpp"]
     with tempfile.TemporaryDirectory(prefix="edgedistill-") as place:
         made = Path(place)
-        _compiled(source, program, made / "classify", "-ldl")
+        _compiled(source, program_sources(), made / "classify", "-ldl")
         _compiled(source, [*kit, "check.cpp"], made / "check", "-static")
         shutil.copy(made / "classify", folder / "classify")
         shutil.copy(made / "check", folder / TESTS / "check")
+
+
+def program_sources() -> list[str]:
+    """What the program is compiled of, in the folder that `write_sources` makes."""
+    return [f"{name}.cpp" for name in (*_RUNNER_SOURCES, *_KIT_SOURCES, *_OWN_SOURCES)]
+
+
+def write_sources(source: Path) -> None:
+    """Write the sources of the program and of the tokenizer's check into a folder."""
+    copy_sources("cpp", source)
+    runner = resources.folder("android_bench") / "runner"
+    names = [*runner.glob("*.hpp"), *(runner / f"{name}.cpp" for name in _RUNNER_SOURCES), *_HERE.glob("*.[ch]pp")]
+    for path in sorted(names):
+        shutil.copyfile(path, source / path.name)
 
 
 def _compiled(source: Path, names: list[str], program: Path, *more: str) -> None:

@@ -1,17 +1,18 @@
 // classify FOLDER: answers texts from standard input, one JSON object a line, with one JSON object a line.
 //
-//   {"text": "A fine film."}   or   {"text": "...", "text_pair": "..."}
+//   {"text": "A fine film."}   or   {"text": "...", "text_pair": "..."}   or   {"text": "...", "task": "sst2"}
 //
-// FOLDER is the package: request.json, and in model/ what it names, the tokenizer's files and the labels. With --all behind it the
-// token numbers and every output are told too, which the package's own goldens are compared by.
+// FOLDER is the package: request.json, and in model/ the manifest, what it names and the tokenizer's files. A model of
+// several tasks answers under "tasks" those that such a text is for, or the one that is asked for. With --all behind it
+// the token numbers and every output are told too, which the package's own goldens are compared by.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "answers.hpp"
 #include "error.hpp"
 #include "json.hpp"
 #include "model.hpp"
@@ -20,13 +21,6 @@
 #include "tokenizer.hpp"
 
 namespace {
-
-std::vector<std::string> lines_of(const std::string& path) {
-  std::ifstream file(path);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(line);
-  return lines;
-}
 
 template <typename T>
 Tensor tensor(const std::string& name, const std::string& dtype, const std::vector<int>& values) {
@@ -57,29 +51,6 @@ InputSet inputs_of(const edgedistill::Encoding& encoding, const Request& request
   return found;
 }
 
-std::vector<float> floats(const Tensor& tensor) {
-  if (tensor.dtype != "float32") throw Error("the output '" + tensor.name + "' is not float32.");
-  std::vector<float> values(tensor.bytes.size() / sizeof(float));
-  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
-  return values;
-}
-
-void write_scores(const std::vector<float>& logits, const std::vector<std::string>& labels, Writer& writer) {
-  if (logits.size() != labels.size()) {
-    writer.key("value").value(static_cast<double>(logits.empty() ? 0.0F : logits[0]));
-    return;
-  }
-  const float most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - most));
-  writer.key("label").value(labels[static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin())]);
-  writer.key("scores").open('{');
-  for (size_t place = 0; place < labels.size(); ++place) {
-    writer.key(labels[place]).value(std::exp(static_cast<double>(logits[place] - most)) / sum);
-  }
-  writer.close('}');
-}
-
 void write_all(const edgedistill::Encoding& encoding, const Answer& answer, Writer& writer) {
   writer.key("ids").open('[');
   for (const int id : encoding.ids) writer.value(id);
@@ -94,18 +65,45 @@ void write_all(const edgedistill::Encoding& encoding, const Answer& answer, Writ
   writer.close('}');
 }
 
+// The heads that a line asks for: all that such a text is for, or the one it names.
+std::vector<const Head*> asked_for(const std::vector<Head>& heads, const Json& asked, bool is_pair) {
+  std::vector<const Head*> found;
+  std::string known;
+  for (const Head& head : heads) {
+    known += (known.empty() ? "" : ", ") + head.name;
+    const bool is_wanted = asked.get("task").is_null() ? heads.size() == 1 || head.takes(is_pair)
+                                                       : asked.get("task").text() == head.name;
+    if (is_wanted) found.push_back(&head);
+  }
+  if (found.empty() && asked.get("task").is_null())
+    throw Error(std::string("no task of the model is for ") + (is_pair ? "pairs" : "single texts") + ": " + known + ".");
+  if (found.empty()) throw Error("the model has no task '" + asked.get("task").text() + "'; it has " + known + ".");
+  return found;
+}
+
 std::string answered(const std::string& line, const edgedistill::Tokenizer& tokenizer, const Model& model,
-                     const Request& request, const std::vector<std::string>& labels, bool tells_all) {
+                     const Request& request, const std::vector<Head>& heads, bool tells_all) {
   const Json asked = Json::parse(line);
   const bool is_pair = !asked.get("text_pair").is_null();
-  const std::string pair = is_pair ? asked.get("text_pair").text() : "";
-  const auto encoding = tokenizer.encode(asked.at("text").text(), is_pair ? &pair : nullptr, tokenizer.max_length());
+  const std::string text = asked.at("text").text(), pair = is_pair ? asked.get("text_pair").text() : "";
+  const auto wanted = asked_for(heads, asked, is_pair);
+  const auto encoding = tokenizer.encode(text, is_pair ? &pair : nullptr, tokenizer.max_length());
   const Answer answer = model.answer(inputs_of(encoding, request));
+  const Asked said{text, is_pair ? &pair : nullptr, encoding, answer.outputs};
   Writer writer;
   writer.open('{');
-  for (const auto& output : answer.outputs) {
-    if (output.name == "logits") write_scores(floats(output), labels, writer);
+  if (heads.size() == 1) {
+    write_answer(heads[0], said, writer);
+  } else {
+    writer.key("tasks").open('{');
+    for (const Head* head : wanted) {
+      writer.key(head->name).open('{');
+      write_answer(*head, said, writer);
+      writer.close('}');
+    }
+    writer.close('}');
   }
+  if (answer.layers > 0) writer.key("segments").value(answer.layers);
   if (tells_all) write_all(encoding, answer, writer);
   return writer.close('}').text();
 }
@@ -130,10 +128,16 @@ int main(int count, char** words) {
     std::ifstream specification(folder + "model/tokenizer.spec"), vocabulary(folder + "model/vocab.txt"),
         characters(folder + "model/unicode.txt");
     const edgedistill::Tokenizer tokenizer(specification, vocabulary, characters);
-    const auto labels = lines_of(folder + "model/labels.txt");
+    const std::vector<Head> heads = heads_of(Json::parse(read_file(folder + "model/manifest.json")));
+    int64_t number = 0;
     for (std::string line; std::getline(std::cin, line);) {
-      if (line.empty()) continue;
-      std::cout << answered(line, tokenizer, model, request, labels, tells_all) << std::endl;
+      ++number;
+      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      try {
+        std::cout << answered(line, tokenizer, model, request, heads, tells_all) << std::endl;
+      } catch (const std::exception& error) {
+        throw Error("line " + std::to_string(number) + ": " + error.what());
+      }
     }
   } catch (const std::exception& error) {
     return tell(error.what());

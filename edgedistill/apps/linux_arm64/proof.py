@@ -30,6 +30,7 @@ def run_goldens(folder: Path, profile: qemu.Profile) -> tuple[GoldenCheck, ...]:
         folder: the package.
         profile: processor to emulate.
     """
+    folder = folder.resolve()  # the programs are started within it
     hardware = not_run(_FILES, "arm64 hardware", _HARDWARE)
     where = f"qemu-aarch64 -cpu {profile.cpu}"
     if shutil.which(qemu.EMULATOR) is None:
@@ -65,12 +66,14 @@ def _answers(folder: Path, emulator: Sequence[str], where: str, file: str) -> Go
     lib = folder / bundle.LIBRARIES
     program = [str(lib / arm64.LOADER), "--library-path", str(lib), str(folder / "classify"), str(folder), "--all"]
     done = _run([*emulator, *program], folder, asked)
+    if done.returncode:
+        return answered("answers", where, file, 0, [], _last(done))
     try:
         said = [json.loads(line) for line in done.stdout.split("\n") if line]
     except ValueError:  # an answer that is no number is no JSON either
         return answered("answers", where, file, len(goldens), [], "an answer is not JSON: NaN or infinity")
-    if done.returncode or len(said) != len(goldens):
-        return answered("answers", where, file, len(said), [], _last(done))
+    if len(said) != len(goldens):
+        return answered("answers", where, file, len(said), [], f"{len(goldens)} were asked")
     wrong = {number: why for number, why in _differences(goldens, said)}
     first = next((f"line {number}: {why}" for number, why in wrong.items()), "")
     return answered("answers", where, file, len(goldens), list(wrong), first)
@@ -102,4 +105,6 @@ def _run(command: Sequence[str], folder: Path, asked: str = "") -> subprocess.Co
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    # The emulator itself complains on standard output.
+    said = done.stderr.strip().splitlines() or (done.stdout.strip().splitlines() if done.returncode else [])
+    return (said or [f"exit code {done.returncode}"])[-1][:400]
