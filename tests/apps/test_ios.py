@@ -15,11 +15,14 @@ from pydantic import BaseModel
 from edgedistill import files
 from edgedistill.apps import ios
 from edgedistill.artifacts import (
+    Exit,
     FileEntry,
     Golden,
     Graph,
+    Head,
     Heads,
     Manifest,
+    Seq2Seq,
     TaskCard,
     Tensor,
     file_entry,
@@ -82,11 +85,43 @@ def test_the_package_has_all_its_parts_and_always_the_same_bytes(
     assert not [path for path in out.rglob("*.swift") if "%%" in path.read_text(encoding="utf-8")]
 
 
+WRITES = Seq2Seq(encoder="main", decoder="main", start_id=1, end_id=2, pad_id=0, max_new_tokens=3)
+HEADS = (
+    Head(name="sst2", output="logits_sst2", kind="single", labels=("a", "b")),
+    Head(name='"); fatalError("', output="logits_rte", kind="pair", labels=("a", "b")),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "example"),
+    [
+        ({}, 'let labels = try model.classify("A text.")'),
+        (
+            {"task": TaskCard(name="squad", kind="span")},
+            'let found = try model.answer("Who?", in: "The text it is in.")',
+        ),
+        ({"task": TaskCard(name=None, kind="embedding")}, 'let direction = try model.embed("A text.")'),
+        ({"driver": Heads(graphs=("main",), heads=HEADS)}, "let kinds = model.heads.map { ($0.name, $0.kind) }"),
+    ],
+)
+def test_the_readme_asks_what_the_model_answers(tmp_path: Path, changes: dict[str, Any], example: str) -> None:
+    out = tmp_path / "dist"
+    built(write_app_artifact(tmp_path / "artifact", **changes), out)
+    assert example in (out / "README.md").read_text(encoding="utf-8")
+    function = re.search(r"try model\.(\w+)\(", example)
+    sources = "".join(path.read_text(encoding="utf-8") for path in (out / "Sources/EdgeModel").glob("*.swift"))
+    assert f"public func {function[1] if function else 'classify'}(" in sources
+    assert "fatalError" not in sources
+
+
 @pytest.mark.parametrize(
     ("file", "struct", "format"),
     [
         ("SelfTest", "Golden", Golden),
         ("Manifest", "Graph", Graph),
+        ("Manifest", "Exit", Exit),
+        ("Manifest", "Task", TaskCard),
+        ("Manifest", "Head", Head),
         ("Manifest", "File", FileEntry),
         ("Manifest", "Manifest", Manifest),
     ],
@@ -94,10 +129,10 @@ def test_the_package_has_all_its_parts_and_always_the_same_bytes(
 def test_what_may_be_null_is_optional_in_swift(file: str, struct: str, format: type[BaseModel]) -> None:
     """Of a Core ML artifact made off a Mac no golden has an answer of its own: Swift must still read it."""
     source = (Path(ios.__file__).parent / "project/Sources/EdgeModel" / f"{file}.swift").read_text(encoding="utf-8")
-    (indent, body) = re.findall(rf"^( *)(?:private )?struct {struct}: Decodable \{{\n(.*?)^\1\}}", source, re.M | re.S)[
-        0
-    ]
-    fields = dict(re.findall(rf"^{indent}    let (\w+): (.+)$", body, re.M))
+    (indent, body) = re.findall(
+        rf"^( *)(?:private |public )?struct {struct}: Decodable \{{\n(.*?)^\1\}}", source, re.M | re.S
+    )[0]
+    fields = dict(re.findall(rf"^{indent}    (?:public )?let (\w+): (.+)$", body, re.M))
     assert fields
     for name, kind in fields.items():
         is_nullable = type(None) in get_args(format.model_fields[name].annotation)
@@ -139,8 +174,11 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": TaskCard(name="squad", kind="span", metric="squad_f1")}, "answers 'span'"),
-        ({"driver": Heads(graphs=("main",), heads=())}, "this one is 'heads'"),
+        ({"task": TaskCard(name=None, kind="mlm")}, "of the kind 'mlm' with the driver 'single'"),
+        (
+            {"driver": WRITES},
+            "with the driver 'seq2seq'",
+        ),
         ({"target": "tflite"}, "target coreml or onnx"),
     ],
 )

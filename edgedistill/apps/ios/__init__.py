@@ -14,14 +14,23 @@ from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps._templates import fill
 from edgedistill.apps._texts import golden_cases
 from edgedistill.apps._tokenizer import GOLDENS, copy_sources, write_goldens, write_kit
-from edgedistill.artifacts import Manifest, read_manifest
+from edgedistill.artifacts import Heads, Manifest, read_manifest
 from edgedistill.data.encoding import load_tokenizer
 from edgedistill.errors import ConfigError
 
 TARGETS = ("coreml", "onnx")
 _TEMPLATES = Path(__file__).parent / "project"
-_KINDS = ("single", "pair", "regression", "ranking")
-_RUNS = ("single", "buckets")
+_EXAMPLES = {
+    "single": 'let labels = try model.classify("A text.")',
+    "pair": 'let labels = try model.classify("A text.", pair: "Another.")',
+    "regression": 'let score = try model.score("A text.")',
+    "ranking": 'let score = try model.score("A question?", pair: "A candidate.")',
+    "span": 'let found = try model.answer("Who?", in: "The text it is in.")',
+    "tokens": 'let tags = try model.tag("A text.")',
+    "embedding": 'let direction = try model.embed("A text.")',
+}
+"""What Swift is asked, by the task's kind."""
+_RUNS = ("single", "buckets", "heads", "cascade")
 _PARTS = ("Package.swift", "Sources/EdgeTokenizer", "Tests/EdgeModelTests", "Tests/EdgeTokenizerTests/Resources")
 _ORT = "https://github.com/microsoft/onnxruntime-swift-package-manager"
 
@@ -116,11 +125,18 @@ def _missing_items(package: Path) -> list[str]:
 
 
 def _refuse(manifest: Manifest) -> None:
-    if manifest.driver.kind not in _RUNS or manifest.task.kind not in _KINDS:
+    if manifest.driver.kind not in _RUNS or manifest.task.kind not in _EXAMPLES:
         raise ConfigError(
-            f"the Swift package runs models of one graph or of several lengths that answer {', '.join(_KINDS)}; this "
-            f"one is '{manifest.driver.kind}' and answers '{manifest.task.kind}'. Use --for files."
+            f"--for ios answers {', '.join(_EXAMPLES)} with the drivers {', '.join(_RUNS)}; this artifact is of the "
+            f"kind '{manifest.task.kind}' with the driver '{manifest.driver.kind}'. Use --for files and your own code."
         )
+
+
+def _example(manifest: Manifest) -> str:
+    """A line of Swift for the README; names of tasks stay out of it, for they may be anything."""
+    if isinstance(manifest.driver, Heads):
+        return "let kinds = model.heads.map { ($0.name, $0.kind) }  // classify and score take a `task:`, its name"
+    return _EXAMPLES[manifest.task.kind]
 
 
 def _words(manifest: Manifest, runtime: _Runtime, sha256: str) -> dict[str, str]:
@@ -132,6 +148,7 @@ def _words(manifest: Manifest, runtime: _Runtime, sha256: str) -> dict[str, str]
         "DEPENDENCIES": runtime.dependencies,
         "PRODUCTS": runtime.products,
         "SESSION": runtime.session,
+        "EXAMPLE": _example(manifest),
         "RUNTIME_NOTICE": runtime.notice,
         "MANIFEST_SHA256": sha256,
         "LICENCE": " ".join(manifest.licence.split()) or "unknown",

@@ -17,12 +17,8 @@ struct CoreMLSession: Session {
         outputs = graph.outputs.map(\.name)
     }
 
-    func run(_ inputs: [String: [Int32]], length: Int) throws -> [String: [Float]] {
-        let features = try inputs.mapValues { values -> MLMultiArray in
-            let array = try MLMultiArray(shape: [1, NSNumber(value: length)], dataType: .int32)
-            for (place, value) in values.enumerated() { array[place] = NSNumber(value: value) }
-            return array
-        }
+    func run(_ inputs: [String: Numbers], length: Int) throws -> [String: [Float]] {
+        let features = try inputs.mapValues { try array(of: $0, length: length) }
         let found = try model.prediction(from: MLDictionaryFeatureProvider(dictionary: features))
         var answers: [String: [Float]] = [:]
         for name in outputs {
@@ -30,5 +26,19 @@ struct CoreMLSession: Session {
             answers[name] = (0..<array.count).map { array[$0].floatValue }
         }
         return answers
+    }
+
+    private func array(of numbers: Numbers, length: Int) throws -> MLMultiArray {
+        switch numbers {
+        case .whole(let values):
+            let array = try MLMultiArray(shape: [1, NSNumber(value: length)], dataType: .int32)
+            for (place, value) in values.enumerated() { array[place] = NSNumber(value: value) }
+            return array
+        case .states(let values):
+            let shape: [NSNumber] = [1, NSNumber(value: length), NSNumber(value: values.count / length)]
+            let array = try MLMultiArray(shape: shape, dataType: .float32)
+            for (place, value) in values.enumerated() { array[place] = NSNumber(value: value) }
+            return array
+        }
     }
 }

@@ -17,7 +17,7 @@ final class OnnxSession: Session {
         outputs = Set(graph.outputs.map(\.name))
     }
 
-    func run(_ inputs: [String: [Int32]], length: Int) throws -> [String: [Float]] {
+    func run(_ inputs: [String: Numbers], length: Int) throws -> [String: [Float]] {
         let given = try inputs.reduce(into: [String: ORTValue]()) { found, one in
             found[one.key] = try value(one.value, dtype: dtypes[one.key] ?? "int64", length: length)
         }
@@ -27,15 +27,22 @@ final class OnnxSession: Session {
         }
     }
 
-    private func value(_ numbers: [Int32], dtype: String, length: Int) throws -> ORTValue {
-        let isWide = dtype == "int64"
-        let data = isWide
-            ? numbers.map(Int64.init).withUnsafeBufferPointer { Data(buffer: $0) }
-            : numbers.withUnsafeBufferPointer { Data(buffer: $0) }
-        return try ORTValue(
-            tensorData: NSMutableData(data: data),
-            elementType: isWide ? .int64 : .int32,
-            shape: [1, NSNumber(value: length)]
-        )
+    private func value(_ numbers: Numbers, dtype: String, length: Int) throws -> ORTValue {
+        var shape: [NSNumber] = [1, NSNumber(value: length)]
+        let data: Data
+        let type: ORTTensorElementDataType
+        switch numbers {
+        case .whole(let values) where dtype == "int64":
+            data = values.map(Int64.init).withUnsafeBufferPointer { Data(buffer: $0) }
+            type = .int64
+        case .whole(let values):
+            data = values.withUnsafeBufferPointer { Data(buffer: $0) }
+            type = .int32
+        case .states(let values):
+            data = values.withUnsafeBufferPointer { Data(buffer: $0) }
+            type = .float
+            shape.append(NSNumber(value: values.count / length))
+        }
+        return try ORTValue(tensorData: NSMutableData(data: data), elementType: type, shape: shape)
     }
 }

@@ -7,6 +7,8 @@ public enum ModelError: Error, Equatable {
     case changed(String)
     /// The manifest is of another version or kind than this package runs.
     case unsupported(String)
+    /// The model has no task of that name.
+    case noTask(String)
     /// The text has more tokens than the model takes.
     case tooLong(Int)
 }

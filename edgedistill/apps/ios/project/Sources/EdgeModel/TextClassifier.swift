@@ -1,3 +1,5 @@
+import EdgeTokenizer
+
 /// A label and how likely it is.
 public struct Label: Equatable {
     public let index: Int
@@ -7,23 +9,24 @@ public struct Label: Equatable {
 
 extension TextModel {
     /// Labels of a text, or of a pair, with their probabilities, the likeliest first.
-    public func classify(_ text: String, pair: String? = nil) throws -> [Label] {
-        guard ["single", "pair"].contains(files.manifest.task.kind) else {
-            throw ModelError.unsupported(files.manifest.task.kind)
-        }
-        let encoded = try tokenizer.encode(text, pair: pair)
-        let found = try run(ids: encoded.ids, types: encoded.typeIds)
-        let names = files.manifest.labels
-        return softmax(found["logits"] ?? []).enumerated().map { index, probability in
-            Label(index: index, name: index < names.count ? names[index] : "LABEL_\(index)", probability: probability)
+    ///
+    /// - Parameter task: of a model of several tasks; the main one where none is named.
+    public func classify(_ text: String, pair: String? = nil, task: String? = nil) throws -> [Label] {
+        let asked = try head(task, "single", "pair")
+        let logits = try numbers(of: asked.output, tokenizer.encode(text, pair: pair))
+        return softmax(logits).enumerated().map { index, probability -> Label in
+            let name = index < asked.labels.count ? asked.labels[index] : "LABEL_\(index)"
+            return Label(index: index, name: name, probability: probability)
         }.sorted { ($1.probability, $0.index) < ($0.probability, $1.index) }
     }
 
     /// The one number of a rating, or how well a candidate answers a question.
-    public func score(_ text: String, pair: String? = nil) throws -> Float {
-        let encoded = try tokenizer.encode(text, pair: pair)
-        guard let score = try run(ids: encoded.ids, types: encoded.typeIds)["logits"]?.first else {
-            throw ModelError.unsupported(files.manifest.task.kind)
+    ///
+    /// - Parameter task: of a model of several tasks; the main one where none is named.
+    public func score(_ text: String, pair: String? = nil, task: String? = nil) throws -> Float {
+        let asked = try head(task, "regression", "ranking")
+        guard let score = try numbers(of: asked.output, tokenizer.encode(text, pair: pair)).first else {
+            throw ModelError.unsupported(asked.kind)
         }
         return score
     }

@@ -29,4 +29,21 @@ final class GoldensTests: XCTestCase {
     func testProbabilitiesSumToOne() {
         XCTAssertEqual(softmax([1000, 1000]), [0.5, 0.5])
     }
+
+    func testAnAnswerIsCertainWhereOneClassHasAll() {
+        XCTAssertEqual(uncertainty([3, 3, 3]), 1, accuracy: 1e-9)
+        XCTAssertEqual(uncertainty([1000, 0]), 0, accuracy: 1e-9)
+    }
+
+    func testASpanLiesWithinTheTokensThatAreAllowed() {
+        let best = bestSpan(starts: [9, 0, 1, 0], ends: [9, 2, 0, 1], allowed: [false, true, true, true])
+        XCTAssertEqual(best?.first, 1)
+        XCTAssertEqual(best?.last, 1)
+        XCTAssertNil(bestSpan(starts: [1], ends: [1], allowed: [false]))
+    }
+
+    func testADirectionIsAsLongAs1() {
+        XCTAssertEqual(meanDirection([3, 0, 3, 8], width: 2), [0.6, 0.8])
+        XCTAssertEqual(meanDirection([0, 0], width: 2), [0, 0])
+    }
 }
