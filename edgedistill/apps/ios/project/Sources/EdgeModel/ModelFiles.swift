@@ -46,9 +46,10 @@ struct ModelFiles {
         String(decoding: try read(path), as: UTF8.self)
     }
 
-    /// Where the model lies, every file of it compared: a file, or a folder of files.
+    /// Where the model lies, every file of it compared: a file and weights beside it, or a folder of files.
     func model(_ path: String) throws -> URL {
-        for entry in manifest.files where entry.role == "model" && (entry.path == path || entry.path.hasPrefix(path + "/")) {
+        let others = manifest.graphs.map(\.file).filter { $0 != path }
+        for entry in manifest.files where entry.role == "model" && !others.contains(entry.path) {
             _ = try read(entry.path)
         }
         return folder.appendingPathComponent(path)
