@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedistill import files, reports
+from edgedistill import files, plugins, reports
 from edgedistill.apps.android.sizes import runtime_size
 from edgedistill.artifacts import MANIFEST, Manifest, read_manifest
 from edgedistill.errors import ArtifactError, ConfigError, EdgeDistillError
@@ -35,7 +36,10 @@ def options(
         ArtifactError: a file of shapes that is none.
         ConfigError: a vocabulary that cannot be cut.
     """
-    yield from _siblings(folder, manifest, now)
+    beside = list(_siblings(folder, manifest, now))
+    yield from beside
+    there = {(manifest.target, manifest.scheme), *((one.target, one.scheme) for one in beside)}
+    yield from _not_exported_yet(folder, manifest, now, there)
     yield from _narrower_embeddings(folder, manifest, now)
     if data is not None:
         yield from _cut_vocabularies(folder, manifest, now, data)
@@ -61,6 +65,35 @@ def _siblings(folder: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeO
                 score=_score(verdict), score_now=_score(own), cost=_said(verdict),
                 command=f"edgedistill package {path.name} --for android --out dist",
             )  # fmt: skip
+
+
+def _not_exported_yet(
+    folder: Path, manifest: Manifest, now: AbiSizes, there: Set[tuple[str, str]]
+) -> Iterator[SizeOption]:
+    """The same student with fewer bits a weight, or as many in another runtime; told from its numbers alone."""
+    for target in plugins.names("targets"):
+        writes_elsewhere = manifest.driver.kind == "seq2seq" and target != manifest.target  # ONNX alone has those
+        if runtime_size(target) is None or writes_elsewhere:
+            continue
+        least = SCHEMES[manifest.of_weights].weights + (target != manifest.target)
+        for name in plugins.load("targets", target).SCHEMES:
+            scheme = SCHEMES[name]
+            if (target, name) in there or scheme.is_searched or scheme.weights >= least:
+                continue
+            yield _option(
+                now, manifest, target, _computed_bytes(folder, manifest, scheme.weights) - manifest.model_size_bytes,
+                change=f"{target} {name}", scheme=name, basis="computed", cost="not_run: to be exported and checked",
+                command=f"edgedistill export {shlex.quote(manifest.source.path)} --target {target} --scheme {name}",
+            )  # fmt: skip
+
+
+def _computed_bytes(folder: Path, manifest: Manifest, bits: int) -> int:
+    """What the student's numbers take; a few per cent less than their file."""
+    numbers = manifest.source.parameters
+    if bits >= 8:
+        return numbers * bits // 8
+    table = min(numbers, manifest.tokenizer.vocab_size * (_width_told(folder) or 0))  # has no form in four bits
+    return table + (numbers - table) * (bits + 1) // 8  # a scale of 32 bits for every 32 numbers
 
 
 def _verdict(folder: Path) -> Verdict | None:
@@ -117,14 +150,25 @@ def _narrower_embeddings(folder: Path, manifest: Manifest, now: AbiSizes) -> Ite
 
 
 def _embedding_width(folder: Path) -> int:
-    """Numbers a word, as the model's config.json says."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    width = config.get("embedding_size") or config.get("hidden_size") or config.get("dim")
-    if not isinstance(width, int):
+    """Numbers a word, as the model's config.json says.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    width = _width_told(folder)
+    if width is None:
         raise ConfigError(
             f"'{folder / 'config.json'}' does not say how wide the word embeddings are. Leave --data out."
         )
     return width
+
+
+def _width_told(folder: Path) -> int | None:
+    if not (folder / "config.json").is_file():
+        return None
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    width = config.get("embedding_size") or config.get("hidden_size") or config.get("dim")
+    return width if isinstance(width, int) else None
 
 
 def _shapes(path: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeOption]:

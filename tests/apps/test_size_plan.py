@@ -84,17 +84,36 @@ def test_artifacts_of_the_same_student_beside_it_are_options(artifact: Path, tmp
     stranger = read_manifest(artifact).source.model_copy(update={"sha256": "1" * 64})
     write_app_artifact(tmp_path / "stranger", source=stranger)
     machine = json.loads(call("package", artifact, "--plan", "--json").stdout)
-    assert [(one["target"], one["scheme"], one["cost"]) for one in machine["options"]] == [
-        ("tflite", "int8_weight", "gate: passed")
-    ]
+    there = [one for one in machine["options"] if one["basis"] == "measured"]
+    assert [(one["target"], one["scheme"], one["cost"]) for one in there] == [("tflite", "int8_weight", "gate: passed")]
     assert "not_run" in call("package", artifact, "--plan").stdout, "no score where the gate measured none"
     for folder, accuracy in ((artifact, 0.9), (tmp_path / "other", 0.875)):
         found = measure("artifact_accuracy", accuracy, 0.5, ">=")
         write_verdict(folder, rungs=(Rung(name=DROP, title="", status="passed", measures=(found,)),))
-    (option,) = size_plan(artifact).options
+    (option,) = (one for one in size_plan(artifact).options if one.basis == "measured")
     assert (option.score, option.score_now, option.basis) == (0.875, 0.9, "measured")
     saved = runtime_size("onnx").bytes - runtime_size("tflite").bytes  # type: ignore[union-attr]
-    assert machine["options"][0]["bytes"] == machine["totals"]["arm64-v8a"]["bytes"] - saved
+    assert there[0]["bytes"] == machine["totals"]["arm64-v8a"]["bytes"] - saved
+
+
+def test_schemes_and_runtimes_that_were_not_exported_are_options(artifact: Path, tmp_path: Path) -> None:
+    """An artifact that stands alone is told what to try, and never what its own runtime would not gain by."""
+    source = read_manifest(artifact).source.model_copy(update={"parameters": 1_000_000, "path": "my $(student)"})
+    alone = write_app_artifact(tmp_path / "alone/artifact", scheme="int8_weight", source=source)
+    found = {(one.target, one.scheme): one for one in size_plan(alone, budget="20MB").options}
+    runtimes = {name: runtime_size(name).bytes for name in ("onnx", "tflite")}  # type: ignore[union-attr]
+    saved = runtimes["onnx"] - runtimes["tflite"]
+    assert set(found) == {("onnx", "int4_weight"), ("tflite", "int8_weight"), ("tflite", "int8_dynamic")}
+    other = found["tflite", "int8_weight"]
+    now = size_plan(alone).abis[0].bytes
+    assert (other.bytes, other.basis, other.score) == (now - 700 + 1_000_000 - saved, "computed", None)
+    assert other.command == "edgedistill export 'my $(student)' --target tflite --scheme int8_weight"
+    assert other.fits
+    words = 16 * read_manifest(alone).tokenizer.vocab_size  # config.json says 16 numbers a word
+    assert found["onnx", "int4_weight"].bytes == now - 700 + words + (1_000_000 - words) * 5 // 8
+    full = {(one.target, one.scheme) for one in size_plan(artifact).options}
+    assert {("onnx", "fp16"), ("onnx", "int8_dynamic"), ("tflite", "fp32")} <= full
+    assert ("onnx", "auto") not in full
 
 
 @pytest.mark.slow
