@@ -23,6 +23,7 @@ from edgedistill.data.encoding import encode, load_tokenizer, pad
 from edgedistill.errors import ConfigError, UnknownNameError
 from edgedistill.evaluate import answer_texts
 from edgedistill.models.answers import torch_runner
+from edgedistill.models.early_exit import early_runner, uncertainty
 from edgedistill.models.loading import load
 from edgedistill.models.multitask import TaskHead, multitask_bert
 from edgedistill.phones import arm64, bundle, qemu
@@ -33,7 +34,8 @@ from tests.apps.made_for_apps import write_app_artifact
 from tests.gate.planted import plant
 from tests.gate.test_heads import HEADS
 from tests.made import write_verdict
-from tests.support import save_checkpoint, tiny_model
+from tests.models.test_fastbert import made, tokens
+from tests.support import save_checkpoint, sentences, tiny_model
 from tests.tools import needs
 
 GOLDEN = Golden(
@@ -50,7 +52,7 @@ SAID = {"ids": [2, 5, 3], "type_ids": [0, 0, 0], "outputs": {"logits": [0.001, 1
         ({"ids": [2, 6, 3]}, "other token numbers"),
         ({"outputs": {"logits": [0.5, 1.0]}}, "logits 0.5 apart, 0.01 allowed"),
         ({"outputs": {"logits": [0.0]}}, "logits inf apart"),
-        ({"outputs": {}}, "logits inf apart"),
+        ({"outputs": {}}, "none of the stored answers"),
         ({"outputs": {"logits": [0.0, float("nan")]}}, "logits nan apart"),
     ],
 )
@@ -58,6 +60,16 @@ def test_another_answer_is_noticed(change: dict[str, object], why: str | None) -
     found = list(proof._differences([GOLDEN], [{**SAID, **change}]))
     assert [number for number, _ in found] == ([] if why is None else [1])
     assert why is None or found[0][1].startswith(why)
+
+
+def test_of_early_exits_only_the_one_that_answered_is_compared() -> None:
+    stored = {"logits": [0.0, 1.0], "layers": [2.0], "exit_1": [5.0, 5.0], "exit_2": [0.0, 1.0]}
+    near = dict.fromkeys(stored, 0.01)
+    golden = GOLDEN.model_copy(update={"student": stored, "artifact": stored, "tolerance": near})
+    left = {"logits": [0.0, 1.0], "layers": [2.0]}
+    assert list(proof._differences([golden], [{**SAID, "outputs": left}])) == []
+    ((_, why),) = proof._differences([golden], [{**SAID, "outputs": {**left, "layers": [1.0]}}])
+    assert why.startswith("layers 1 apart")
 
 
 def test_what_the_program_cannot_run_is_refused(tmp_path: Path) -> None:
@@ -188,12 +200,28 @@ def test_spans_tags_and_directions_are_answered(program: Path, tmp_path: Path) -
     (found,) = said(program, folder, {"text": SECOND})
     tags = asked_of(student, SECOND)["logits"][0].argmax(-1)[1:-1]
     assert [one["tag"] for one in found["tags"]] == [("O", "B-x", "I-x")[tag] for tag in tags]
-    assert SECOND.encode()[found["tags"][0]["start"] : found["tags"][0]["end"]] == b"Outside"
+    assert SECOND.encode()[found["tags"][-1]["start"] : found["tags"][-1]["end"]] == b"."
 
     student, folder = native(tmp_path / "bare", tiny_model(head="bare"))
     (found,) = said(program, folder, {"text": TEXT})
     mean = asked_of(student, TEXT)["last_hidden_state"][0].mean(axis=0)
     assert found["embedding"] == pytest.approx((mean / np.linalg.norm(mean)).tolist(), abs=1e-5)
+
+
+@needs("g++")
+@pytest.mark.long
+def test_a_text_leaves_where_it_is_certain(program: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    early = made()
+    early.config.speed = float(uncertainty(early.exit_logits(tokens(24)))[:, :-1].median())
+    student, folder = native(tmp_path, early)
+    runner, texts = early_runner(load(student).model), [text for text, _ in sentences(12)]
+    found = said(program, folder, *({"text": text} for text in texts))
+    wanted = [runner(pad(encode(load_tokenizer(student), [text], None, 128))) for text in texts]
+    assert [one["segments"] for one in found] == [int(each["layers"].item()) for each in wanted]
+    for one, each in zip(found, wanted, strict=True):
+        assert list(one["scores"].values()) == pytest.approx(shares(each["logits"]), abs=1e-4)
+    assert len({one["segments"] for one in found}) > 1, "texts leave at different places"
 
 
 @needs("aarch64-linux-gnu-g++", "qemu-aarch64")
