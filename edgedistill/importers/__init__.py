@@ -7,6 +7,7 @@ percentile that the tool does not print stays empty.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -55,7 +56,7 @@ def _read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise DataError(f"'{path}' has {size:,} bytes; the largest file a tool writes is {LARGEST_BYTES:,}.")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _decoded(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"no file '{path}'. Give the file that the tool's output was saved to.") from error
     except OSError as error:
@@ -65,12 +66,20 @@ def _read_text(path: Path) -> str:
     return text
 
 
+def _decoded(content: bytes) -> str:
+    """As text: UTF-8, or the UTF-16 that a Windows shell's `>` writes."""
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, errors="replace")
+
+
 def _rows(importer: Importer, text: str, path: Path, name: str) -> list[StatedRow]:
     again = "Run the tool again and keep all that it prints."
     try:
         return importer.rows(text)
     except DataError as error:
         raise DataError(f"'{path}' looks like {name}'s output, but {error} {again}") from error
+    except RecursionError as error:
+        raise DataError(f"'{path}' looks like {name}'s output, but it is nested too deeply. {again}") from error
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise DataError(

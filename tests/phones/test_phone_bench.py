@@ -22,12 +22,16 @@ from edgedistill import reports
 from edgedistill.artifacts import Graph, Tensor, read_manifest
 from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
+from edgedistill.measure.modes import find_mode
 from edgedistill.phones import adb, driver, heat, preflight, selftest, tools
 from edgedistill.phones.bundle import CARD, Bundle
 from edgedistill.phones.driver import Journal
 from edgedistill.phones.workplace import Workplace
+from edgedistill.pipeline import phone_bench
 from edgedistill.pipeline.doctor import doctor
 from edgedistill.pipeline.phone_bench import JOURNAL, bench_on_phone, name_of
+from edgedistill.pipeline.phone_tools import times_by_tools
+from edgedistill.pipeline.subjects import artifact_subjects
 from edgedistill.reports import BenchReport, Heat
 from tests.made import write_artifact
 from tests.phones.fault_table import CASES, Case, FastTicks, make_program, private_adb, quick, run
@@ -355,9 +359,52 @@ def test_a_users_own_tool_is_fed_real_inputs(device: Callable[..., FakeDevice], 
     assert (row.tool, row.model, row.source, row.length, row.threads) == ("benchmark_model", "artifact", "phone", 8, 1)
     assert (row.latency.p50_ms, row.latency.p90_ms) == (4.0, None)
     assert [name[:2] for name in left(phone)] == ["b-", "m-", "t-"]
+    assert report.command.endswith(f"--tool 'benchmark_model={tool}'")
     tool.write_text("#!/bin/sh\necho cannot open model >&2; exit 1")
-    with pytest.raises(DeviceError, match=r"benchmark_model ended with exit code 1 .*: cannot open model"):
+    with pytest.raises(DeviceError, match=r"exit code 1 .*: cannot open model. What was measured before is kept"):
         bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+    began = len([script for script in phone.scripts if " ./runner " in script])
+    tool.write_text(TOOL)
+    again = bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+    assert len([script for script in phone.scripts if " ./runner " in script]) - began == 1, "the goldens alone"
+    assert (len(again.rows), len(again.stated)) == (1, 1)
+    assert not (tmp_path / "artifact" / JOURNAL).exists()
+
+
+@pytest.mark.slow
+def test_a_tool_that_is_cut_off_does_not_run_on(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    write_artifact(tmp_path / "artifact", target="tflite")
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho $$ > here\nexec sleep 60")
+    place = Workplace(adb.choose(adb.find_adb(), phone.serial), make_program(tmp_path / "bundle"), "phone")
+    shell = adb.Phone.shell
+
+    def stopped(self: adb.Phone, script: str, *words: Any, **more: Any) -> adb.Answer:
+        if "/t-" in script and "exec" in script:
+            with pytest.raises(DeviceError, match="did not finish"):
+                shell(self, script, 1.0)
+            raise KeyboardInterrupt
+        return shell(self, script, *words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adb.Phone, "shell", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            times_by_tools(
+                place, [tools.Tool("benchmark_model", tool)], artifact_subjects([tmp_path / "artifact"], [8]), [1], (),
+                find_mode("rapid"), preflight.look(place.phone).card, 0, FastTicks(),
+            )  # fmt: skip
+    assert "kill $(cat" in phone.scripts[-1]
+    assert [name[:2] for name in left(phone)] == ["t-"]
+
+
+def test_threads_are_no_more_than_the_cores_they_get(capsys: pytest.CaptureFixture[str]) -> None:
+    assert phone_bench._threads(None, 8) == ((1, 2, 4), [])
+    assert phone_bench._threads(None, 0) == ((1, 2, 4), []), "a phone that does not say how many"
+    assert phone_bench._threads(None, 1) == ((1,), []), "one large core beside three middle ones is common"
+    assert phone_bench._threads([4, 1], 1) == (
+        (1, 4), ["4 threads were asked for on 1 core: they get in each other's way."],
+    )  # fmt: skip
 
 
 def test_what_tools_are_told() -> None:

@@ -89,7 +89,7 @@ def _probe(phone: Phone, folder: str) -> Sign:
     answer = phone.shell(f"cd {quoted(folder)} && exec ./{bundle.PROBE}")
     try:
         seen = Probe.model_validate(json.loads(answer.out))
-    except ValueError:
+    except (ValueError, RecursionError):
         said = answer.err.strip()[:200] or "it said nothing a probe says"
         return broken("probe", f"exit code {answer.code}: {said}.")
     return ok("probe", f"{seen.machine}, {seen.kernel}; {', '.join(seen.hwcap) or 'no abilities named'}")
