@@ -146,11 +146,10 @@ def test_wrong_answers_fail_the_self_test(
 @pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_fault_has_its_message(case: Case, tmp_path: Path) -> None:
-    words, report = run(case, tmp_path)
-    assert re.search(case.expects, words, re.DOTALL), words
-    assert (report is not None) is case.ends_well
-    if report is not None:
-        assert len(report.rows) == (0 if case.name == "an emulator" else 1)
+    found = run(case, tmp_path)
+    assert re.search(case.expects, found.words, re.DOTALL), found.words
+    rows = "0 rows" if case.name == "an emulator" else "1 row"
+    assert found.end == (rows if case.ends_well else "Ctrl-C" if case.interrupts else "exit code 3")
     for place in tmp_path.glob("device*/data/local/tmp/edgedistill/r-*"):
         assert case.name == "gone for good", f"{place} was left behind"
 
@@ -333,6 +332,11 @@ def test_the_doctor_looks_at_a_phone(device: Callable[..., FakeDevice], tmp_path
     assert "kernel too old. This phone does not start the bundle" in found.signs[-1].detail
     assert found.is_broken
     assert doctor(device="adb:nobody").is_broken
+    (program.folder / CARD).write_text((program.folder / CARD).read_text().replace('"files": []', json.dumps(
+        {"files": [{"path": "probe", "sha256": "0" * 64, "size_bytes": 1}]}
+    )[1:-1]))  # fmt: skip
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert "is damaged: probe missing or changed" in found.signs[-1].detail
     for device_name, path in (("usb", None), ("adb", tmp_path)):
         with pytest.raises(ConfigError, match="doctor looks at one thing"):
             doctor(path, device=device_name)
