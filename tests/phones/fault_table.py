@@ -261,6 +261,7 @@ def shown(words: str, folder: Path) -> str:
 
 def main() -> None:
     """Print the page."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would not hear it
     sys.stdout.write(HEAD)
     with tempfile.TemporaryDirectory() as home, private_adb(Path(home)):
         for number, case in enumerate(CASES):
