@@ -332,6 +332,20 @@ def test_the_doctor_looks_at_a_phone(device: Callable[..., FakeDevice], tmp_path
     assert "kernel too old. This phone does not start the bundle" in found.signs[-1].detail
     assert found.is_broken
     assert doctor(device="adb:nobody").is_broken
+    card = card.model_copy(update={"libraries": {"onnx": "how.json"}})
+    reports.save(card, program.folder / CARD)
+    for said, status in (
+        ("cannot read 'no-such-model'", "ok"),
+        ("cannot load the runtime's library: no dlopen", "broken"),
+    ):
+        (program.folder / "runner").write_text(f'#!/bin/sh\ntest $# = 2 && echo "error: {said}" >&2\nexit 2\n')
+        (sign,) = (
+            sign for sign in doctor(device=f"adb:{one.serial}", bundle=program.folder).signs if sign.name == "onnx"
+        )
+        assert sign.status == status
+        assert (said in sign.detail) is (status == "broken")
+    assert not [name for name in left(one) if name.startswith("r-")]
+
     (program.folder / CARD).write_text((program.folder / CARD).read_text().replace('"files": []', json.dumps(
         {"files": [{"path": "probe", "sha256": "0" * 64, "size_bytes": 1}]}
     )[1:-1]))  # fmt: skip
