@@ -8,21 +8,25 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from edgedistill import __version__, files, reports
-from edgedistill.artifacts import environment, now
+from edgedistill.artifacts import environment, now, read_manifest
 from edgedistill.errors import ConfigError, DeviceError
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.phones import adb, driver, preflight
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import Facts
+from edgedistill.phones.protocol import Runtime
+from edgedistill.phones.requests import runtime_of
+from edgedistill.phones.tools import TARGETS, Tool
 from edgedistill.phones.tools import parse as parse_tool
 from edgedistill.phones.workplace import Program, Workplace
 from edgedistill.pipeline.phone_answers import self_tests
 from edgedistill.pipeline.phone_rows import moments, row_of
 from edgedistill.pipeline.phone_tools import times_by_tools
 from edgedistill.pipeline.phone_turns import Variant, measured, variants_of
-from edgedistill.pipeline.subjects import artifact_subjects, at_one_length
+from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length
 from edgedistill.progress import say
 from edgedistill.reports import BenchReport, BenchRow, PhoneCard, SelfTest, StatedRow
 
@@ -73,8 +77,9 @@ def bench_on_phone(
     if min(threads or THREADS) < 1:
         raise ConfigError(f"threads must be whole numbers of at least 1 (found {list(threads or THREADS)}).")
     subjects = artifact_subjects(artifacts, lengths)
-    if any(subject.leaves_early for subject in subjects) and lengths is None:
-        subjects = at_one_length(subjects)
+    own, foreign = _shared_out(subjects, others)
+    if any(subject.leaves_early for subject in own) and lengths is None:
+        own = at_one_length(own)
     phone = adb.choose(adb.find_adb(), serial)
     facts = preflight.look(phone)
     preflight.refuse(facts, program.abi, program.size_bytes + sum(subject.size_bytes for subject in subjects))
@@ -86,15 +91,16 @@ def bench_on_phone(
     say(f"{facts.card.model}, Android {facts.card.android}: copying {program.size_bytes / 1e6:.0f} MB and the models")
     work = Workplace(phone, program, "qemu" if facts.is_emulator else "phone")
     driver.tidy(work, ticks)
-    tests = tuple(test for subject in subjects for test in self_tests(work, subject, ticks))
-    notes = [*_notes(work, facts, tests, affinity), *crowded]
+    tests = tuple(test for subject in own for test in self_tests(work, subject, ticks))
+    notes = [*_notes(work, facts, tests, affinity), *crowded, *foreign]
     slices: list[driver.Slice] = []
     rows: tuple[BenchRow, ...] = ()
     stated: list[StatedRow] = []
-    variants = variants_of(subjects, chosen, counts, cores, seed)
+    variants = variants_of(own, chosen, counts, cores, seed)
     journal = subjects[0].folder / JOURNAL
-    if all(test.source == "phone" for test in tests):
-        slices = measured(work, variants, chosen, seed, journal, _key(facts, variants, chosen, seed, program), ticks)
+    if not facts.is_emulator and all(test.source == "phone" for test in tests):
+        key = _key(facts, variants, chosen, seed, program)
+        slices = measured(work, variants, chosen, seed, journal, key, ticks) if variants else []
         rows = _rows(variants, slices, chosen, facts.card, journal)
         stated, more = times_by_tools(work, others, subjects, counts, cores, chosen, facts.card, seed, ticks)
         notes += more
@@ -118,6 +124,23 @@ def bench_on_phone(
         reports.save(report, place)
     journal.unlink(missing_ok=True)  # not before: whatever fails until here, what was measured is kept
     return report
+
+
+def _shared_out(subjects: Sequence[Subject], others: Sequence[Tool]) -> tuple[list[Subject], list[str]]:
+    """The artifacts that the runner times, and a sentence for each that a user's own tool alone does.
+
+    Raises:
+        ArtifactError: one that neither of them runs.
+    """
+    own, foreign = [], []
+    for subject in subjects:
+        tools = [tool.name for tool in others if TARGETS[tool.name] == subject.target]
+        if subject.target in get_args(Runtime) or not tools:
+            runtime_of(read_manifest(subject.folder))
+            own.append(subject)
+        else:
+            foreign.append(f"{subject.name} was run by {tools[0]} alone: its answers on the phone were not compared.")
+    return own, foreign
 
 
 def _threads(asked: Sequence[int] | None, cores: int) -> tuple[tuple[int, ...], list[str]]:

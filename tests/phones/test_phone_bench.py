@@ -20,7 +20,8 @@ from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
 from edgedistill import reports
 from edgedistill.artifacts import Graph, Tensor, read_manifest
-from edgedistill.errors import ConfigError, DeviceError
+from edgedistill.cli import show_bench
+from edgedistill.errors import ArtifactError, ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
 from edgedistill.measure.modes import find_mode
 from edgedistill.phones import adb, driver, heat, preflight, selftest, tools
@@ -387,6 +388,36 @@ def test_a_users_own_tool_is_fed_real_inputs(device: Callable[..., FakeDevice], 
     assert len([script for script in phone.scripts if " ./runner " in script]) - began == 1, "the goldens alone"
     assert (len(again.rows), len(again.stated)) == (1, 1)
     assert not (tmp_path / "artifact" / JOURNAL).exists()
+
+
+EXECUTOR = """#!/bin/sh
+test "$3 $4" = "--inputs input_0.bin" || { echo "not asked as it wants to be: $*" >&2; exit 1; }
+for n in 1 2 3; do echo "I 00:00:00.1 executorch:executor_runner.cpp:690] Iteration $n of 3: 8.500000 ms"; done
+echo "I 00:00:00.1 executorch:executor_runner.cpp:700] Model executed successfully 3 time(s) in 25.500000 ms."
+"""
+
+
+@pytest.mark.slow
+def test_what_a_users_tool_alone_runs(
+    device: Callable[..., FakeDevice], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ExecuTorch's artifacts, which our runner does not open, through their own runner; on an emulator not even so."""
+    write_artifact(tmp_path / "artifact", target="executorch")
+    tool = tmp_path / "executor_runner"
+    tool.write_text(EXECUTOR)
+    phone, asked = device(), [f"executor_runner={tool}"]
+    with pytest.raises(ArtifactError, match="the runner runs onnx and tflite artifacts, not 'executorch'"):
+        bench(phone, tmp_path)
+    report = bench(phone, tmp_path, tools=asked)
+    (row,) = report.stated
+    assert (row.tool, row.source, row.latency.p50_ms, report.rows, report.self_tests) == (
+        "executor_runner", "phone", 8.5, (), (),
+    )  # fmt: skip
+    assert "artifact was run by executor_runner alone: its answers on the phone were not compared." in report.notes
+    show_bench.bench(report, as_json=False)
+    assert "this is an emulator" not in capsys.readouterr().out
+    report = bench(device(props={"ro.boot.qemu": "1"}), tmp_path, tools=asked)
+    assert (report.stated, report.rows) == ((), ())
 
 
 @pytest.mark.slow
