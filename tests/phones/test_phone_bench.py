@@ -282,6 +282,11 @@ def test_a_phone_without_sensors_does_not_rest(device: Callable[..., FakeDevice]
     set_celsius(one.root, [0.0])
     phone = adb.choose(adb.find_adb(), one.serial)
     assert heat.read(phone).celsius is None
+    assert heat.hottest([("soc", 80.0), ("SoC 31", 70.0), ("soc_therm", 41.0), ("cpu-0-0", 40.0)]) == 41.0, "a charge"
+    assert heat.hottest([("soc", 80.0)]) is None
+    (one.root / "sys/class/thermal/thermal_zone0/type").write_text("cpu big\n")
+    set_celsius(one.root, [44.0])
+    assert heat.read(phone).celsius == 44.0
     assert heat.hottest([("battery", 90.0), ("cpu-1", 50.0), ("cpu-2", 151.0), ("usb", -3.0)]) == 50.0
 
 
