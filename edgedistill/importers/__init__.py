@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from edgedistill import plugins
 from edgedistill.errors import DataError
+from edgedistill.phones.printable import printable
 from edgedistill.reports import StatedRow
 
 LARGEST_BYTES = 32 * 2**20
@@ -89,7 +90,8 @@ def _rows(importer: Importer, text: str, path: Path, name: str) -> list[StatedRo
 
 def _told(row: StatedRow, source: Literal["host", "phone"] | None, device: str | None) -> StatedRow:
     """The row with what its user knows and its tool did not say."""
-    more: dict[str, str] = {}
+    shown = {name: getattr(row, name) for name in ("model", "device", "backend")}
+    more = {name: printable(value) for name, value in shown.items() if value is not None}
     if source and row.source == "unstated":
         more["source"] = source
     if device and row.device is None:

@@ -16,6 +16,7 @@ from edgedistill import files
 from edgedistill.artifacts import Buckets, Cascade, Graph, Heads, Manifest, Single, resolve_inside
 from edgedistill.config import build
 from edgedistill.errors import ArtifactError, ConfigError, DataError
+from edgedistill.phones.printable import printable
 from edgedistill.phones.protocol import Array, InputSet, RunRequest, RunResult, Runtime, RuntimeBuild, Where
 
 REQUEST, RESULT, INPUTS, OUTPUTS = "request.json", "result.json", "inputs.bin", "outputs.bin"
@@ -157,7 +158,7 @@ def read_result(folder: Path, name: str = RESULT) -> RunResult:
     except (OSError, ValueError, RecursionError, ConfigError) as error:
         raise DataError(f"'{path}' is no readable result: {error}") from error
     if result.status == "failed":
-        raise DataError(f"the runner could not run '{result.id}': {result.error}")
+        raise DataError(f"the runner could not run '{result.id}': {printable(result.error)}")
     return result
 
 

@@ -24,6 +24,7 @@ from edgedistill.artifacts import Manifest, resolve_inside
 from edgedistill.errors import DataError, DeviceError
 from edgedistill.phones.adb import SHORT_SECONDS, Phone, quoted
 from edgedistill.phones.preflight import TEMPORARY
+from edgedistill.phones.printable import printable
 from edgedistill.phones.protocol import Progress, RunResult, RuntimeBuild, Where
 from edgedistill.phones.requests import (
     INPUTS,
@@ -294,5 +295,4 @@ def _progress(line: str) -> Progress | None:
 def _words(lines: Sequence[str]) -> str:
     """A program's last words, printable."""
     said = [line for line in lines if line.strip() and "edgedistill-" not in line]
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " / ".join(said[-3:]))
-    return shown[:300] or "it said nothing"
+    return printable(" / ".join(said[-3:]))[:300] or "it said nothing"

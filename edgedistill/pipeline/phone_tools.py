@@ -16,6 +16,7 @@ from edgedistill.phones import driver, tools
 from edgedistill.phones.adb import quoted
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import mask_of
+from edgedistill.phones.printable import printable
 from edgedistill.phones.requests import weight_files
 from edgedistill.phones.tools import TARGETS, Tool
 from edgedistill.phones.workplace import HERE, NOTING_PID, PID, Workplace
@@ -131,7 +132,7 @@ class _Run:
         answer = self._work.phone.shell(script, self._how.max_seconds + self._how.warm_up_seconds + _SLACK_SECONDS)
         if answer.code:
             said = [line.strip() for line in (answer.err + answer.out).splitlines() if line.strip()]
-            last = said[-1][:300].rstrip(".") if said else "it said nothing"
+            last = printable(said[-1][:300].rstrip(".")) if said else "it said nothing"
             raise DeviceError(
                 f"{self._tool.name} ended with exit code {answer.code} on phone {self._work.phone.serial} at "
                 f"{self._subject.name}: {last}. What was measured before is kept: mend the tool or leave it out, and "

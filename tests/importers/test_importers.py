@@ -186,6 +186,13 @@ def test_a_block_may_end_with_its_title(tmp_path: Path) -> None:
     assert importers.read(tmp_path / "b.txt") == importers.read(FILES / "benchmark_litert_model.txt")
 
 
+def test_names_do_not_speak_to_a_terminal(tmp_path: Path) -> None:
+    text = (FILES / "minibench.json").read_text()
+    (tmp_path / "x").write_text(text.replace("student", "\\u001b]0;x\\u0007stu<b>").replace("Pixel 8", "Pixel\\n8"))
+    (row,) = importers.read(tmp_path / "x")
+    assert (row.model, row.device) == ("?]0;x?stu<b>", "Pixel?8, Android 14")
+
+
 def test_json_that_is_too_deep_or_of_other_types(tmp_path: Path) -> None:
     for name, begin in (
         ("benchmark_litert_model", '{"model_size_mb": 1, "accelerators": '),

@@ -219,12 +219,16 @@ def test_ctrl_c_ends_what_runs_and_leaves_nothing(device: Callable[..., FakeDevi
 def test_hostile_names_reach_no_shell(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
     phone = device()
     folder = write_artifact(tmp_path / "$(touch pwned); `touch pwned` '\"\n-rf")
+    phone.root.joinpath("bin/getprop").write_text("#!/bin/sh\ncase $1 in *.sdk) echo 34;; *abilist) echo arm64-v8a;; "
+                                                  "*) printf '\\033]0;x\\007A';; esac")  # fmt: skip
     report = bench_on_phone(
         [folder], make_program(tmp_path / "bundle", source="qemu"), serial=phone.serial, mode="rapid", lengths=[8],
         threads=[1], ticks=FastTicks(),
     )  # fmt: skip
     assert report.self_tests[0].status == "passed"
     assert not list(tmp_path.rglob("pwned"))
+    assert report.phone is not None
+    assert report.phone.model == "?]0;x?A ?]0;x?A", "a phone's name does not speak to the terminal"
     assert not [script for script in phone.scripts if "pwned" in script]
     hostile = adb.choose(adb.find_adb(), phone.serial)
     answer = hostile.shell(adb.quoted("printf", "%s", "a b;$(id)`id`'\"\\\n-x"))

@@ -13,6 +13,7 @@ from edgedistill.graphs import Graph, Single
 from edgedistill.phones import adb, bundle, heat, preflight
 from edgedistill.phones.adb import Phone, quoted
 from edgedistill.phones.preflight import Facts
+from edgedistill.phones.printable import printable
 from edgedistill.phones.protocol import Array, InputSet, Probe, RunRequest, Runtime
 from edgedistill.phones.requests import REQUEST, RESULT
 from edgedistill.phones.workplace import HERE, Program, Workplace
@@ -99,9 +100,9 @@ def _probe(phone: Phone, folder: str) -> Sign:
     try:
         seen = Probe.model_validate(json.loads(answer.out))
     except (ValueError, RecursionError):
-        said = answer.err.strip()[:200] or "it said nothing a probe says"
+        said = printable(answer.err.strip()[:200]) or "it said nothing a probe says"
         return broken("probe", f"exit code {answer.code}: {said}.")
-    return ok("probe", f"{seen.machine}, {seen.kernel}; {', '.join(seen.hwcap) or 'no abilities named'}")
+    return ok("probe", printable(f"{seen.machine}, {seen.kernel}; {', '.join(seen.hwcap) or 'no abilities named'}"))
 
 
 def _start(phone: Phone, program: Program, folder: str) -> Sign:
@@ -110,7 +111,7 @@ def _start(phone: Phone, program: Program, folder: str) -> Sign:
     answer = phone.shell(f"cd {quoted(folder)} && exec {words}")
     if answer.code == _USAGE:
         return ok("runner", "it starts, with its loader and its C library")
-    said = (answer.err + answer.out).strip()[:200] or "it said nothing"
+    said = printable((answer.err + answer.out).strip()[:200]) or "it said nothing"
     return broken("runner", f"exit code {answer.code}: {said}. This phone does not start the bundle: use the app.")
 
 
@@ -141,5 +142,5 @@ def _runtime(place: Workplace, folder: str, target: str) -> Sign:
     said = [line for line in (answer.err + answer.out).splitlines() if line.startswith("error: ")]
     if answer.code == _USAGE and said and _ABSENT in said[-1]:
         return ok(target, f"{library} is loaded there")
-    why = said[-1].removeprefix("error: ")[:300] if said else f"exit code {answer.code}"
+    why = printable(said[-1].removeprefix("error: ")[:300]) if said else f"exit code {answer.code}"
     return broken(target, f"{why}. No {target} artifact runs on this phone so: use the app.")
