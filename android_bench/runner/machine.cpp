@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +15,11 @@
 
 namespace {
 
-const std::string kThermal = "/sys/class/thermal/", kCpus = "/sys/devices/system/cpu/";
+// Another folder for the whole system, by which a test brings sensors of its own.
+#ifndef SYSTEM_ROOT
+#define SYSTEM_ROOT ""
+#endif
+const std::string kThermal = SYSTEM_ROOT "/sys/class/thermal/", kCpus = SYSTEM_ROOT "/sys/devices/system/cpu/";
 
 std::vector<std::string> entries(const std::string& folder, const std::string& prefix) {
   std::vector<std::string> found;
@@ -35,7 +40,17 @@ bool number_in(const std::string& path, double& value) {
   const std::string text = first_line(path);
   char* end = nullptr;
   value = std::strtod(text.c_str(), &end);
-  return !text.empty() && end != text.c_str();
+  return !text.empty() && end != text.c_str() && std::isfinite(value);
+}
+
+// Zones say thousandths of a degree; a few say degrees.
+double celsius(double number) { return std::fabs(number) >= 1000 ? number / 1000.0 : number; }
+
+// A zone's name as text that a result may hold, whatever bytes a vendor wrote.
+std::string printable(std::string name) {
+  for (char& letter : name)
+    if (letter < ' ' || letter > '~') letter = '?';
+  return name;
 }
 
 }  // namespace
@@ -105,11 +120,11 @@ Reading read_sensors(double seconds) {
   Reading reading;
   reading.seconds = seconds;
   for (const auto& zone : entries(kThermal, "thermal_zone")) {
-    double milli = 0;
-    if (!number_in(kThermal + zone + "/temp", milli)) continue;
-    std::string type = first_line(kThermal + zone + "/type");
+    double number = 0;
+    if (!number_in(kThermal + zone + "/temp", number)) continue;
+    std::string type = printable(first_line(kThermal + zone + "/type"));
     if (type.empty() || reading.zones.count(type)) type += (type.empty() ? "" : " ") + zone.substr(12);
-    reading.zones[type] = milli / 1000.0;
+    reading.zones[type] = celsius(number);
   }
   for (const int core : all_cores()) {
     double kilohertz = 0;

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgedistill.cli.options import as_json, out_option, whole_numbers
+from edgedistill.cli.options import as_json, out_option, refuse_given, whole_numbers
 
 
 @click.command()
@@ -64,7 +64,10 @@ def bench(ctx: click.Context, /, as_json: bool, **asked: Any) -> None:
     No phone time is ever guessed from this computer's, and none is taken from an emulator: with --device qemu the
     report, qemu.json, says whether arm64 answers alike and how many instructions an inference takes. With --device app
     nothing is timed yet: --out gets what the in-app benchmark is to be asked, and what to type next is printed.
+    Name all files of an artifact at once: what --import writes takes the place of what was imported before.
     """
+    if asked["imported"]:
+        refuse_given(ctx, ("artifacts", "imported", "source", "out", "as_json"), "with --import: nothing is measured")
     if asked["device"] == "app":
         from edgedistill.cli.app_requests import app_requests
 

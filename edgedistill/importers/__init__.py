@@ -7,6 +7,7 @@ percentile that the tool does not print stays empty.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from edgedistill import plugins
 from edgedistill.errors import DataError
+from edgedistill.phones.printable import printable
 from edgedistill.reports import StatedRow
 
 LARGEST_BYTES = 32 * 2**20
@@ -55,7 +57,7 @@ def _read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise DataError(f"'{path}' has {size:,} bytes; the largest file a tool writes is {LARGEST_BYTES:,}.")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _decoded(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"no file '{path}'. Give the file that the tool's output was saved to.") from error
     except OSError as error:
@@ -65,12 +67,20 @@ def _read_text(path: Path) -> str:
     return text
 
 
+def _decoded(content: bytes) -> str:
+    """As text: UTF-8, or the UTF-16 that a Windows shell's `>` writes."""
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, errors="replace")
+
+
 def _rows(importer: Importer, text: str, path: Path, name: str) -> list[StatedRow]:
     again = "Run the tool again and keep all that it prints."
     try:
         return importer.rows(text)
     except DataError as error:
         raise DataError(f"'{path}' looks like {name}'s output, but {error} {again}") from error
+    except RecursionError as error:
+        raise DataError(f"'{path}' looks like {name}'s output, but it is nested too deeply. {again}") from error
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise DataError(
@@ -80,7 +90,8 @@ def _rows(importer: Importer, text: str, path: Path, name: str) -> list[StatedRo
 
 def _told(row: StatedRow, source: Literal["host", "phone"] | None, device: str | None) -> StatedRow:
     """The row with what its user knows and its tool did not say."""
-    more: dict[str, str] = {}
+    shown = {name: getattr(row, name) for name in ("model", "device", "backend")}
+    more = {name: printable(value) for name, value in shown.items() if value is not None}
     if source and row.source == "unstated":
         more["source"] = source
     if device and row.device is None:

@@ -29,7 +29,10 @@ def rows(text: str) -> list[StatedRow]:
     """
     if text.lstrip().startswith("{"):
         return [_of_json(text)]
-    return [_of_block(part) for part in re.split(rf"=+ {_BLOCK} =+", text)[1:]]
+    blocks = re.split(rf"=+ {_BLOCK} =+", text)[1:]
+    if len(blocks) > 1 and not blocks[-1].strip():  # the title again, as a block's end
+        blocks.pop()
+    return [_of_block(block) for block in blocks]
 
 
 def _of_block(text: str) -> StatedRow:
@@ -69,9 +72,9 @@ def _of_json(text: str) -> StatedRow:
         tool=_TOOL,
         source="unstated",
         backend=str(shown) if shown else None,
-        threads=told["num_threads"] if isinstance(told.get("num_threads"), int) else None,
+        threads=whole(told["num_threads"]) if is_number(told.get("num_threads")) else None,
         latency=StatedLatency(
-            runs=times["num_runs"] if isinstance(times.get("num_runs"), int) else None,
+            runs=whole(times["num_runs"]) if is_number(times.get("num_runs")) else None,
             **{ours: scaled(times[theirs], 1.0) for theirs, ours in names.items() if is_number(times.get(theirs))},
         ),
         size_bytes=whole(told["model_size_mb"], MEGA) if is_number(told.get("model_size_mb")) else None,

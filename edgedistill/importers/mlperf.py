@@ -74,6 +74,8 @@ def _validity(text: str) -> Literal["valid", "semi", "invalid"]:
     duration, queries, early = (
         _is_yes(name, text) for name in ("Min duration satisfied", "Min queries satisfied", "Early stopping satisfied")
     )
+    if duration is None or queries is None:
+        raise DataError("the lines of what was satisfied are missing: the summary is cut off.")
     if not duration or early is False:
         return "invalid"
     return "valid" if queries else "semi"

@@ -32,7 +32,7 @@ def phone(bench: BenchContent) -> list[str]:
     if bench.rows:
         lines += ["", *table(_PHONE, [_row(bench, number) for number in range(len(bench.rows))], right=3), ""]
         lines += [warmth(bench.timeline)] if bench.timeline else []
-    else:
+    elif not bench.stated:
         lines += ["", "No times: this is an emulator."]
     return [*lines, "", *map(safe, bench.notes), ""]
 

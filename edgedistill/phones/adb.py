@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from edgedistill.errors import DeviceError, LostPhoneError
+from edgedistill.phones.printable import printable
 
 SHORT_SECONDS = 30.0
 """For what a phone answers at once."""
@@ -81,8 +82,7 @@ def find_adb() -> str:
     Raises:
         DeviceError: nowhere.
     """
-    found = shutil.which("adb")
-    if found is None:
+    if (found := shutil.which("adb")) is None:
         raise DeviceError("no 'adb' on the PATH. Install Android's platform-tools (Debian: apt install adb).")
     return found
 
@@ -297,4 +297,4 @@ def _client(command: Sequence[str], seconds: float) -> subprocess.CompletedProce
 def _last(words: str) -> str:
     """The last line that says something, without adb's own prefix."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    return lines[-1].removeprefix("adb: ").removeprefix("error: ").rstrip(".")[:300] if lines else ""
+    return printable(lines[-1].removeprefix("adb: ").removeprefix("error: ").rstrip(".")[:300]) if lines else ""

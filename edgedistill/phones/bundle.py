@@ -17,7 +17,7 @@ from typing import Literal
 from edgedistill import files, reports
 from edgedistill.artifacts import now
 from edgedistill.config import Settings
-from edgedistill.errors import ConfigError, DeviceError
+from edgedistill.errors import ArtifactError, ConfigError, DeviceError
 from edgedistill.phones import arm64, ndk
 from edgedistill.phones.protocol import RuntimeBuild
 
@@ -105,7 +105,7 @@ def cached_bundle(aar: Path | None = None) -> Path:
     else:
         name = "-".join((arm64.programs().name, *(wheel.sha256[:8] for wheel in arm64.WHEELS.values())))
     folder = arm64.cache() / "bundles" / name
-    if not (folder / CARD).is_file():
+    if not (folder / CARD).is_file() or _damaged(folder, read_bundle(folder)):
         make_bundle(folder, aar, overwrite=True)
     return folder
 
@@ -116,7 +116,29 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         ArtifactError: there is none.
     """
+    if not (folder / CARD).is_file():
+        raise ArtifactError(f"'{folder}' is no bundle: it has no {CARD}. Leave --bundle out, and one is made.")
     return reports.read(Bundle, folder / CARD)
+
+
+def whole_bundle(folder: Path) -> Bundle:
+    """A bundle's card, where every file is there as the card has it.
+
+    Raises:
+        ArtifactError: there is no bundle, or it is damaged.
+    """
+    card = read_bundle(folder)
+    if damaged := _damaged(folder, card):
+        raise ArtifactError(
+            f"the bundle '{folder}' is damaged: {', '.join(damaged)} missing or changed. Leave --bundle out, and one "
+            "is made."
+        )
+    return card
+
+
+def _damaged(folder: Path, card: Bundle) -> list[str]:
+    found = [(file.path, folder / file.path, file.sha256) for file in card.files]
+    return [name for name, path, sha256 in found if not path.is_file() or files.sha256_of(path) != sha256]
 
 
 def _copied(programs: Path, part: Path) -> None:

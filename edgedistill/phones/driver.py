@@ -101,7 +101,8 @@ def measure(
         jobs: by name; each one's least runs and seconds are those of all its rounds together.
         rounds: slices of every variant.
         seed: of the turns.
-        journal: where finished slices are kept until the end, so that a bench that was stopped goes on.
+        journal: where finished slices are kept, so that a bench that was stopped goes on. It stays when all are done:
+            what they are for may yet go wrong, and the caller removes it after that.
         key: what decides the numbers; slices of another key are thrown away.
         on_progress: told how far the running slice is.
         ticks: time.
@@ -126,7 +127,6 @@ def measure(
         job = _part(jobs[name], rounds)
         slices.append(again(place, partial(_slice, place, job, number, start, began, on_progress, ticks), ticks))
         files.write_json(journal, Journal(key=key, slices=tuple(slices)).model_dump(mode="json"))
-    journal.unlink(missing_ok=True)
     return slices
 
 

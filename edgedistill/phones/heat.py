@@ -29,6 +29,8 @@ for c in cpu[0-9]*; do echo "clock=${c#cpu} $(cat $c/cpufreq/scaling_cur_freq)";
 dumpsys battery 2>/dev/null
 dumpsys thermalservice 2>/dev/null | grep -i 'thermal status'
 true"""
+_NO_HEAT = re.compile(r"soc(?: \d+)?", re.IGNORECASE)
+"""Qualcomm's zone of that very name says what is gone of the battery's charge, in percent; `soc_therm` is warmth."""
 _PROCESSOR = re.compile(r"cpu|soc|tsens|big|little|mid|gold|silver|apc", re.IGNORECASE)
 
 
@@ -48,7 +50,7 @@ def read(phone: Phone, cores: Sequence[int] = ()) -> Heat:
     battery = re.search(r"^\s*temperature: (-?\d+)", text, re.MULTILINE)
     level = re.search(r"^\s*level: (\d+)", text, re.MULTILINE)
     status = re.search(r"thermal status: (\d)", text, re.IGNORECASE)
-    zones = re.findall(r"^zone=(\S+) (-?\d+)$", text, re.MULTILINE)
+    zones = re.findall(r"^zone=(.*\S) (-?\d+)$", text, re.MULTILINE)
     return Heat(
         celsius=hottest([(name, _celsius(int(number))) for name, number in zones]),
         mhz=round(fmean(wanted) / 1000.0, 1) if wanted else None,
@@ -60,7 +62,7 @@ def read(phone: Phone, cores: Sequence[int] = ()) -> Heat:
 
 def hottest(zones: Sequence[tuple[str, float]]) -> float | None:
     """Of the processor's zones, degrees Celsius; of all where none is named so. Nonsense is left out."""
-    degrees = [(name, value) for name, value in zones if 0.0 < value < 150.0]
+    degrees = [(name, value) for name, value in zones if 0.0 < value < 150.0 and not _NO_HEAT.fullmatch(name)]
     processor = [value for name, value in degrees if _PROCESSOR.search(name)]
     return round(max(processor or [value for _, value in degrees]), 1) if degrees else None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgedistill.errors import DeviceError
 from edgedistill.phones.adb import Phone
+from edgedistill.phones.printable import printable
 from edgedistill.reports import Core, PhoneCard
 
 TEMPORARY = "/data/local/tmp"
@@ -75,7 +76,7 @@ def look(phone: Phone) -> Facts:
     said: dict[str, list[str]] = {}
     for line in phone.shell(_SCRIPT).out.splitlines():
         key, _, value = line.partition("=")
-        said.setdefault(key.strip(), []).append(value.strip())
+        said.setdefault(key.strip(), []).append(printable(value.strip()))
     one = {key: values[0] for key, values in said.items()}
     if not one.get("sdk", "").isdigit():
         raise DeviceError(

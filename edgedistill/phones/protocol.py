@@ -96,7 +96,7 @@ class RunRequest(Settings):
     min_seconds: Annotated[float, Field(ge=0)]
     """Seconds spent in measured inferences, at least."""
     max_seconds: Annotated[float, Field(ge=0)]
-    """Seconds spent in measured inferences, at most; what ends first of this and both minimums."""
+    """Seconds spent in measured inferences, at most; what ends first of this and both minimums. 0: no limit."""
     sensor_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Between two readings of the sensors while measuring, outside every measured time; 0: only before and after."""
     outputs: Below | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from edgedistill import files
 from edgedistill.artifacts import Buckets, Cascade, Graph, Heads, Manifest, Single, resolve_inside
 from edgedistill.config import build
 from edgedistill.errors import ArtifactError, ConfigError, DataError
+from edgedistill.phones.printable import printable
 from edgedistill.phones.protocol import Array, InputSet, RunRequest, RunResult, Runtime, RuntimeBuild, Where
 
 REQUEST, RESULT, INPUTS, OUTPUTS = "request.json", "result.json", "inputs.bin", "outputs.bin"
@@ -153,10 +155,10 @@ def read_result(folder: Path, name: str = RESULT) -> RunResult:
         result = build(RunResult, json.loads(path.read_text(encoding="utf-8")), str(path))
     except FileNotFoundError as error:
         raise DataError(f"the runner left no '{path}'. Its last words on stderr say why.") from error
-    except (OSError, ValueError, ConfigError) as error:
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         raise DataError(f"'{path}' is no readable result: {error}") from error
     if result.status == "failed":
-        raise DataError(f"the runner could not run '{result.id}': {result.error}")
+        raise DataError(f"the runner could not run '{result.id}': {printable(result.error)}")
     return result
 
 
@@ -170,11 +172,12 @@ def read_outputs(folder: Path, result: RunResult) -> list[dict[str, NDArray[np.g
     contents: dict[str, bytes] = {}
     for output in result.outputs:
         try:
-            bytes_ = contents.setdefault(output.file, (folder / output.file).read_bytes())
-            count = int(np.prod(output.shape))
+            if output.file not in contents:
+                contents[output.file] = (folder / output.file).read_bytes()
             dtype = np.dtype(output.dtype).newbyteorder("<")
-            array = np.frombuffer(bytes_, dtype=dtype, count=count, offset=output.offset)
-        except (OSError, ValueError) as error:
+            count = math.prod(output.shape)  # exact: what a phone says may be larger than any array
+            array = np.frombuffer(contents[output.file], dtype, count, output.offset).reshape(output.shape)
+        except (OSError, ValueError, OverflowError) as error:
             raise DataError(f"the runner's outputs in '{folder / output.file}' cannot be read: {error}.") from error
-        found.setdefault(output.input, {})[output.name] = array.reshape(output.shape)
+        found.setdefault(output.input, {})[output.name] = array
     return [found[number] for number in sorted(found)]

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from edgedistill import files
 from edgedistill.artifacts import Manifest, resolve_inside
 from edgedistill.errors import DataError, DeviceError
 from edgedistill.phones.adb import SHORT_SECONDS, Phone, quoted
 from edgedistill.phones.preflight import TEMPORARY
+from edgedistill.phones.printable import printable
 from edgedistill.phones.protocol import Progress, RunResult, RuntimeBuild, Where
 from edgedistill.phones.requests import (
     INPUTS,
@@ -50,6 +50,8 @@ _HASH_LETTERS = 16
 _SUFFIXES = (".onnx", ".ort", ".tflite")
 PID = "pid"
 """The program's number, within the folder of its run."""
+NOTING_PID = """exec sh -c 'echo $$ > "$0"; exec "$@"'"""
+"""Begins a program whose number's file and own words follow, so that `Workplace.clean` can end it."""
 _KILLED = 128 + 9
 
 
@@ -243,7 +245,7 @@ class Workplace:
         paths = [f"{HERE}/{run}/{name}" for name in (PID, REQUEST, RESULT)]
         variables = [f"{name}={value}" for name, value in self.program.variables.items()]
         words = quoted(paths[0], *(["env", *variables] if variables else []), *self.program.command, *paths[1:])
-        script = f"""cd {quoted(f"{HERE}/{program}")} && exec sh -c 'echo $$ > "$0"; exec "$@"' {words}"""
+        script = f"cd {quoted(f'{HERE}/{program}')} && {NOTING_PID} {words}"
         told: list[str] = []
 
         def hear(line: str) -> None:
@@ -286,12 +288,11 @@ def _progress(line: str) -> Progress | None:
         return None
     try:
         return Progress.model_validate(json.loads(line))
-    except (ValueError, ValidationError):
+    except (ValueError, RecursionError):
         return None
 
 
 def _words(lines: Sequence[str]) -> str:
     """A program's last words, printable."""
     said = [line for line in lines if line.strip() and "edgedistill-" not in line]
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " / ".join(said[-3:]))
-    return shown[:300] or "it said nothing"
+    return printable(" / ".join(said[-3:]))[:300] or "it said nothing"

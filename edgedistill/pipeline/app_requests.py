@@ -28,7 +28,8 @@ class AppRequest:
     Attributes:
         name: of the row: artifact, tokens, threads.
         folder: request.json, the model and its inputs.
-        commands: to be typed one after another, the phone attached; the last one makes a report of what it answered.
+        commands: to be typed one after another, the phone attached; the last one makes a report of what it and the
+            artifact's rows before it answered.
     """
 
     name: str
@@ -74,7 +75,13 @@ def write_app_requests(
             plan = replace(one.job.plan, runtime_build="aar")
             folder = part / _slug(number, one)
             write_request(folder, one.subject.folder, one.job.manifest, one.job.inputs, plan, name=one.name)
-    return [_request(out / _slug(number, one), one) for number, one in enumerate(variants, start=1)]
+    found: list[AppRequest] = []
+    answers: dict[Path, list[Path]] = {}
+    for number, one in enumerate(variants, start=1):
+        folder = out / _slug(number, one)
+        answers.setdefault(one.subject.folder, []).append(folder / RESULT)
+        found.append(_request(folder, one, answers[one.subject.folder]))
+    return found
 
 
 def _slug(number: int, one: Variant) -> str:
@@ -83,14 +90,23 @@ def _slug(number: int, one: Variant) -> str:
     return f"{number:02d}-{name}-{one.length}-{one.threads}"
 
 
-def _request(folder: Path, one: Variant) -> AppRequest:
-    there, result = f"{_THERE}/{folder.name}", folder / RESULT
-    start = f"am start -W -n {APP}/{_ACTIVITY} --es request {folder.name} --es runtime {runtime_of(one.job.manifest)}"
+def _request(folder: Path, one: Variant, answers: Sequence[Path]) -> AppRequest:
+    """What to type for one row.
+
+    Args:
+        folder: of the request.
+        one: the row.
+        answers: of all the artifact's rows so far, this one's last: a report takes the place of the one before.
+    """
+    extras = f"--es request {folder.name} --es runtime {runtime_of(one.job.manifest)}"
+    imports = [word for path in answers for word in ("--import", str(path))]
     commands = (
+        # What a row before had said is not this one's end; and an app that still runs takes no request (-S ends it).
+        ["adb", "shell", f"mkdir -p {_THERE} && logcat -c"],
         ["adb", "push", str(folder), _THERE],
-        ["adb", "shell", start],
-        ["adb", "logcat", "-s", "edgedistill"],
-        ["adb", "pull", f"{there}/{RESULT}", str(result)],
-        ["edgedistill", "bench", str(one.subject.folder), "--import", str(result)],
+        ["adb", "shell", f"am start -S -W -n {APP}/{_ACTIVITY} {extras}"],
+        ["adb", "logcat", "-s", "edgedistill", "-m", "1", "-e", "^(done|failed)"],
+        ["adb", "pull", f"{_THERE}/{folder.name}/{RESULT}", str(answers[-1])],
+        ["edgedistill", "bench", str(one.subject.folder), *imports],
     )
     return AppRequest(one.name, folder, tuple(shlex.join(command) for command in commands))

@@ -93,9 +93,9 @@ def program_of(folder: Path) -> Program:
     """The program in a bundle.
 
     Raises:
-        ArtifactError: there is no bundle.
+        ArtifactError: there is no bundle, or it is damaged.
     """
-    card = bundles.read_bundle(folder)
+    card = bundles.whole_bundle(folder)
     return Program(folder, card.command, card.libraries, card.variables, card.runtime_build)
 
 

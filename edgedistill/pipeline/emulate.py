@@ -19,7 +19,7 @@ from edgedistill.gate.case import read_goldens, stored_as
 from edgedistill.gate.rungs import judged, measure, not_run
 from edgedistill.gate.tolerances import read_tolerances
 from edgedistill.measure.inputs import inputs_of
-from edgedistill.phones import arm64, qemu, selftest
+from edgedistill.phones import arm64, qemu, requests, selftest
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
 from edgedistill.pipeline.runners import asked_for_all
 from edgedistill.pipeline.subjects import refuse_changed
@@ -60,11 +60,16 @@ def emulate(
         ArtifactError: no artifact, one that was changed, or one the runner does not run.
         ConfigError: no such processor, or a length that a model does not take.
         DeviceError: the emulator or the cross compiler is missing.
+        StorageError: a report cannot be written, which is tried out before anything is emulated.
     """
     chosen = [qemu.find_profile(name) for name in profiles] or list(qemu.profiles().values())
     if not artifacts:
         raise ConfigError("nothing to emulate. Name at least one artifact folder.")
     version = qemu.emulator_version()
+    for folder in map(Path, artifacts):
+        _refuse(folder, length)
+    if out:
+        files.refuse_unwritable(Path(out))
     made = []
     with progress("emulating arm64", total=len(artifacts) * len(chosen)) as tracker:
         for folder in map(Path, artifacts):
@@ -78,6 +83,16 @@ def emulate(
     if out:
         reports.save(whole, Path(out))
     return whole
+
+
+def _refuse(folder: Path, length: int) -> None:
+    """Say before the first of many minutes what would end them."""
+    manifest = read_manifest(folder)
+    refuse_changed(folder, manifest)
+    requests.runtime_of(manifest)
+    _taken(folder, manifest, length)
+    _stored(folder)
+    files.refuse_unwritable(folder / EMULATION)
 
 
 def device_profiles(device: str) -> list[str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from edgedistill import files, importers
@@ -17,9 +16,10 @@ from edgedistill.phones import driver, tools
 from edgedistill.phones.adb import quoted
 from edgedistill.phones.driver import Ticks
 from edgedistill.phones.preflight import mask_of
+from edgedistill.phones.printable import printable
 from edgedistill.phones.requests import weight_files
 from edgedistill.phones.tools import TARGETS, Tool
-from edgedistill.phones.workplace import HERE, Workplace
+from edgedistill.phones.workplace import HERE, NOTING_PID, PID, Workplace
 from edgedistill.pipeline.subjects import Subject
 from edgedistill.progress import say
 from edgedistill.reports import PhoneCard, StatedRow
@@ -52,7 +52,10 @@ def times_by_tools(
         fitting = [subject for subject in subjects if subject.target == TARGETS[tool.name]]
         if not fitting:
             notes.append(f"{tool.name} runs {TARGETS[tool.name]} artifacts, and none is here.")
-        for subject, length, graph in _graphs(fitting):
+        graphs = list(_graphs(fitting))
+        beyond = [subject.name for subject in fitting if subject not in {one for one, _, _ in graphs}]
+        notes += [f"{tool.name} runs one graph for a length; {name} has several." for name in beyond]
+        for subject, length, graph in graphs:
             for count in threads:
                 how = tools.Settings(
                     count, mode.min_runs, mode.min_seconds, mode.max_seconds, WARM_UP_RUNS, WARM_UP_SECONDS
@@ -96,8 +99,7 @@ class _Run:
                 output.write_text(self._output(run), encoding="utf-8")
                 return importers.read(output, "phone")
         finally:
-            with suppress(DeviceError):
-                self._work.phone.shell(f"rm -rf {quoted(f'{HERE}/{run}')}")
+            self._work.clean(run)
 
     def _copy(self, run: str, scratch: Path) -> None:
         self._work.place(self._tool.path, self._program)
@@ -125,12 +127,15 @@ class _Run:
         inputs = list(tools.input_files(self._tool.name, self._graph, arrays))
         words = tools.command(self._tool.name, self._graph, self._model, inputs, self._length, self._how)
         bound = ["taskset", mask_of(self._cores)] if self._cores else []
-        script = f"cd {quoted(f'{HERE}/{run}')} && exec {quoted(*bound, f'{HERE}/{self._program}', *words)}"
+        started = quoted(PID, *bound, f"{HERE}/{self._program}", *words)
+        script = f"cd {quoted(f'{HERE}/{run}')} && {NOTING_PID} {started}"
         answer = self._work.phone.shell(script, self._how.max_seconds + self._how.warm_up_seconds + _SLACK_SECONDS)
         if answer.code:
-            said = [line for line in (answer.err + answer.out).splitlines() if line.strip()]
+            said = [line.strip() for line in (answer.err + answer.out).splitlines() if line.strip()]
+            last = printable(said[-1][:300].rstrip(".")) if said else "it said nothing"
             raise DeviceError(
                 f"{self._tool.name} ended with exit code {answer.code} on phone {self._work.phone.serial} at "
-                f"{self._subject.name}: {said[-1][:300] if said else 'it said nothing'}"
+                f"{self._subject.name}: {last}. What was measured before is kept: mend the tool or leave it out, and "
+                "give the same command again."
             )
         return answer.out + answer.err

@@ -163,6 +163,7 @@ class PhoneClock:
         variants = variants_of(subjects, mode, [self.threads], self.cores, self.seed)
         journal = folders[0] / _JOURNAL
         slices = measured(self.work, variants, mode, self.seed, journal, "plan", self.ticks)
+        journal.unlink()
         found = {v.name: [one for one in slices if one.job == v.name] for v in variants}
         return tuple(
             row_of(v.subject, self.length, self.threads, self.cores, mode, self.phone, found[v.name]) for v in variants

@@ -102,6 +102,13 @@ def test_a_request_is_answered_as_the_runner_would(tmp_path: Path) -> None:
         code, found = run(classes, tmp_path / str(number))
         assert (code, found.status) == (2, "failed")
         assert message in found.error
+    write_request(tmp_path / "unlimited", max_seconds=0.0)
+    assert run(classes, tmp_path / "unlimited")[1].runs == 5
+    for word in ("no library", "no memory"):  # a phone's own words where the runtime cannot be loaded
+        write_request(tmp_path / word)
+        (tmp_path / word / "model.bin").write_text(word)
+        code, found = run(classes, tmp_path / word)
+        assert (code, found.status, found.error) == (2, "failed", word)
     write_request(tmp_path / "qemu", source="qemu")
     code, found = run(classes, tmp_path / "qemu")
     assert (code, found.source, found.runs) == (0, "qemu", 5), "counted, and no times are told"

@@ -172,6 +172,48 @@ def test_numbers_that_cannot_be_are_refused(name: str, old: str, new: str, reaso
         importers.read(tmp_path / name)
 
 
+def test_a_summary_without_what_was_satisfied_has_no_validity(tmp_path: Path) -> None:
+    text = (FILES / "mlperf_log_summary.txt").read_text()
+    for end in ("  Min duration satisfied", "  Min queries satisfied"):
+        (tmp_path / "s.txt").write_text(text[: text.index(end)])
+        with pytest.raises(DataError, match="what was satisfied are missing: the summary is cut off"):
+            importers.read(tmp_path / "s.txt")
+
+
+def test_a_block_may_end_with_its_title(tmp_path: Path) -> None:
+    text = (FILES / "benchmark_litert_model.txt").read_text()
+    (tmp_path / "b.txt").write_text(f"{text}========== BENCHMARK RESULTS ==========\n")
+    assert importers.read(tmp_path / "b.txt") == importers.read(FILES / "benchmark_litert_model.txt")
+
+
+def test_names_do_not_speak_to_a_terminal(tmp_path: Path) -> None:
+    text = (FILES / "minibench.json").read_text()
+    (tmp_path / "x").write_text(text.replace("student", "\\u001b]0;x\\u0007stu<b>").replace("Pixel 8", "Pixel\\n8"))
+    (row,) = importers.read(tmp_path / "x")
+    assert (row.model, row.device) == ("?]0;x?stu<b>", "Pixel?8, Android 14")
+
+
+def test_json_that_is_too_deep_or_of_other_types(tmp_path: Path) -> None:
+    for name, begin in (
+        ("benchmark_litert_model", '{"model_size_mb": 1, "accelerators": '),
+        ("minibench", '[{"benchmarkModel":'),
+    ):
+        (tmp_path / "x").write_text(begin + "[" * 100_000)
+        with pytest.raises(DataError, match=f"looks like {name}'s output, but it is nested too deeply"):
+            importers.read(tmp_path / "x")
+    text = (FILES / "benchmark_litert_model.json").read_text()
+    (tmp_path / "x").write_text(text.replace('"num_threads": 2', '"num_threads": true').replace("50\n", "50.0\n"))
+    (row,) = importers.read(tmp_path / "x")
+    assert (row.threads, row.latency.runs) == (None, 50)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["benchmark_model.txt", "minibench.json"])
+def test_what_a_windows_shell_saved(name: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes((FILES / name).read_text().replace("\n", "\r\n").encode(encoding))
+    assert importers.read(tmp_path / name) == importers.read(FILES / name)
+
+
 @pytest.mark.parametrize("text", ["hello\n", "\x00\xff\x00", "[]", "{}", "a,b,c\n", "p90 ms: 12"])
 def test_garbage_is_no_tools_output(text: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(text)

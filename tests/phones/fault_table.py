@@ -27,6 +27,7 @@ from typing import Any
 from android_bench.fake_device.device import FakeDevice
 from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import set_free
+from edgedistill.cli.group import INTERRUPTED
 from edgedistill.errors import EdgeDistillError
 from edgedistill.phones import driver, workplace
 from edgedistill.phones.driver import Ticks
@@ -147,8 +148,30 @@ class FastTicks(Ticks):
         self.now += seconds
 
 
-def run(case: Case, folder: Path) -> tuple[str, BenchReport | None]:
-    """What the user reads, and the report where there is one."""
+@dataclass(frozen=True)
+class Ending:
+    """What came of a fault.
+
+    Attributes:
+        words: what the user reads.
+        report: none where the bench ended without one.
+        exit_code: what the command line ends with.
+    """
+
+    words: str
+    report: BenchReport | None
+    exit_code: int
+
+    @property
+    def end(self) -> str:
+        """In the table's words."""
+        if self.report is None:
+            return "Ctrl-C" if self.exit_code == INTERRUPTED else f"exit code {self.exit_code}"
+        return f"{len(self.report.rows)} row{'' if len(self.report.rows) == 1 else 's'}"
+
+
+def run(case: Case, folder: Path) -> Ending:
+    """Make a fault happen."""
     said: list[str] = []
     faults = Faults(**{"away_seconds": 0.5, **case.faults})
     say = driver.say
@@ -173,12 +196,13 @@ def run(case: Case, folder: Path) -> tuple[str, BenchReport | None]:
                 said.append(f"Error: {error}")
                 made[0].plug_in_again()
                 report = _bench(case, folder, serial)
-            return "\n".join(said), report
+            return Ending("\n".join(said), report, 0)
     except EdgeDistillError as error:
-        return "\n".join([*said, f"Error: {error}"]), None
+        return Ending("\n".join([*said, f"Error: {error}"]), None, error.exit_code)
     except KeyboardInterrupt:
         left = [*folder.glob("device*/data/local/tmp/edgedistill/r-*")]
-        return f"(stopped; of the run {'something' if left else 'nothing'} is left on the phone)", None
+        words = f"(stopped; of the run {'something' if left else 'nothing'} is left on the phone)"
+        return Ending(words, None, INTERRUPTED)
     finally:
         driver.say = say  # type: ignore[assignment]
 
@@ -237,20 +261,13 @@ def shown(words: str, folder: Path) -> str:
 
 def main() -> None:
     """Print the page."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would not hear it
     sys.stdout.write(HEAD)
     with tempfile.TemporaryDirectory() as home, private_adb(Path(home)):
         for number, case in enumerate(CASES):
             (place := Path(home) / str(number)).mkdir()
-            words, report = run(case, place)
-            rows = 0 if report is None else len(report.rows)
-            end = (
-                "Ctrl-C"
-                if case.interrupts
-                else "exit code 3"
-                if report is None
-                else f"{rows} row{'' if rows == 1 else 's'}"
-            )
-            sys.stdout.write(f"| {case.name} | {end} | {shown(words, Path(home))} |\n")
+            found = run(case, place)
+            sys.stdout.write(f"| {case.name} | {found.end} | {shown(found.words, Path(home))} |\n")
             sys.stdout.flush()
 
 

@@ -52,7 +52,7 @@ def test_an_arm64_runner_answers_through_adb(tmp_path: Path) -> None:
         }  # fmt: skip
         assert report.rows == ()
         signs = {sign.name: sign.status for sign in doctor(device=where, bundle=place).signs}
-        assert (signs["probe"], signs["runner"]) == ("ok", "ok")
+        assert [signs[name] for name in ("probe", "runner", "onnx", "tflite")] == ["ok"] * 4
 
         changed = [json.loads(line) for line in lines]
         for golden in changed:

@@ -20,14 +20,19 @@ from android_bench.fake_device.faults import Faults
 from android_bench.fake_device.furniture import BIG_KHZ, set_celsius
 from edgedistill import reports
 from edgedistill.artifacts import Graph, Tensor, read_manifest
-from edgedistill.errors import ConfigError, DeviceError
+from edgedistill.cli import show_bench
+from edgedistill.errors import ArtifactError, ConfigError, DeviceError
 from edgedistill.gate.case import read_goldens
+from edgedistill.measure.modes import find_mode
 from edgedistill.phones import adb, driver, heat, preflight, selftest, tools
 from edgedistill.phones.bundle import CARD, Bundle
 from edgedistill.phones.driver import Journal
 from edgedistill.phones.workplace import Workplace
+from edgedistill.pipeline import phone_bench
 from edgedistill.pipeline.doctor import doctor
 from edgedistill.pipeline.phone_bench import JOURNAL, bench_on_phone, name_of
+from edgedistill.pipeline.phone_tools import times_by_tools
+from edgedistill.pipeline.subjects import artifact_subjects
 from edgedistill.reports import BenchReport, Heat
 from tests.made import write_artifact
 from tests.phones.fault_table import CASES, Case, FastTicks, make_program, private_adb, quick, run
@@ -142,11 +147,10 @@ def test_wrong_answers_fail_the_self_test(
 @pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_fault_has_its_message(case: Case, tmp_path: Path) -> None:
-    words, report = run(case, tmp_path)
-    assert re.search(case.expects, words, re.DOTALL), words
-    assert (report is not None) is case.ends_well
-    if report is not None:
-        assert len(report.rows) == (0 if case.name == "an emulator" else 1)
+    found = run(case, tmp_path)
+    assert re.search(case.expects, found.words, re.DOTALL), found.words
+    rows = "0 rows" if case.name == "an emulator" else "1 row"
+    assert found.end == (rows if case.ends_well else "Ctrl-C" if case.interrupts else "exit code 3")
     for place in tmp_path.glob("device*/data/local/tmp/edgedistill/r-*"):
         assert case.name == "gone for good", f"{place} was left behind"
 
@@ -215,12 +219,16 @@ def test_ctrl_c_ends_what_runs_and_leaves_nothing(device: Callable[..., FakeDevi
 def test_hostile_names_reach_no_shell(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
     phone = device()
     folder = write_artifact(tmp_path / "$(touch pwned); `touch pwned` '\"\n-rf")
+    phone.root.joinpath("bin/getprop").write_text("#!/bin/sh\ncase $1 in *.sdk) echo 34;; *abilist) echo arm64-v8a;; "
+                                                  "*) printf '\\033]0;x\\007A';; esac")  # fmt: skip
     report = bench_on_phone(
         [folder], make_program(tmp_path / "bundle", source="qemu"), serial=phone.serial, mode="rapid", lengths=[8],
         threads=[1], ticks=FastTicks(),
     )  # fmt: skip
     assert report.self_tests[0].status == "passed"
     assert not list(tmp_path.rglob("pwned"))
+    assert report.phone is not None
+    assert report.phone.model == "?]0;x?A ?]0;x?A", "a phone's name does not speak to the terminal"
     assert not [script for script in phone.scripts if "pwned" in script]
     hostile = adb.choose(adb.find_adb(), phone.serial)
     answer = hostile.shell(adb.quoted("printf", "%s", "a b;$(id)`id`'\"\\\n-x"))
@@ -278,6 +286,11 @@ def test_a_phone_without_sensors_does_not_rest(device: Callable[..., FakeDevice]
     set_celsius(one.root, [0.0])
     phone = adb.choose(adb.find_adb(), one.serial)
     assert heat.read(phone).celsius is None
+    assert heat.hottest([("soc", 80.0), ("SoC 31", 70.0), ("soc_therm", 41.0), ("cpu-0-0", 40.0)]) == 41.0, "a charge"
+    assert heat.hottest([("soc", 80.0)]) is None
+    (one.root / "sys/class/thermal/thermal_zone0/type").write_text("cpu big\n")
+    set_celsius(one.root, [44.0])
+    assert heat.read(phone).celsius == 44.0
     assert heat.hottest([("battery", 90.0), ("cpu-1", 50.0), ("cpu-2", 151.0), ("usb", -3.0)]) == 50.0
 
 
@@ -329,6 +342,25 @@ def test_the_doctor_looks_at_a_phone(device: Callable[..., FakeDevice], tmp_path
     assert "kernel too old. This phone does not start the bundle" in found.signs[-1].detail
     assert found.is_broken
     assert doctor(device="adb:nobody").is_broken
+    card = card.model_copy(update={"libraries": {"onnx": "how.json"}})
+    reports.save(card, program.folder / CARD)
+    for said, status in (
+        ("cannot read 'no-such-model'", "ok"),
+        ("cannot load the runtime's library: no dlopen", "broken"),
+    ):
+        (program.folder / "runner").write_text(f'#!/bin/sh\ntest $# = 2 && echo "error: {said}" >&2\nexit 2\n')
+        (sign,) = (
+            sign for sign in doctor(device=f"adb:{one.serial}", bundle=program.folder).signs if sign.name == "onnx"
+        )
+        assert sign.status == status
+        assert (said in sign.detail) is (status == "broken")
+    assert not [name for name in left(one) if name.startswith("r-")]
+
+    (program.folder / CARD).write_text((program.folder / CARD).read_text().replace('"files": []', json.dumps(
+        {"files": [{"path": "probe", "sha256": "0" * 64, "size_bytes": 1}]}
+    )[1:-1]))  # fmt: skip
+    found = doctor(device=f"adb:{one.serial}", bundle=program.folder)
+    assert "is damaged: probe missing or changed" in found.signs[-1].detail
     for device_name, path in (("usb", None), ("adb", tmp_path)):
         with pytest.raises(ConfigError, match="doctor looks at one thing"):
             doctor(path, device=device_name)
@@ -355,9 +387,82 @@ def test_a_users_own_tool_is_fed_real_inputs(device: Callable[..., FakeDevice], 
     assert (row.tool, row.model, row.source, row.length, row.threads) == ("benchmark_model", "artifact", "phone", 8, 1)
     assert (row.latency.p50_ms, row.latency.p90_ms) == (4.0, None)
     assert [name[:2] for name in left(phone)] == ["b-", "m-", "t-"]
+    assert report.command.endswith(f"--tool 'benchmark_model={tool}'")
     tool.write_text("#!/bin/sh\necho cannot open model >&2; exit 1")
-    with pytest.raises(DeviceError, match=r"benchmark_model ended with exit code 1 .*: cannot open model"):
+    with pytest.raises(DeviceError, match=r"exit code 1 .*: cannot open model. What was measured before is kept"):
         bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+    began = len([script for script in phone.scripts if " ./runner " in script])
+    tool.write_text(TOOL)
+    again = bench(phone, tmp_path, tools=[f"benchmark_model={tool}"])
+    assert len([script for script in phone.scripts if " ./runner " in script]) - began == 1, "the goldens alone"
+    assert (len(again.rows), len(again.stated)) == (1, 1)
+    assert not (tmp_path / "artifact" / JOURNAL).exists()
+
+
+EXECUTOR = """#!/bin/sh
+test "$3 $4" = "--inputs input_0.bin" || { echo "not asked as it wants to be: $*" >&2; exit 1; }
+for n in 1 2 3; do echo "I 00:00:00.1 executorch:executor_runner.cpp:690] Iteration $n of 3: 8.500000 ms"; done
+echo "I 00:00:00.1 executorch:executor_runner.cpp:700] Model executed successfully 3 time(s) in 25.500000 ms."
+"""
+
+
+@pytest.mark.slow
+def test_what_a_users_tool_alone_runs(
+    device: Callable[..., FakeDevice], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ExecuTorch's artifacts, which our runner does not open, through their own runner; on an emulator not even so."""
+    write_artifact(tmp_path / "artifact", target="executorch")
+    tool = tmp_path / "executor_runner"
+    tool.write_text(EXECUTOR)
+    phone, asked = device(), [f"executor_runner={tool}"]
+    with pytest.raises(ArtifactError, match="the runner runs onnx and tflite artifacts, not 'executorch'"):
+        bench(phone, tmp_path)
+    report = bench(phone, tmp_path, tools=asked)
+    (row,) = report.stated
+    assert (row.tool, row.source, row.latency.p50_ms, report.rows, report.self_tests) == (
+        "executor_runner", "phone", 8.5, (), (),
+    )  # fmt: skip
+    assert "artifact was run by executor_runner alone: its answers on the phone were not compared." in report.notes
+    show_bench.bench(report, as_json=False)
+    assert "this is an emulator" not in capsys.readouterr().out
+    report = bench(device(props={"ro.boot.qemu": "1"}), tmp_path, tools=asked)
+    assert (report.stated, report.rows) == ((), ())
+
+
+@pytest.mark.slow
+def test_a_tool_that_is_cut_off_does_not_run_on(device: Callable[..., FakeDevice], tmp_path: Path) -> None:
+    phone = device()
+    write_artifact(tmp_path / "artifact", target="tflite")
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho $$ > here\nexec sleep 60")
+    place = Workplace(adb.choose(adb.find_adb(), phone.serial), make_program(tmp_path / "bundle"), "phone")
+    shell = adb.Phone.shell
+
+    def stopped(self: adb.Phone, script: str, *words: Any, **more: Any) -> adb.Answer:
+        if "/t-" in script and "exec" in script:
+            with pytest.raises(DeviceError, match="did not finish"):
+                shell(self, script, 1.0)
+            raise KeyboardInterrupt
+        return shell(self, script, *words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adb.Phone, "shell", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            times_by_tools(
+                place, [tools.Tool("benchmark_model", tool)], artifact_subjects([tmp_path / "artifact"], [8]), [1], (),
+                find_mode("rapid"), preflight.look(place.phone).card, 0, FastTicks(),
+            )  # fmt: skip
+    assert "kill $(cat" in phone.scripts[-1]
+    assert [name[:2] for name in left(phone)] == ["t-"]
+
+
+def test_threads_are_no_more_than_the_cores_they_get(capsys: pytest.CaptureFixture[str]) -> None:
+    assert phone_bench._threads(None, 8) == ((1, 2, 4), [])
+    assert phone_bench._threads(None, 0) == ((1, 2, 4), []), "a phone that does not say how many"
+    assert phone_bench._threads(None, 1) == ((1,), []), "one large core beside three middle ones is common"
+    assert phone_bench._threads([4, 1], 1) == (
+        (1, 4), ["4 threads were asked for on 1 core: they get in each other's way."],
+    )  # fmt: skip
 
 
 def test_what_tools_are_told() -> None:

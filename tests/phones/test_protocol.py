@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from edgedistill.errors import DataError
 from edgedistill.phones.protocol import RunRequest, RunResult
+from edgedistill.phones.requests import OUTPUTS, read_outputs, read_result
+from edgedistill.phones.requests import RESULT as ANSWER
 
 IDS = {"name": "input_ids", "dtype": "int64", "shape": [1, 4]}
 GRAPH = {"name": "main", "file": "model.onnx", "inputs": [IDS], "outputs": [IDS | {"name": "logits"}]}
@@ -85,3 +90,25 @@ def test_a_failure_says_why_and_only_a_failure_does() -> None:
     for wrong in ({"status": "failed"}, {"error": "no file"}):
         with pytest.raises(ValidationError, match="filled exactly when"):
             RunResult.model_validate(RESULT | wrong)
+
+
+@pytest.mark.parametrize(("shape", "offset"), [([4], 60), ([2**32, 2**32], 0), ([2**63], 0), ([1], 2**70)], ids=str)
+def test_outputs_that_cannot_be_there_are_one_error(shape: list[int], offset: int, tmp_path: Path) -> None:
+    (tmp_path / OUTPUTS).write_bytes(bytes(64))
+    output = {"name": "logits", "dtype": "float32", "file": OUTPUTS, "input": 0}
+    whole = RunResult.model_validate(RESULT | {"outputs": [output | {"shape": [16]}]})
+    assert read_outputs(tmp_path, whole)[0]["logits"].shape == (16,)
+    result = RunResult.model_validate(RESULT | {"outputs": [output | {"shape": shape, "offset": offset}]})
+    with pytest.raises(DataError, match=r"outputs in .* cannot be read"):
+        read_outputs(tmp_path, result)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": ' + "[" * 100_000, "\x00\xff{]", "[]", ""], ids=["deep", "rubbish", "list", "empty"]
+)
+def test_a_result_that_is_none_is_one_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / ANSWER).write_text(text)
+    with pytest.raises(DataError, match="is no readable result"):
+        read_result(tmp_path)
+    (tmp_path / ANSWER).write_text(json.dumps(RESULT))
+    assert read_result(tmp_path).id == "a"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from edgedistill import files, reports, resources
 from edgedistill.artifacts import Golden, TaskCard, environment, file_entry, now, read_manifest
 from edgedistill.cli import main
-from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
+from edgedistill.errors import ArtifactError, ConfigError, DeviceError, StorageError, UnknownNameError
 from edgedistill.gate.ladder import elsewhere
 from edgedistill.phones import arm64, bundle, qemu, requests
 from edgedistill.phones.emulation import ARCHITECTURE, EMULATION, EmulationReport, EmulationRow
@@ -169,6 +169,30 @@ def test_what_the_plugin_wrote_is_read_or_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DeviceError, match="cannot be read"):
             list(qemu.read_counts(path))
+
+
+def test_what_cannot_end_well_is_said_before_anything_is_emulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two artifacts the second is at fault: minutes of the first one must not be spent before that is said."""
+    monkeypatch.setattr(qemu, "emulator_version", lambda: "7.2.22")
+    monkeypatch.setattr(emulate, "_row", lambda *words: pytest.fail("something was emulated"))
+    good, bad = write_artifact(tmp_path / "good"), write_artifact(tmp_path / "bad")
+
+    def refused(error: type[Exception], reason: str, **more: Any) -> None:
+        with pytest.raises(error, match=reason):
+            emulate.emulate([good, bad], ["a76"], **{"length": 4, **more})
+
+    (bad / EMULATION).write_text("{")
+    refused(ArtifactError, "not a readable EmulationReport")
+    (bad / EMULATION).unlink()
+    (tmp_path / "file").write_text("")
+    refused(StorageError, "file", out=tmp_path / "file" / "out.json")
+    refused(ConfigError, "tokens, not 100000", length=100_000)
+    write_artifact(bad, target="executorch")
+    refused(ArtifactError, "the runner runs onnx and tflite")
+    (bad / "model.onnx").write_bytes(b"changed")
+    refused(ArtifactError, "is not the file that was exported")
 
 
 def test_missing_tools_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

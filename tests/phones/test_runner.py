@@ -183,6 +183,39 @@ def test_the_probe_says_what_the_machine_is(built: Path) -> None:
     assert not probe.emulated
 
 
+SENSORS = """#include "machine.hpp"
+#include <cstdio>
+int main() {
+  const Reading reading = read_sensors(0);
+  for (const auto& [name, value] : reading.zones) std::printf("%s=%g\\n", name.c_str(), value);
+  for (const auto& [name, value] : reading.clocks) std::printf("cpu%s=%g\\n", name.c_str(), value);
+}
+"""
+
+
+def test_sensors_as_phones_lay_them_out(tmp_path: Path) -> None:
+    """Thousandths of a degree and degrees, zones that nobody may read, twins, and names that are no text."""
+    files = {
+        "class/thermal/thermal_zone0/type": b"cpu-0-0\n", "class/thermal/thermal_zone0/temp": b"41500\n",
+        "class/thermal/thermal_zone1/type": b"skin\n", "class/thermal/thermal_zone1/temp": b"36\n",
+        "class/thermal/thermal_zone2/type": b"modem\n",
+        "class/thermal/thermal_zone3/type": b"cpu-0-0\n", "class/thermal/thermal_zone3/temp": b"-2000\n",
+        "class/thermal/thermal_zone4/type": b"\xff\x01x\n", "class/thermal/thermal_zone4/temp": b"50000\n",
+        "class/thermal/thermal_zone5/type": b"bad\n", "class/thermal/thermal_zone5/temp": b"nan\n",
+        "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": b"1804800\n",
+        "devices/system/cpu/cpufreq/policy0/x": b"", "devices/system/cpu/cpu1/online": b"0\n",
+    }  # fmt: skip
+    for name, content in files.items():
+        path = tmp_path / "sys" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "main.cpp").write_text(SENSORS)
+    words = ["g++", "-std=c++17", f'-DSYSTEM_ROOT="{tmp_path}"', f"-I{SOURCES}", "-o", "sensors", "main.cpp"]
+    subprocess.run([*words, str(SOURCES / "machine.cpp")], cwd=tmp_path, check=True)
+    told = subprocess.run([tmp_path / "sensors"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told == ["??x=50", "cpu-0-0=41.5", "cpu-0-0 3=-2", "skin=36", "cpu0=1804.8"]
+
+
 SLOT = re.compile(r"X\((\w+), (\d+),")
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from edgedistill.errors import DeviceError, EdgeDistillError
+from edgedistill.graphs import Graph, Single
 from edgedistill.phones import adb, bundle, heat, preflight
 from edgedistill.phones.adb import Phone, quoted
 from edgedistill.phones.preflight import Facts
-from edgedistill.phones.protocol import Probe
+from edgedistill.phones.printable import printable
+from edgedistill.phones.protocol import Array, InputSet, Probe, RunRequest, Runtime
+from edgedistill.phones.requests import REQUEST, RESULT
 from edgedistill.phones.workplace import HERE, Program, Workplace
 from edgedistill.pipeline.bench_anywhere import program_of
 from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
@@ -18,6 +23,7 @@ from edgedistill.pipeline.doctor.signs import Sign, broken, ok, warning
 _LOW_BATTERY = 20
 _USAGE = 2
 """Exit code of the runner when it is asked nothing: it has started, and its loader and C library with it."""
+_ABSENT = "no-such-model"
 
 
 def signs(serial: str | None, folder: Path | None = None) -> Iterator[Sign]:
@@ -73,14 +79,18 @@ def _warmth(phone: Phone) -> Iterator[Sign]:
 
 
 def _program(phone: Phone, facts: Facts, folder: Path | None) -> Iterator[Sign]:
-    """Copy the program, let the probe look around, and start the runner without a request."""
+    """Copy the program, let the probe look around, start the runner and let it load each runtime."""
     try:
         program = program_of(folder or bundle.cached_bundle())
         place = Workplace(phone, program, "qemu" if facts.is_emulator else "phone")
-        there = f"{HERE}/{place.set_up()}"
+        folder_there = place.set_up()
         yield ok("copied", f"{place.copied} files, {place.skipped} were there, {program.size_bytes / 1e6:.0f} MB")
-        yield _probe(phone, there)
-        yield _start(phone, program, there)
+        yield _probe(phone, f"{HERE}/{folder_there}")
+        started = _start(phone, program, f"{HERE}/{folder_there}")
+        yield started
+        if started.status == "ok":
+            for target in program.libraries:
+                yield _runtime(place, folder_there, target)
     except EdgeDistillError as error:
         yield broken("program", str(error))
 
@@ -89,10 +99,10 @@ def _probe(phone: Phone, folder: str) -> Sign:
     answer = phone.shell(f"cd {quoted(folder)} && exec ./{bundle.PROBE}")
     try:
         seen = Probe.model_validate(json.loads(answer.out))
-    except ValueError:
-        said = answer.err.strip()[:200] or "it said nothing a probe says"
+    except (ValueError, RecursionError):
+        said = printable(answer.err.strip()[:200]) or "it said nothing a probe says"
         return broken("probe", f"exit code {answer.code}: {said}.")
-    return ok("probe", f"{seen.machine}, {seen.kernel}; {', '.join(seen.hwcap) or 'no abilities named'}")
+    return ok("probe", printable(f"{seen.machine}, {seen.kernel}; {', '.join(seen.hwcap) or 'no abilities named'}"))
 
 
 def _start(phone: Phone, program: Program, folder: str) -> Sign:
@@ -100,6 +110,37 @@ def _start(phone: Phone, program: Program, folder: str) -> Sign:
     words = quoted(*(["env", *variables] if variables else []), *program.command)
     answer = phone.shell(f"cd {quoted(folder)} && exec {words}")
     if answer.code == _USAGE:
-        return ok("runner", "it starts, with its loader and its libraries")
-    said = (answer.err + answer.out).strip()[:200] or "it said nothing"
+        return ok("runner", "it starts, with its loader and its C library")
+    said = printable((answer.err + answer.out).strip()[:200]) or "it said nothing"
     return broken("runner", f"exit code {answer.code}: {said}. This phone does not start the bundle: use the app.")
+
+
+def _runtime(place: Workplace, folder: str, target: str) -> Sign:
+    """Ask for a model that is not there: whoever misses the model has loaded the runtime's library."""
+    run, program = f"r-{secrets.token_hex(8)}", place.program
+    library = program.libraries[target]
+    a_byte = Array(name="input_ids", dtype="uint8", shape=(1, 1), file=REQUEST)  # never read by a model
+    request = RunRequest(
+        id="doctor", source=place.source, runtime=cast("Runtime", target), library=f"{folder}/{library}",
+        graphs=(Graph(name="main", file=_ABSENT, inputs=(), outputs=()),), driver=Single(graph="main"),
+        inputs=(InputSet(arrays=(a_byte,)),), warm_up_runs=0, warm_up_seconds=0, min_runs=0, min_seconds=0,
+        max_seconds=0,
+    )  # fmt: skip
+    there, variables = f"{HERE}/{run}", [f"{name}={value}" for name, value in program.variables.items()]
+    words = quoted(
+        *(["env", *variables] if variables else []), *program.command, f"{there}/{REQUEST}", f"{there}/{RESULT}"
+    )
+    lines = [
+        f"mkdir -p {quoted(there)} && ln -s {quoted(f'{HERE}/{folder}', f'{there}/{folder}')}",
+        f"printf %s {quoted(request.model_dump_json())} > {quoted(f'{there}/{REQUEST}')}",
+        f"cd {quoted(f'{HERE}/{folder}')} && exec {words}",
+    ]
+    try:
+        answer = place.phone.shell("\n".join(lines))
+    finally:
+        place.clean(run)
+    said = [line for line in (answer.err + answer.out).splitlines() if line.startswith("error: ")]
+    if answer.code == _USAGE and said and _ABSENT in said[-1]:
+        return ok(target, f"{library} is loaded there")
+    why = printable(said[-1].removeprefix("error: ")[:300]) if said else f"exit code {answer.code}"
+    return broken(target, f"{why}. No {target} artifact runs on this phone so: use the app.")

@@ -54,7 +54,7 @@ public final class Benchmark {
             describe(request, result);
             measure(request, result);
             result.put("status", "done");
-        } catch (RuntimeException | IOException error) {
+        } catch (RuntimeException | IOException | LinkageError | OutOfMemoryError error) {
             result.keySet().removeAll(java.util.Arrays.asList("samples_ns", "load_ns", "first_ns", "readings"));
             result.put("error", error.getMessage() == null ? error.toString() : error.getMessage());
         }
@@ -117,7 +117,7 @@ public final class Benchmark {
         double seconds = 0;
         double next = every;
         while ((samples.size() < request.number("min_runs", 0) || seconds < request.number("min_seconds", 0))
-                && seconds < most) {
+                && (most == 0 || seconds < most)) { // 0: no limit, as the runner has it
             long sample = time(model, request, samples.size());
             samples.add(sample);
             seconds += sample / NANOSECONDS;

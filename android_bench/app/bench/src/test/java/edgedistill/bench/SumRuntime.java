@@ -4,6 +4,7 @@ import edgedistill.app.Manifest;
 import edgedistill.app.Session;
 import edgedistill.app.SessionOpener;
 import edgedistill.app.Tensor;
+import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -11,6 +12,13 @@ import java.util.Map;
 public final class SumRuntime implements SessionOpener {
     @Override
     public Session open(Manifest.Graph graph, byte[] model, int threads) {
+        String content = new String(model, StandardCharsets.UTF_8);
+        if (content.equals("no library")) {
+            throw new UnsatisfiedLinkError(content);
+        }
+        if (content.equals("no memory")) {
+            throw new OutOfMemoryError(content);
+        }
         return new Session() {
             @Override
             public Map<String, Tensor> run(Map<String, Tensor> inputs) {

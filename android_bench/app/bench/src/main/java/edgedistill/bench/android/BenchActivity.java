@@ -36,7 +36,7 @@ public final class BenchActivity extends Activity implements Progress {
         final String name = getIntent().getStringExtra("request");
         final String runtime = getIntent().getStringExtra("runtime");
         if (name == null || !name.matches("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")) {
-            tell("Start it with: adb shell am start -W -n edgedistill.bench/.android.BenchActivity --es request NAME");
+            tell("Start it with: adb shell am start -S -W -n edgedistill.bench/.android.BenchActivity --es request NAME");
             return;
         }
         new Thread(new Runnable() {
