@@ -24,7 +24,7 @@ from edgedistill.cli.options import as_json, client_option, data_option, out_opt
 @out_option("Folder to make.")
 @click.option("--app-id", metavar="ID", help="Of the app, such as com.example.app: short for --set app_id=ID.")
 @click.option("--plan", is_flag=True, help="Make nothing; say where the megabytes go, and what would take fewer.")
-@click.option("--budget", metavar="SIZE", help="Most bytes on an Android phone, runtime and all: 12MB.")
+@click.option("--budget", metavar="SIZE", help="Most bytes on the phone or the page, runtime and all: 12MB.")
 @data_option
 @click.option(
     "--shapes", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
@@ -64,7 +64,7 @@ def package(
     if not plan and (data is not None or shapes):
         raise click.UsageError("--data and --shapes go with --plan.")
     if plan or budget is not None:
-        sizes = size_plan(artifact, budget=budget, data=data, shapes=shapes)
+        sizes = size_plan(artifact, platform=platform, budget=budget, data=data, shapes=shapes)
         if plan or sizes.fits is False:
             show_sizes.plan(sizes, as_json)
         if sizes.fits is False:

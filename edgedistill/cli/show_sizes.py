@@ -45,7 +45,7 @@ def plan(made: SizePlan, as_json: bool) -> None:
 
 
 def _options(made: SizePlan) -> Table:
-    names = ("on the phone", "coverage", "score")
+    names = (f"on {made.abis[0].abi}", "coverage", "score")
     rows = table(
         "option", "runtime", "scheme", *names, "model's bytes are", "answers", "budget", title="options", numeric=names
     )

@@ -56,7 +56,7 @@ def _siblings(folder: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeO
             other = read_manifest(path)
         except EdgeDistillError:
             continue  # of another version, or damaged: not one to choose
-        if other.source.sha256 == manifest.source.sha256 and runtime_size(other.target) is not None:
+        if other.source.sha256 == manifest.source.sha256 and runtime_size(other.target, now.abi) is not None:
             model = other.model_size_bytes - manifest.model_size_bytes
             verdict, own = _verdict(path), _verdict(folder)
             yield _option(
@@ -73,7 +73,7 @@ def _not_exported_yet(
     """The same student with fewer bits a weight, or as many in another runtime; told from its numbers alone."""
     for target in plugins.names("targets"):
         writes_elsewhere = manifest.driver.kind == "seq2seq" and target != manifest.target  # ONNX alone has those
-        if runtime_size(target) is None or writes_elsewhere:
+        if runtime_size(target, now.abi) is None or writes_elsewhere:
             continue
         least = SCHEMES[manifest.of_weights].weights + (target != manifest.target)
         for name in plugins.load("targets", target).SCHEMES:
@@ -174,7 +174,7 @@ def _width_told(folder: Path) -> int | None:
 def _shapes(path: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeOption]:
     """Students that `plan` listed, each in every scheme it computed."""
     plan = reports.read(ShapePlan, path)
-    if runtime_size(plan.target) is None:
+    if runtime_size(plan.target, now.abi) is None:
         raise ArtifactError(f"'{path}' is a plan for '{plan.target}', a runtime whose size is not known here.")
     for row in plan.rows:
         for scheme, size in row.computed_bytes.items():
@@ -189,10 +189,10 @@ def _shapes(path: Path, manifest: Manifest, now: AbiSizes) -> Iterator[SizeOptio
 
 
 def _option(now: AbiSizes, manifest: Manifest, target: str, model_bytes: int, **facts: object) -> SizeOption:
-    """What the app takes with a model of so many bytes more, in that runtime."""
+    """What the app takes with a model of so many bytes more, in that runtime, where it is weighed now."""
     from edgedistill.pipeline.size_plan import SizeOption
 
-    other, own = runtime_size(target), runtime_size(manifest.target)
+    other, own = (runtime_size(runtime, now.abi) for runtime in (target, manifest.target))
     assert other is not None
     assert own is not None
     return SizeOption.model_validate(

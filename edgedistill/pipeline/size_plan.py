@@ -13,12 +13,14 @@ from edgedistill.apps._shipping import ship_with_kit
 from edgedistill.apps.android.sizes import PHONE, Basis, runtime_size, runtime_sizes
 from edgedistill.artifacts import MANIFEST, FileEntry, Manifest, read_manifest
 from edgedistill.config import Settings
-from edgedistill.errors import ArtifactError
+from edgedistill.errors import ArtifactError, ConfigError
 from edgedistill.gate.files import files_rung
 from edgedistill.pipeline.shape_plan import bytes_of
 
 PartName = Literal["runtime", "model", "vocabulary", "other"]
 _OWN: tuple[PartName, ...] = ("model", "vocabulary", "other")
+_WEIGHED = {"files": PHONE, "android": PHONE, "web": "web"}
+"""Where a package of each platform is weighed; of the others no runtime's size in an app is known."""
 
 
 class SizePart(Settings):
@@ -97,9 +99,9 @@ class SizePlan(Settings):
     scheme: str
     """Precision."""
     abis: tuple[AbiSizes, ...]
-    """One for each processor the runtime's size is known on, phones first."""
+    """One for each processor the runtime's size is known on, first the one that the budget is for."""
     budget_bytes: int | None = None
-    """Most bytes on a phone; none for any."""
+    """Most bytes there; none for any."""
     fits: bool | None = None
     """Whether the artifact keeps it; none without one."""
     options: tuple[SizeOption, ...] = ()
@@ -109,19 +111,25 @@ class SizePlan(Settings):
 
 
 def size_plan(
-    artifact: Path | str, *, budget: str | None = None, data: Path | None = None, shapes: Sequence[Path] = ()
+    artifact: Path | str,
+    *,
+    platform: str = "android",
+    budget: str | None = None,
+    data: Path | None = None,
+    shapes: Sequence[Path] = (),
 ) -> SizePlan:
-    """Say what an artifact takes in an app on Android.
+    """Say what an artifact takes in an app on a phone, or on a page of the web.
 
     Args:
         artifact: folder made by `export`.
-        budget: most bytes on a phone, such as 12MB; none for any.
+        platform: what it is packaged for.
+        budget: most bytes there, such as 12MB; none for any.
         data: folder of the task's rows: vocabularies cut to its training rows become options.
         shapes: files that `edgedistill plan --json` printed: their shapes become options.
 
     Raises:
         ArtifactError: a file is missing or changed, or a runtime whose size is not known.
-        ConfigError: a budget that is no size.
+        ConfigError: a budget that is no size, or for a platform whose runtime's size is not known.
         DataError: rows that cannot be read.
     """
     from edgedistill.pipeline.size_options import options
@@ -131,7 +139,7 @@ def size_plan(
     manifest = read_manifest(folder)
     if faults := files_rung(folder, manifest).findings:
         raise ArtifactError(f"'{folder}' is not as it was exported. {faults[0].name}: {faults[0].message}")
-    known = _abis(manifest.target)
+    known = _abis(manifest.target, _abi_of(platform, most))
     own = _own_parts(folder, manifest)
     abis = tuple(_with_runtime(own, manifest.target, abi) for abi in known)
     now = abis[0]
@@ -145,8 +153,18 @@ def size_plan(
         budget_bytes=most,
         fits=None if most is None else now.bytes <= most,
         options=tuple(one.model_copy(update={"fits": None if most is None else one.bytes <= most}) for one in found),
-        notes=tuple(_notes(manifest)),
+        notes=tuple(_notes(manifest, now.abi)),
     )
+
+
+def _abi_of(platform: str, budget: int | None) -> str:
+    """Where a package of the platform is weighed."""
+    if budget is not None and platform not in _WEIGHED:
+        raise ConfigError(
+            f"a budget is weighed for {', '.join(_WEIGHED)}; how large the runtime of '{platform}' is in an app is not "
+            "known here. Leave --budget out, and weigh what is made."
+        )
+    return _WEIGHED.get(platform, PHONE)
 
 
 def _own_parts(artifact: Path, manifest: Manifest) -> tuple[SizePart, ...]:
@@ -181,24 +199,24 @@ def _with_runtime(own: Sequence[SizePart], target: str, abi: str) -> AbiSizes:
     return AbiSizes(abi=abi, parts=tuple(sorted((*own, runtime), key=lambda part: -part.bytes)))
 
 
-def _abis(target: str) -> list[str]:
-    """Processors the runtime's size is known on, phones first."""
+def _abis(target: str, first: str) -> list[str]:
+    """Processors the runtime's size is known on."""
     known = {row.abi for row in runtime_sizes() if row.runtime == target}
-    if PHONE not in known:
+    if first not in known:
         raise ArtifactError(
-            f"the size of the runtime of '{target}' on a phone is not in edgedistill's table, which knows: "
+            f"the size of the runtime of '{target}' on {first} is not in edgedistill's table, which knows: "
             f"{', '.join(sorted({row.runtime for row in runtime_sizes()}))}. Plan with an artifact of one of those."
         )
-    return sorted(known, key=lambda abi: (abi != PHONE, abi))
+    return sorted(known, key=lambda abi: (abi != first, abi != PHONE, abi))
 
 
-def _notes(manifest: Manifest) -> list[str]:
+def _notes(manifest: Manifest, abi: str) -> list[str]:
     notes = [
-        f"The budget is compared with what lies on a phone ({PHONE}); stores deliver one processor's libraries only.",
+        f"The budget is compared with what lies on {abi}; stores deliver one processor's libraries only.",
         "gzip is about what is downloaded; stores compress a little better.",
         "The app's own code and the runtime's Java classes (ONNX Runtime 1.17: 0.2 MB) are not counted.",
     ]
-    if (row := runtime_size(manifest.target)) is not None and row.basis != "measured":
+    if (row := runtime_size(manifest.target, abi)) is not None and row.basis != "measured":
         notes.append(
             f"The runtime's size on a phone is {row.basis}: no registry within reach has its Android build. Measure "
             "the .so in your own APK before you decide."

@@ -79,6 +79,17 @@ def test_a_budget_is_a_gate_and_nothing_is_made_when_it_is_not_kept(artifact: Pa
     assert (tmp_path / "dist" / "PROOF.json").is_file()
 
 
+def test_a_budget_is_weighed_where_the_package_goes(artifact: Path, tmp_path: Path) -> None:
+    web = size_plan(artifact, platform="web", budget="1GB").abis[0]
+    assert web.abi == "web"
+    assert web.bytes != size_plan(artifact).abis[0].bytes
+    over = call("package", artifact, "--for", "web", "--out", tmp_path / "dist", "--budget", web.bytes - 1)
+    assert (over.exit_code, (tmp_path / "dist").exists()) == (1, False)
+    for platform in ("ios", "linux-arm64"):
+        with pytest.raises(ConfigError, match=f"runtime of '{platform}' is in an app is not known"):
+            size_plan(artifact, platform=platform, budget="1GB")
+
+
 def test_artifacts_of_the_same_student_beside_it_are_options(artifact: Path, tmp_path: Path) -> None:
     write_app_artifact(tmp_path / "other", target="tflite", scheme="int8_weight")
     stranger = read_manifest(artifact).source.model_copy(update={"sha256": "1" * 64})
@@ -140,7 +151,7 @@ def test_a_vocabulary_cut_to_the_tasks_rows_is_weighed_with_its_coverage(
 def test_what_cannot_be_planned_is_told(artifact: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'big' is no size"):
         size_plan(artifact, budget="big")
-    with pytest.raises(ArtifactError, match="'executorch' on a phone is not in edgedistill's table"):
+    with pytest.raises(ArtifactError, match="'executorch' on arm64-v8a is not in edgedistill's table"):
         size_plan(write_app_artifact(tmp_path / "x", target="executorch"))
     (tmp_path / "shapes.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ArtifactError, match="not a readable ShapePlan"):
