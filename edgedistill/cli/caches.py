@@ -65,8 +65,8 @@ def verify(
 @click.argument("caches", nargs=-1, required=True, metavar="CACHE...")
 @as_json
 def rm(caches: tuple[str, ...], as_json: bool) -> None:
-    """Remove each CACHE; a folder that is none, or holds anything else, is refused."""
+    """Remove each CACHE; where one of them is none, or holds anything else, none is removed."""
     from edgedistill.cli import show_caches
     from edgedistill.pipeline.caches import remove
 
-    show_caches.removed({cache: remove(cache) for cache in caches}, as_json)
+    show_caches.removed(remove(caches), as_json)

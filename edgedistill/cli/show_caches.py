@@ -11,6 +11,7 @@ from rich.text import Text
 
 from edgedistill.cli.show import json
 from edgedistill.cli.tables import print_table, size, status, table
+from edgedistill.data.cache_card import removal
 
 if TYPE_CHECKING:
     from edgedistill.pipeline.caches import CacheCheck, CacheFacts
@@ -51,7 +52,7 @@ def check(found: CacheCheck, as_json: bool) -> None:
     if found.is_same:
         return print_table(Text.assemble("it says what its teacher says: ", status("passed")))
     print_table(Text.assemble("it does not say what its teacher says: ", status("failed")))
-    click.echo(f"next: edgedistill cache rm {found.path}")
+    click.echo(f"next: {removal(Path(found.path))}")
     return None
 
 

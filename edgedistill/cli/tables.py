@@ -15,7 +15,7 @@ _STYLES = {
     "passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "not_run": "dim",
     "fits": "bold green", "too_slow": "red", "too_large": "red", "not_timed": "dim",
     "ok": "green", "missing": "dim", "note": "cyan", "warning": "bold yellow", "broken": "bold red",
-    "complete": "green", "partial": "bold yellow", "unreadable": "bold red",
+    "complete": "green", "partial": "bold yellow", "damaged": "bold red", "unreadable": "bold red",
     "done": "green", "skipped": "dim", "stopped": "bold red", "planned": "dim",
 }  # fmt: skip
 _PLAIN_WIDTH = 120  # of tables that go to a file or a pipe, where nothing in them needs more

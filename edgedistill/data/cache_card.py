@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -104,7 +105,7 @@ class Fingerprint:
         if changed:
             raise TrainingError(
                 f"the teacher's cache '{folder}' was made from something else: {'; '.join(changed)}. Remove it to fill "
-                f"it again (edgedistill cache rm {folder}), or choose another folder."
+                f"it again ({removal(folder)}), or choose another folder."
             )
 
 
@@ -140,7 +141,7 @@ def read_card(folder: Path) -> Card:
     """
     if not is_cache(folder):
         raise TrainingError(f"'{folder}' is no teacher's cache: it has no {CARD}. See: edgedistill cache ls")
-    advice = f"Remove it to fill it again: edgedistill cache rm {folder}"
+    advice = f"Remove it to fill it again: {removal(folder)}"
     if not (folder / CARD).is_file():
         raise TrainingError(
             f"the teacher's cache '{folder}' was made by an earlier version: format was 1 and is {FORMAT}. {advice}"
@@ -170,6 +171,39 @@ def own_files(folder: Path) -> list[Path]:
         path for pattern in patterns for path in (*folder.glob(pattern), *folder.glob(f".{pattern}.????????.part"))
     ]
     return sorted(path for path in found if path.is_file())
+
+
+def removal(folder: Path) -> str:
+    """The command that removes the cache in `folder`, as a shell takes it."""
+    return shlex.join(["edgedistill", "cache", "rm", str(folder)])
+
+
+def damage(folder: Path) -> str:
+    """What is not as the index of a complete cache says, by names and sizes: no byte of an answer is read.
+
+    Returns:
+        It in words; empty where all is there.
+    """
+    path = folder / INDEX
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            if length > size:
+                raise ValueError("it is cut off")
+            header = json.loads(file.read(length))
+        sizes = {str(name): int(one) for name, (one, _) in json.loads(header.pop("__metadata__")["shards"]).items()}
+        if size != 8 + length + max(column["data_offsets"][1] for column in header.values()):
+            raise ValueError("it is cut off")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"'{path}' cannot be read: {error}"
+    for name, wanted in sizes.items():
+        shard = folder / name
+        if not shard.is_file():
+            return f"'{shard}' is gone"
+        if shard.stat().st_size != wanted:
+            return f"'{shard}' has {shard.stat().st_size} bytes of {wanted}"
+    return ""
 
 
 def home() -> Path:

@@ -129,7 +129,7 @@ class LogitCache:
         """
         found = self._rows("logits", row_ids)
         if self.kept.unit == "row":
-            return torch.stack(found).float()
+            return _stacked(found)
         longest = max(map(len, found))
         if longest > (width or longest):
             raise TrainingError(f"the teacher's cache '{self._folder}' has {longest} answers for {width} tokens.")
@@ -149,8 +149,8 @@ class LogitCache:
             raise TrainingError(
                 f"the teacher's cache '{self._folder}' holds {self.kept}, not the [CLS] of layer {absent[0]}."
             )
-        states = torch.stack(self._rows("cls", row_ids))
-        return states[:, [self.kept.cls.index(layer) for layer in layers]].float()
+        states = _stacked(self._rows("cls", row_ids))
+        return states[:, [self.kept.cls.index(layer) for layer in layers]]
 
     def _rows(self, name: str, row_ids: Sequence[str]) -> list[Tensor]:
         places = self._index.find(row_ids).tolist()
@@ -199,6 +199,11 @@ class LogitCache:
         if answers.cls is not None:
             found["cls"] = _as(self.kept.cls_dtype, answers.cls.detach(), "a [CLS] state", batch)
         return found
+
+
+def _stacked(rows: Sequence[Tensor]) -> Tensor:
+    """Those rows as one float32 tensor. Each is made float32 first: bf16 autocast joins no float16 tensors."""
+    return torch.stack([row.float() for row in rows])
 
 
 def _groups(batches: Iterable[Batch]) -> Iterator[list[Batch]]:

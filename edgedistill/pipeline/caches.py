@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgedistill import files, resources
 from edgedistill.config import Settings
-from edgedistill.data.cache_card import CARD, INDEX, Card, home, is_cache, own_files, read_card
+from edgedistill.data.cache_card import CARD, INDEX, Card, damage, home, is_cache, own_files, read_card
 from edgedistill.errors import StorageError, TrainingError
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class CacheFacts(Settings):
 
     path: str
     """Its folder."""
-    status: Literal["complete", "partial", "unreadable"]
-    """partial: its filling was interrupted, or goes on now; the next run with it goes on."""
+    status: Literal["complete", "partial", "damaged", "unreadable"]
+    """partial: its filling was interrupted, or goes on now; the next run with it goes on. damaged: a file of a complete
+    one is gone or has another size; changed bytes are found by `verify`."""
     teacher: str = ""
     """Folder or Hub id."""
     teacher_sha256: str = ""
@@ -46,7 +48,7 @@ class CacheFacts(Settings):
     changed: float = 0.0
     """When something was last written there, in seconds since 1970."""
     message: str = ""
-    """Why it cannot be read."""
+    """Why it cannot be read, or what is damaged."""
 
     @property
     def age_s(self) -> float:
@@ -122,21 +124,31 @@ def verify(
     return CacheCheck(path=str(folder), seed=seed, is_same=found.is_same, **vars(found))
 
 
-def remove(cache: Path | str) -> int:
-    """Delete a cache.
+def remove(caches: Sequence[Path | str]) -> dict[str, int]:
+    """Delete caches: all of them, or none where one cannot be.
 
     Returns:
-        Bytes that were freed.
+        Bytes that were freed, by cache as it was named.
 
     Raises:
-        TrainingError: it is no cache.
-        StorageError: it holds something that no cache has, or cannot be written.
+        TrainingError: one is no cache.
+        StorageError: one holds something that no cache has, or cannot be written.
     """
-    folder = _found(cache)
+    found = {str(cache): _found(cache) for cache in caches}
+    for folder in found.values():
+        _refuse_strange(folder)
+    return {name: _removed(folder) for name, folder in found.items()}
+
+
+def _refuse_strange(folder: Path) -> None:
     own = own_files(folder)
     others = sorted(path.name for path in folder.iterdir() if path not in own)
     if others:
         raise StorageError(f"'{folder}' also holds '{others[0]}', which is no part of a cache. Move it away first.")
+
+
+def _removed(folder: Path) -> int:
+    own = own_files(folder)
     freed = sum(path.stat().st_size for path in own)
     with files.storage_errors(folder):
         for path in sorted(own, key=lambda path: path.name == CARD):  # the card last: what is left is still a cache
@@ -165,13 +177,15 @@ def _facts(folder: Path) -> CacheFacts:
     except TrainingError as error:
         return CacheFacts(status="unreadable", message=str(error), **shared)
     is_whole = (folder / INDEX).is_file()
+    wrong = damage(folder) if is_whole else ""
     return CacheFacts(
-        status="complete" if is_whole else "partial",
+        status="damaged" if wrong else "complete" if is_whole else "partial",
+        message=f"{wrong}. See: {shlex.join(['edgedistill', 'cache', 'verify', str(folder)])}" if wrong else "",
         teacher=" + ".join(card.origin.get("teachers", ())),
         teacher_sha256=card.fingerprint.teacher,
         task=card.origin.get("task", {}).get("name", ""),
         kept=str(card.fingerprint.kept),
-        rows=card.rows if is_whole else None,
+        rows=card.rows if is_whole and not wrong else None,
         rows_wanted=card.rows,
         **shared,
     )

@@ -22,6 +22,7 @@ from edgedistill.config import build, read_yaml, with_settings
 from edgedistill.data.cache_card import Precision
 from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
+from edgedistill.memory import ask_for_huge_pages
 from edgedistill.pipeline.refusals import (
     learns_several,
     refuse_small_batches,
@@ -109,6 +110,7 @@ def distill(
         TrainingError: training cannot go on, or must not be resumed.
         StorageError: `out` is taken, in use, or cannot be written.
     """
+    ask_for_huge_pages()
     from edgedistill.training.processes import main_first
 
     out = Path(out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.cache_card import removal
 from edgedistill.errors import TrainingError
 from edgedistill.models.outputs import Want
 from edgedistill.training.teachers import CachedTeacher
@@ -75,7 +76,7 @@ def refuse_other_answers(found: Compared, folder: Path) -> None:
         raise TrainingError(
             f"the teacher's cache '{folder}' does not say what the teacher says: of {found.rows} random rows, the "
             f"{found.what} of '{found.worst}' differ by {found.difference:.3g} of their size, {found.allowed:.2g} is "
-            f"allowed. Remove it to fill it again: edgedistill cache rm {folder}"
+            f"allowed. Remove it to fill it again: {removal(folder)}"
         )
 
 

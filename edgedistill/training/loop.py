@@ -29,6 +29,7 @@ from edgedistill.training.journal import Journal, Line, journal
 from edgedistill.training.meter import Meter, peak_memory_bytes
 from edgedistill.training.optimizer import (
     autocast,
+    clip_gradients,
     compiled,
     learning_rate,
     optimizer_of,
@@ -232,7 +233,7 @@ class _Training:
             with self.meter("exchange"):
                 self._sum_gradients()
         with self.meter("update"):
-            norm = float(nn.utils.clip_grad_norm_(self.parameters.values(), optim.clip_norm))
+            norm = clip_gradients(self.parameters.values(), optim.clip_norm)
             self._refuse_not_finite(batch, terms, norm)
             lr = learning_rate(optim, self.stage.share(position.rows, position.step), self.stage.share(len(batch), 1))
             set_learning_rate(self.optimizer, lr)

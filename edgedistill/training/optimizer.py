@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ from edgedistill.training.lamb import Lamb
 from edgedistill.training.stage import OptimConfig, Stage
 
 _MODEL = "model"
+_NORM_EPS = 1e-5
+"""More than torch adds to a norm before it divides by it, rounding included: below, its factor is 1."""
 
 
 def trained_parameters(stage: Stage) -> dict[str, nn.Parameter]:
@@ -61,6 +63,22 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Use `lr`, times its own pace, for every parameter from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["pace"]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> float:
+    """Scale all gradients down together where their global norm is above `most`, to the bit as `clip_grad_norm_` does.
+
+    That one multiplies by 1 where nothing is to be scaled: on a processor as long as measuring the norm took.
+
+    Returns:
+        Their norm before; not finite where a gradient is not.
+    """
+    learning = [parameter for parameter in parameters if parameter.grad is not None]
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
+    found = float(norm)
+    if not found + _NORM_EPS <= most:  # a NaN too is scaled, as it was
+        nn.utils.clip_grads_with_norm_(learning, most, norm)
+    return found
 
 
 def learning_rate(optim: OptimConfig, done: float, step: float) -> float:

@@ -296,6 +296,20 @@ def test_states_are_read_back_by_row_and_layer(tmp_path, monkeypatch, dtype):
     assert again.logits(["train-3"]).tolist() == [[3.0, 0.0]]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sixteen_bits_are_looked_up_while_the_step_computes_in_bf16(tmp_path, dtype):
+    """As a training step does where the processor has bf16: torch joins no float16 tensors there."""
+    cache = opened(tmp_path, replace(KEPT, cls_dtype=dtype, logits_dtype=dtype))
+    cache.fill(ROWS.all(6), ask_both)
+    ids, layers = ["train-7", "train-0", "train-3"], KEPT.cls[:1]
+    expected = cache.logits(ids), cache.cls(ids, layers)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = cache.logits(ids), cache.cls(ids, layers)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert torch.equal(one, other)
+
+
 def test_sixteen_bits_take_half_the_room():
     assert KEPT.row_bytes(classes=2, width=3) == 8 + 2 * 3 * 4 + 40
     assert replace(KEPT, cls_dtype="float16").row_bytes(classes=2, width=3) == 8 + 2 * 3 * 2 + 40

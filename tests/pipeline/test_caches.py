@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,9 @@ from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, write_jso
 
 FEW = {"max_steps": 2, "batch_size": 8}
 PKD = {"max_length": 32, "optim": FEW}
-NO_LAYERS = {"strategy": "auxiliary", "max_length": 32, "distill_optim": FEW, "polish_optim": None}
+# A teacher that is asked in every step answers in the step's precision, one that is asked before in float32.
+NO_LAYERS = {"strategy": "auxiliary", "max_length": 32, "polish_optim": None}
+NO_LAYERS["distill_optim"] = {**FEW, "mixed_precision": "no"}
 NO_LAYERS["distill"] = {"feature": 0, "mean": 0, "variance": 0, "attention": 0, "logits": 1}
 
 
@@ -151,6 +155,43 @@ def test_a_partial_cache_and_an_old_one_are_shown_as_such(run, tmp_path):
     assert "format was 1" in old["message"]
     assert "? of 96" in call("ls", tmp_path)[1]
     assert call("rm", tmp_path / "old")[0] == 0
+
+
+def test_a_cache_that_lost_something_is_not_listed_as_complete(run, tmp_path):
+    run()
+    cache = tmp_path / "cache"
+    (shard,) = cache.glob("answers-*")
+    whole = contents(cache)
+    for name, bytes_left in ((shard.name, 1000), ("index.safetensors", 1000), ("index.safetensors", 5)):
+        (cache / name).write_bytes(whole[name][:bytes_left])
+        (one,) = json.loads(call("ls", cache, "--json")[1])
+        assert (one["status"], one["rows"], name in one["message"]) == ("damaged", None, True)
+        assert call("verify", cache)[0] == 2
+        (cache / name).write_bytes(whole[name])
+    shard.unlink()
+    said = " ".join(call("ls", cache)[1].split())
+    assert "is gone. See: edgedistill cache verify" in said
+    shard.write_bytes(whole[shard.name])
+    assert json.loads(call("ls", cache, "--json")[1])[0]["status"] == "complete"
+
+
+def test_several_are_removed_together_or_not_at_all(run, tmp_path):
+    run()
+    before = contents(tmp_path / "cache")
+    (tmp_path / "mine").mkdir()
+    assert call("rm", tmp_path / "cache", tmp_path / "mine")[0] == 2
+    assert contents(tmp_path / "cache") == before
+    code, said, _ = call("rm", tmp_path / "cache", tmp_path / "cache")
+    assert (code, len(said.splitlines()), (tmp_path / "cache").exists()) == (0, 1, False)
+
+
+def test_the_command_that_removes_a_cache_can_be_pasted(run, tmp_path):
+    cache = tmp_path / "it's $(touch owned)"
+    run(teacher_cache=cache)
+    with pytest.raises(TrainingError) as refused:
+        run(teacher_cache=cache, out=tmp_path / "other", settings=["max_length=16"])
+    (command,) = re.findall(r"\((edgedistill cache rm .*)\), or choose", str(refused.value))
+    assert shlex.split(command) == ["edgedistill", "cache", "rm", str(cache)]
 
 
 def test_a_disk_too_small_is_refused_before_the_first_question(run, tmp_path, monkeypatch):

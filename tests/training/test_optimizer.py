@@ -4,7 +4,7 @@ from torch import nn
 
 from edgedistill.training.lamb import Lamb
 from edgedistill.training.loop import fit
-from edgedistill.training.optimizer import optimizer_of
+from edgedistill.training.optimizer import clip_gradients, optimizer_of
 from edgedistill.training.stage import OptimConfig, Stage
 from tests.support import TinyRows
 from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
@@ -78,3 +78,26 @@ def test_the_papers_optimisers_step_as_worked_by_hand(name):
         assert moved == pytest.approx([0.1, -0.1], rel=1e-5)
     else:  # sqrt(0 + eps) / sqrt(0.05 g g + eps) g, times the rate
         assert moved == pytest.approx([0.1 * 1e-3 / 0.05**0.5, -0.1 * 1e-3 / 0.05**0.5], rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", [1e-9, 0.5, 0.999999, 0.999995, 1.0, 1.000001, 3.0, float("inf"), float("nan")])
+def test_gradients_are_clipped_to_the_bit_as_torch_does(norm):
+    torch.manual_seed(0)
+    drawn = [torch.randn(7, 5), torch.randn(11)]
+    length = float(nn.utils.get_total_norm(drawn))
+    ours, theirs = ([nn.Parameter(torch.zeros_like(one)) for one in (*drawn, torch.zeros(3))] for _ in range(2))
+    for weights_of in (ours, theirs):
+        for weight, gradient in zip(weights_of, drawn, strict=False):  # the last one has none
+            weight.grad = gradient * (norm / length)
+    found, expected = clip_gradients(iter(ours), 1.0), float(nn.utils.clip_grad_norm_(theirs, 1.0))
+    assert found == expected or (found != found and expected != expected)
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=0, equal_nan=True)
+    assert ours[2].grad is None
+
+
+def test_gradients_that_are_short_enough_are_not_touched(monkeypatch):
+    monkeypatch.setattr(nn.utils, "clip_grads_with_norm_", lambda *_: pytest.fail("scaled"))
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([0.3, 0.4])
+    assert clip_gradients([weight], 1.0) == pytest.approx(0.5)
