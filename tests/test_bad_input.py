@@ -91,6 +91,10 @@ class TestCheckpoints:
         (model / "config.json").write_text("{", encoding="utf-8")
         self.refuse(model, "config.json")
 
+    def test_that_are_of_another_vocabulary_than_the_config(self, model: Path) -> None:
+        words = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+        self.refuse(changed(model, vocab_size=words - 8), "1 of another shape (bert.embeddings.word_embeddings.weight)")
+
     def test_that_are_of_a_family_nobody_knows(self, model: Path) -> None:
         self.refuse(changed(model, model_type="not-a-model", architectures=["NotAModel"]), "not-a-model")
 
