@@ -121,8 +121,8 @@ def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) ->
 def taken_apart_once() -> Iterator[None]:
     """Let litert-torch leave out the first of its two decompositions of every graph.
 
-    Half of a conversion's time and more is spent in the two. The lowering decomposes the graph again, by the same table:
-    the file has the same bytes without the first (a test compares them). Its own next converter leaves it out too, by
+    Most of a conversion's time is spent in the two. The lowering decomposes the graph again, by the same table: the
+    file has the same bytes without the first (a test compares them). Its own next converter leaves it out too, by
     this very argument.
     """
     own = core.export_torch_signature
