@@ -91,6 +91,19 @@ class TestCheckpoints:
         (model / "config.json").write_text("{", encoding="utf-8")
         self.refuse(model, "config.json")
 
+    def test_that_are_of_another_vocabulary_than_the_config(self, model: Path) -> None:
+        words = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+        self.refuse(changed(model, vocab_size=words - 8), "1 of another shape (bert.embeddings.word_embeddings.weight)")
+
+    def test_that_answer_questions_with_more_than_start_and_end(self, tmp_path: Path) -> None:
+        model = save_checkpoint(tmp_path / "model", tiny_model(head="span", layers=1))
+        tensors = load_file(model / "model.safetensors")
+        for name in ("qa_outputs.weight", "qa_outputs.bias"):
+            tensors[name] = np.concatenate([tensors[name], tensors[name][:1]])
+        save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+        labels = {str(number): f"LABEL_{number}" for number in range(3)}
+        self.refuse(changed(model, id2label=labels), "num_labels is 3", "its start and its end")
+
     def test_that_are_of_a_family_nobody_knows(self, model: Path) -> None:
         self.refuse(changed(model, model_type="not-a-model", architectures=["NotAModel"]), "not-a-model")
 

@@ -109,6 +109,8 @@ def _padding_fault(case: Case, texts: Sequence[Encoding], alone: Sequence[Floats
     Other tokens are put under the mask. A mask that is not applied lets all of them through. A convolution over
     neighbours (MobileBERT's trigram) reads the one beside the text and no other.
     """
+    if not all(np.isfinite(answer).all() for answer in alone):
+        return finding("not_finite", "answers hold NaN or infinity: nothing can be told of their padding.")
     chosen = [(n, length) for n, text in enumerate(texts) if (length := _far(case, len(text)))]
     if not chosen:
         return finding("padding_changes_answer", "a text's answer changes when it is padded.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,3 +174,34 @@ def licence_of(folder: Path) -> str:
 def first_line(error: Exception) -> str:
     """The first line of what an error says; its name where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def labels_of(folder: Path, config: Any, kind: CheckpointKind, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the classes in the order of their numbers; none for a kind without classes.
+
+    Args:
+        folder: the checkpoint.
+        config: its configuration.
+        kind: what it answers.
+        given: names to use where the configuration has none of its own.
+
+    Raises:
+        CheckpointError: a class without a name, or an answer in a text that is not its start and its end.
+    """
+    count = config.num_labels
+    if kind == "span" and count != 2:
+        raise CheckpointError(
+            f"'{folder / 'config.json'}': num_labels is {count}; an answer in a text has two, its start and its end. "
+            "Train a head for questions: edgedistill distill finetune."
+        )
+    if kind not in {"single", "pair", "tokens"}:
+        return ()
+    names = config.id2label
+    if set(names) != set(range(count)):
+        raise CheckpointError(
+            f"'{folder / 'config.json'}': id2label names the classes {sorted(names)}, not 0 to {count - 1}. "
+            "Give every class its name there."
+        )
+    own = tuple(str(names[number]) for number in range(count))
+    is_unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in own)
+    return tuple(given) if given and is_unnamed and len(given) == len(own) else own

@@ -31,6 +31,7 @@ from edgedistill.models.folder import (
     first_line,
     folder_of,
     kind_of,
+    labels_of,
     licence_of,
     sha256_of_weights,
     weight_files,
@@ -125,7 +126,7 @@ def load(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
         ),
         kind=found_kind,
-        labels=_labels(folder, model, found_kind, labels),
+        labels=labels_of(folder, model.config, found_kind, labels),
         licence=card.licence if card else licence_of(folder),
         parents=tuple(source for source in (card.teacher, *card.parents) if source) if card else (),
         card=card,
@@ -194,6 +195,8 @@ def _model(
     keeps_head = kind == "embedding" or (is_same_head and width in (None, config.num_labels))
     if width is not None and not keeps_head:
         _set_labels(config, kind, labels)
+    if kind == "span" and not is_same_head:
+        config.num_labels = 2  # a new head, for the start and the end of an answer
     try:
         with quiet():
             model, info = AUTO_CLASSES[kind].from_pretrained(
@@ -204,7 +207,7 @@ def _model(
                 use_safetensors=True,
                 dtype=torch.float32,
                 attn_implementation="eager",
-                ignore_mismatched_sizes=not keeps_head,
+                ignore_mismatched_sizes=True,  # refused below, by name
                 output_loading_info=True,
             )
     except Exception as error:  # whatever a value of config.json that makes no sense sets off inside transformers
@@ -283,17 +286,3 @@ def _refuse_other_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Pr
             f"the tokenizer in '{folder}' has {entries} entries and the model's embedding table {rows} rows: "
             "they belong to different models. Copy the tokenizer the model was trained with into the folder."
         )
-
-
-def _labels(folder: Path, model: PreTrainedModel, kind: CheckpointKind, given: Sequence[str] | None) -> tuple[str, ...]:
-    if kind not in {"single", "pair", "tokens"}:
-        return ()
-    names, count = model.config.id2label, model.config.num_labels
-    if set(names) != set(range(count)):
-        raise CheckpointError(
-            f"'{folder / 'config.json'}': id2label names the classes {sorted(names)}, not 0 to {count - 1}. "
-            "Give every class its name there."
-        )
-    own = tuple(str(names[number]) for number in range(count))
-    is_unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in own)
-    return tuple(given) if given and is_unnamed and len(given) == len(own) else own

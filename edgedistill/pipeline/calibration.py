@@ -55,7 +55,7 @@ def kept(folder: Path, calibration: Calibration, quantization: Quantization) -> 
 
 
 def train_rows(task: Task, data: Path | None, rows: int, but_first: int = 0) -> Sequence[Mapping[str, Any]]:
-    """Rows of a task's train split, every class alike.
+    """Rows of a task's train split, every class alike; none whose text is in the judged split too.
 
     Args:
         task: the task.
@@ -68,13 +68,24 @@ def train_rows(task: Task, data: Path | None, rows: int, but_first: int = 0) -> 
     """
     from edgedistill.data.labels import label_names
     from edgedistill.data.sources import dataset_of, open_source
+    from edgedistill.data.splits import judged_split_of
 
     source = open_source(task, data)
-    train = dataset_of(task, source, "train", label_names(task, source), needs_labels=False)
+    names, judged = label_names(task, source), judged_split_of(task, source)
+    train = dataset_of(task, source, "train", names, needs_labels=False)
+    judges = set(_texts(dataset_of(task, source, judged, names, needs_labels=False)) if judged != "train" else ())
     labels = list(train["label"]) if task.kind in {"single", "pair"} else [None] * len(train)
-    taken = set(stratified(labels, but_first, _SEED)) if but_first else set()
-    free = [row for row in range(len(train)) if row not in taken]
+    allowed = [row for row, text in enumerate(_texts(train)) if text not in judges]
+    first = stratified([labels[row] for row in allowed], but_first, _SEED) if but_first else ()
+    taken = {allowed[place] for place in first}
+    free = [row for row in allowed if row not in taken]
     return list(train.select([free[row] for row in stratified([labels[row] for row in free], rows, _SEED)]))
+
+
+def _texts(rows: Any) -> list[Text]:
+    """As the files of an artifact hold them."""
+    pairs = zip(rows["text"], rows["text_pair"], strict=True)
+    return [(clean(text), pair and clean(pair)) for text, pair in pairs]
 
 
 def _of_task(task: Task, data: Path | None, rows: int) -> list[Text]:

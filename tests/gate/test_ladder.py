@@ -307,6 +307,11 @@ def test_outputs_changed_on_the_way(good, change, name):
     assert name in good.findings()
 
 
+def test_answers_that_are_no_numbers_are_not_blamed_on_the_mask(good):
+    good.wrap = answers_with(lambda logits: np.full_like(logits, np.nan))
+    assert good.findings() == {"not_finite"}
+
+
 def test_integer_fault_that_flips_no_answer_of_a_student_sure_of_itself(tmp_path):
     planted = plant(tmp_path, scheme="int8_weight")
     planted.wrap = answers_with(lambda logits: logits + 0.5 * np.abs(logits).mean())

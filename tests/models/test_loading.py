@@ -68,6 +68,14 @@ def test_another_number_of_labels_means_a_new_head_over_the_same_encoder(tiny_be
     torch.testing.assert_close(found.model.state_dict()[weight], own.model.state_dict()[weight])
 
 
+def test_a_new_head_for_answers_in_a_text_has_their_start_and_end(tmp_path):
+    """Whatever the classes of the head that goes."""
+    folder = save_checkpoint(tmp_path / "three", tiny_model(labels=("a", "b", "c"), layers=1))
+    found = load(folder, kind="span")
+    assert found.is_head_new
+    assert found.model.qa_outputs.out_features == found.model.config.num_labels == 2
+
+
 def test_given_labels_name_unnamed_classes_and_no_others(tmp_path, tiny_bert):
     unnamed = save_checkpoint(tmp_path / "made", tiny_model(labels=("LABEL_0", "LABEL_1"), layers=1))
     assert load(unnamed, labels=["no", "yes"]).labels == ("no", "yes")

@@ -351,8 +351,8 @@ def test_auto_without_labelled_rows_is_refused(made):
         export(student, scheme="auto", dry_run=True)
     with pytest.raises(ExportError, match="'squad' is of kind 'span'"):
         export(student, scheme="auto", task="squad", dry_run=True)
-    with pytest.raises(ExportError, match="'executorch' does not do scheme 'auto'"):
-        export(student, target="executorch", scheme="auto", task="sst2", dry_run=True)
+    with pytest.raises(ExportError, match="'coreml' does not do scheme 'auto'"):
+        export(student, target="coreml", scheme="auto", task="sst2", dry_run=True)
 
 
 @pytest.mark.slow

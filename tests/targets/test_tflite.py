@@ -1,5 +1,7 @@
 """The LiteRT target: one file, a signature per length, shared weights."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from edgedistill.errors import ArtifactError, DataError, ExportError, MissingExt
 from edgedistill.models.answers import torch_runner
 from edgedistill.models.views import view_of
 from edgedistill.targets import tflite as target
+from tests.models.test_bilstm import model_of as bilstm_of
 from tests.support import tiny_model
 from tests.targets.test_onnx import FAMILIES_AND_HEADS, batch_for, largest_difference, lively, manifest_of
 
@@ -109,6 +112,21 @@ def test_four_buckets_weigh_and_answer_as_one(scheme, tmp_path):
     assert sizes[1] <= 1.2 * sizes[0]
     limit = 1e-5 if scheme == "fp32" else 0.02
     assert largest_difference(answers[1], answers[0], inputs["attention_mask"]) < limit
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mobilebert", "roberta", "albert", "electra", "bilstm"])
+def test_the_decomposition_that_is_left_out_changes_no_byte(family, tmp_path, monkeypatch):
+    """litert-torch decomposes every graph twice; here once."""
+    from edgedistill.targets.tflite import convert
+
+    model = bilstm_of() if family == "bilstm" else lively(family, layers=1, hidden=32)
+    files = {}
+    for name, how in (("once", convert.taken_apart_once), ("twice", nullcontext)):
+        monkeypatch.setattr(convert, "taken_apart_once", how)
+        convert._convert(view_of(model.eval()).pieces, (8, 16), tmp_path / name)
+        files[name] = (tmp_path / name).read_bytes()
+    assert files["once"] == files["twice"]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgedistill.errors import MissingExtraError
 from edgedistill.progress import hushed
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from edgedistill.quant.search import Judge
     from edgedistill.runner import Runner
 
-SCHEMES = ("fp32", "int8_dynamic")
-CALIBRATED: tuple[str, ...] = ()
+SCHEMES = ("fp32", "int8_dynamic", "auto")
+CALIBRATED = ("auto",)
 
 
 class Config(ExportConfig):
     """Settings of the ExecuTorch target. Without `lengths` there is one method for any length up to max_length."""
 
     target: str = "executorch"
+    base: Literal["int8_dynamic"] = "int8_dynamic"
+    """Of scheme auto: what weights become that are not left in float."""
 
 
 def export(
@@ -33,6 +35,7 @@ def export(
 
     Raises:
         ExportError: a shape the model has no positions for, or an operator ExecuTorch does not know.
+        BudgetError: scheme auto found nothing that meets its budget.
         MissingExtraError: executorch is not installed.
     """
     try:
@@ -40,7 +43,7 @@ def export(
             from edgedistill.targets.executorch import convert
     except ModuleNotFoundError as error:
         raise MissingExtraError("target 'executorch'", error.name or "executorch", "executorch") from error
-    return convert.export(view, cfg, folder)
+    return convert.export(view, cfg, folder, calibration, judge)
 
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:

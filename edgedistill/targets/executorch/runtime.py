@@ -78,16 +78,21 @@ class Program:
 
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact; see the target's `runner`. The number of threads is the process's."""
-    with hushed():
-        portable_lib._unsafe_reset_threadpool(threads)
+    use_threads(threads)
     programs: dict[str, Program] = {}
 
     def open_graph(graph: Graph) -> Call:
         if graph.file not in programs:
             programs[graph.file] = Program(resolve_inside(folder, graph.file))
-        return _call(programs[graph.file], graph)
+        return call_of(programs[graph.file], graph)
 
     return run_by_driver(manifest, open_graph)
+
+
+def use_threads(threads: int) -> None:
+    """How many threads every program of this process uses from now on."""
+    with hushed():
+        portable_lib._unsafe_reset_threadpool(threads)
 
 
 def _named(names: Sequence[str], tensors: Any) -> tuple[Tensor, ...]:
@@ -97,7 +102,7 @@ def _named(names: Sequence[str], tensors: Any) -> tuple[Tensor, ...]:
     )
 
 
-def _call(program: Program, graph: Graph) -> Call:
+def call_of(program: Program, graph: Graph) -> Call:
     """One method as a function of named arrays."""
     method = program.method(graph.signature or graph.name)
     types = [(tensor.name, np.dtype(tensor.dtype)) for tensor in graph.inputs]

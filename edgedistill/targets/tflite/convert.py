@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import litert_torch
 import torch
+from litert_torch._convert import core
 from torch import nn
 
 from edgedistill.artifacts import Graph, Quantization, State, Tensor
@@ -98,7 +102,7 @@ def _quantized(
 
 def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) -> None:
     try:
-        with hushed(f"converting {len(pieces) * len(lengths)} graphs to LiteRT"):
+        with hushed(f"converting {len(pieces) * len(lengths)} graphs to LiteRT"), taken_apart_once():
             converter: Any = litert_torch
             for piece in pieces:
                 for length in lengths:
@@ -111,6 +115,22 @@ def _convert(pieces: tuple[Piece, ...], lengths: tuple[int, ...], path: Path) ->
     except Exception as error:  # the converter's errors share no base class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ExportError(f"the LiteRT converter refused the model: {reason}") from error
+
+
+@contextmanager
+def taken_apart_once() -> Iterator[None]:
+    """Let litert-torch leave out the first of its two decompositions of every graph.
+
+    Most of a conversion's time is spent in the two. The lowering decomposes the graph again, by the same table: the
+    file has the same bytes without the first (a test compares them). Its own next converter leaves it out too, by
+    this very argument.
+    """
+    own = core.export_torch_signature
+    core.export_torch_signature = partial(own, run_decompositions=False)
+    try:
+        yield
+    finally:
+        core.export_torch_signature = own
 
 
 def _graphs(path: Path, view: View, lengths: tuple[int, ...]) -> list[list[Graph]]:
