@@ -95,7 +95,8 @@ def _markdown(rows: dict[str, Any]) -> str:
         "# Encoders of the published shapes",
         "",
         "Random weights, fp32, 128 tokens, by `benchmarks/families.py`: whether each exports, and whether the "
-        "runtime's numbers are PyTorch's by the gate's rung for that, with what it measured. Seconds are of the processor.",
+        "runtime's numbers are PyTorch's by the gate's rung for that, with what it measured. Seconds are of the "
+        "processor.",
         "",
         "| family | parameters | target | numbers | measured | MB | processor s | date |",
         "|---|---|---|---|---|---|---|---|",
