@@ -148,7 +148,8 @@ def _threads(asked: Sequence[int] | None, cores: int) -> tuple[tuple[int, ...], 
     counts = tuple(sorted(set(asked or (count for count in THREADS if count <= cores or not cores or count == 1))))
     if not cores or max(counts) <= cores:
         return counts, []
-    crowded = f"{max(counts)} threads were asked for on {cores} core{'s'[: cores > 1]}: they get in each other's way."
+    them = "one core" if cores == 1 else f"{cores} cores"
+    crowded = f"{max(counts)} threads were asked for on {them}: they get in each other's way."
     say(f"warning: {crowded}")
     return counts, [crowded]
 

@@ -461,7 +461,7 @@ def test_threads_are_no_more_than_the_cores_they_get(capsys: pytest.CaptureFixtu
     assert phone_bench._threads(None, 0) == ((1, 2, 4), []), "a phone that does not say how many"
     assert phone_bench._threads(None, 1) == ((1,), []), "one large core beside three middle ones is common"
     assert phone_bench._threads([4, 1], 1) == (
-        (1, 4), ["4 threads were asked for on 1 core: they get in each other's way."],
+        (1, 4), ["4 threads were asked for on one core: they get in each other's way."],
     )  # fmt: skip
 
 
