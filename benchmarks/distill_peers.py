@@ -13,6 +13,7 @@ TextBrewer is installed by pip into the folder given by --out, beside nothing el
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -39,6 +40,7 @@ from edgedistill.evaluate import batches_of
 from edgedistill.losses.attention import score_mse
 from edgedistill.losses.hidden import hidden_mse
 from edgedistill.losses.soft_targets import soft_targets
+from edgedistill.memory import HUGE_PAGES, ask_for_huge_pages
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import Checkpoint, load
 from edgedistill.models.outputs import Want
@@ -74,6 +76,9 @@ class Timed:
 def main() -> None:
     """Measure in turns and write."""
     options = _options()
+    if HUGE_PAGES not in os.environ:  # as `edgedistill distill` does; all loops have them, and torch was imported above
+        ask_for_huge_pages()
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     torch.set_num_threads(options.threads)
     _install(options.out / "textbrewer")
     teacher = load(options.teacher)
@@ -211,8 +216,9 @@ def _markdown(results: dict[str, Any]) -> str:
         "",
         f"Measured {results['created']} by `{results['command']}`: {results['threads']} thread(s), the median of "
         f"{results['rounds']} rounds in turns, batches of {peer_loops.BATCH}, fp32 where the processor has no bf16. "
-        "Seconds are of processor time. The ratio is of rows per second to TextBrewer's in the same epoch. Of the "
-        "ceiling: the multiplications of the layers for real tokens, as a share of what a product of matrices reaches "
+        "All have large pages of memory. Seconds are of processor time. The ratio is of rows per second to "
+        "TextBrewer's in the same epoch. Of the ceiling: the multiplications of the layers for real tokens, as a share "
+        "of what a product of matrices reaches "
         f"here ({results['gemm_gflops']:.0f} GFLOP/s{also}). The score is of SST-2's judged rows after two epochs.",
     ]
     for name, case in results["cases"].items():

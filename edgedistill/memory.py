@@ -6,6 +6,9 @@ import os
 import re
 from pathlib import Path
 
+HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+"""torch's variable."""
+
 
 def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> int | None:
     """Most memory this process ever held; none where the system does not say.
@@ -26,4 +29,4 @@ def ask_for_huge_pages() -> None:
     Each step of training takes and gives back the gradients of a whole vocabulary, and on a processor a good part of it
     goes into the system's clearing them in pages of 4 kB. Where the user has set torch's variable, that holds.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    os.environ.setdefault(HUGE_PAGES, "1")
