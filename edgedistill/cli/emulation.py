@@ -46,7 +46,7 @@ def show(report: EmulationReport, as_json: bool) -> None:
     names = ("length", "instructions", *kinds)
     shared = shared_start([row.artifact for row in report.rows])
     title = f"{shared.rstrip('-')} under qemu {report.emulator}, millions of instructions an inference"
-    rows = table("artifact", "processor", *names, "arm64 parity", "stored count", title=title, numeric=names)
+    rows = table("artifact", "processor", *names, "arm64 parity", "stored count", title=title.lstrip(), numeric=names)
     for row in report.rows:
         counts = (row.instructions, *(row.kinds.get(kind, 0) for kind in kinds))
         rows.add_row(
