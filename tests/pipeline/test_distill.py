@@ -19,7 +19,7 @@ from edgedistill.pipeline.refusals import refuse_unfit_teacher
 from edgedistill.reports import StudentCard
 from tests.support import LABELS, save_checkpoint, tiny_model
 
-FEW = {"max_steps": 3, "batch_size": 8}
+FEW = {"max_steps": 3, "batch_size": 8, "mixed_precision": "no"}  # the same numbers on every processor
 MOBILEBERT = {"max_length": 32, "transfer_optim": FEW, "distill_optim": FEW, "polish_optim": FEW}
 FINETUNE = {"max_length": 32, "optim": FEW}
 

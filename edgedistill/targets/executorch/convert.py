@@ -50,8 +50,7 @@ def export(view: View, cfg: Config, folder: Path, calibration: Calibration | Non
     with _converting():
         programs = _programs(view, cfg, kept)
         delegations = accelerators.delegations(next(reversed(programs.values())))
-        lowered = _write(programs, path)
-        delegations = (*(_delegation(lowered, name) for name in sorted(lowered.methods)), *delegations)
+        delegations = (*_write(programs, path), *delegations)
     graphs = _graphs(path, view, cfg)
     driver = view.driver([tuple(graph.name for graph in own) for own in graphs], is_fixed=bool(cfg.lengths))
     return Exported((path,), tuple(chain(*graphs)), driver, _quantization(cfg, kept, report), delegations=delegations)
@@ -105,12 +104,14 @@ def _converting() -> Iterator[None]:
         raise ExportError(f"ExecuTorch refused the model: {reason}") from error
 
 
-def _write(programs: dict[str, Any], path: Path) -> Any:
-    """Write all methods as one program; it as it was lowered."""
+def _write(programs: dict[str, Any], path: Path) -> tuple[Delegation, ...]:
+    """Write all methods as one program, and say what XNNPACK takes of each."""
     lowered = to_edge_transform_and_lower(programs, partitioner=[XnnpackPartitioner()])
+    # Before it is written, which changes the graphs in place.
+    delegations = tuple(_delegation(lowered, name) for name in sorted(lowered.methods))
     with path.open("wb") as file:
         lowered.to_executorch().write_to_file(file)
-    return lowered
+    return delegations
 
 
 def _quantization(cfg: Config, kept: Kept, report: SearchReport | None) -> Quantization | None:
