@@ -65,7 +65,7 @@ test-all: test test-slow  ## every test that needs no phone, GPU or network: wha
 test-long: setup  ## the tests that take minutes; writes docs/results/test-long.txt
 	@echo "== long tests =="
 	@mkdir -p docs/results
-	@$(BIN)/python -m pytest -m "long" --no-header --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
+	@$(BIN)/python -m pytest $(WORKERS_BY_FILE) -m "long" --no-header --timeout 3600 > docs/results/test-long.txt 2>&1; status=$$?; \
 	  date -u +"run on %Y-%m-%d" >> docs/results/test-long.txt; tail -n 15 docs/results/test-long.txt; exit $$status
 
 test-clients: setup  ## other people's runtimes and libraries on our folders; installs each under ~/.cache/edgedistill
