@@ -47,7 +47,7 @@ def main() -> None:
         row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
         row["is_shape"] = row["name"] in plan["shapes"]
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
-    _keep(options.task, {
+    _keep(_title(options), {
         **compare.about(),
         "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
@@ -70,6 +70,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="only this variant or shape; may be repeated")
     parser.add_argument("--mode", default="rapid", choices=["submission", "quick", "rapid"])
     return parser.parse_args()
+
+
+def _title(options: argparse.Namespace) -> str:
+    """The task, and where it is not all its rows once, of how many."""
+    rows = f", {options.limit:,} rows" if options.limit else ""
+    return options.task + rows + (f", {options.seeds} seeds" if options.seeds > 1 else "")
 
 
 def _of_task(table: Mapping[str, Any], task: str) -> Any:

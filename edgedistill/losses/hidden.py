@@ -70,9 +70,7 @@ def feature_variance(student_hidden: Tensor, teacher_hidden: Tensor, mask: Tenso
     Returns:
         A scalar >= 0, in squared features (absolute, not squared again); the reference code weighs it 5.
     """
-    student = student_hidden.var(-1, correction=0)
-    teacher = teacher_hidden.var(-1, correction=0)
-    return masked_mean((student - teacher).abs(), mask)
+    return masked_mean((_variance(student_hidden) - _variance(teacher_hidden)).abs(), mask)
 
 
 def hidden_mse(student_hidden: Tensor, teacher_hidden: Tensor, mask: Tensor) -> Tensor:
@@ -104,6 +102,11 @@ def hidden_cosine(student_hidden: Tensor, teacher_hidden: Tensor, mask: Tensor) 
     """
     cosine = F.cosine_similarity(_cleared(student_hidden, mask), _cleared(teacher_hidden, mask), dim=-1)
     return masked_mean(1 - cosine, mask)
+
+
+def _variance(hidden: Tensor) -> Tensor:
+    # Tensor.var takes ten times as long over a last axis of a few hundred numbers on a processor.
+    return (hidden - hidden.mean(-1, keepdim=True)).square().mean(-1)
 
 
 def _cleared(hidden: Tensor, mask: Tensor) -> Tensor:
