@@ -98,6 +98,17 @@ def told(points: dict[str, float] | None) -> str:
     return "" if points is None else f"{points['points']:+.2f} [{points['low']:+.2f}, {points['high']:+.2f}]"
 
 
+def title(task: str, limit: int | None, seeds: int = 1) -> str:
+    """What a table of results is called: the task, of how many rows where not of all, and of how many seeds."""
+    rows = f", {limit:,} rows" if limit else ""
+    return task + rows + (f", {seeds} seeds" if seeds > 1 else "")
+
+
+def slug(words: str) -> str:
+    """Words as part of a file's name."""
+    return words.replace(",", "").replace(" ", "-")
+
+
 def kept(name: str, task: str, found: dict[str, Any]) -> dict[str, Any]:
     """Put a task's results beside those of the others in docs/results/NAME.json, and give all of them."""
     path = RESULTS / f"{name}.json"

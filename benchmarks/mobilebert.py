@@ -34,7 +34,8 @@ def main() -> None:
     """Train, export, judge, measure and write."""
     options = _options()
     plan = read_yaml(HERE / "mobilebert.yaml")
-    out, length = options.out / options.task, _of_task(plan["lengths"], options.task)
+    out = options.out / compare.slug(compare.title(options.task, options.limit))
+    length = _of_task(plan["lengths"], options.task)
     asked = {name: differs for name, differs in {**plan["variants"], **plan["shapes"]}.items()
              if not options.only or name in options.only}  # fmt: skip
     rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
@@ -47,7 +48,7 @@ def main() -> None:
         row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
         row["is_shape"] = row["name"] in plan["shapes"]
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
-    _keep(_title(options), {
+    _keep(compare.title(options.task, options.limit, options.seeds), {
         **compare.about(),
         "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
@@ -72,12 +73,6 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _title(options: argparse.Namespace) -> str:
-    """The task, and where it is not all its rows once, of how many."""
-    rows = f", {options.limit:,} rows" if options.limit else ""
-    return options.task + rows + (f", {options.seeds} seeds" if options.seeds > 1 else "")
-
-
 def _of_task(table: Mapping[str, Any], task: str) -> Any:
     return table.get(task, table["others"])
 
@@ -88,7 +83,7 @@ def _trained(
     settings = _longer({**plan["shared"], **differs}, _of_task(plan["epochs"], options.task)) | {"max_length": length}
     students = [
         compare.trained(
-            "mobilebert", out / f"{_slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
+            "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
             data=options.data, teacher=options.teacher, corpus=options.corpus, limit=options.limit,
         )
         for seed in range(options.seeds)
@@ -108,10 +103,6 @@ def _trained(
     }
 
 
-def _slug(name: str) -> str:
-    return name.replace(" ", "-")
-
-
 def _longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
     return {
         key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and value else value
@@ -121,7 +112,7 @@ def _longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
 
 def _artifact(row: dict[str, Any], target: str, out: Path, length: int) -> Path:
     return compare.exported(
-        row["student"], out / "artifacts" / f"{_slug(row['name'])}-{target}", target, SCHEME, length
+        row["student"], out / "artifacts" / f"{compare.slug(row['name'])}-{target}", target, SCHEME, length
     )
 
 

@@ -28,6 +28,7 @@ VARIANTS = {"labels": "labels alone", "answers": "the teacher's answers alone", 
 def main() -> None:
     """Train, measure and write the tables."""
     options = _options()
+    options.out /= compare.slug(compare.title(options.task, options.limit))
     plan = read_yaml(HERE / "recipes.yaml")
     length = plan["lengths"].get(options.task, plan["lengths"]["others"])
     recipes = {name: plan["recipes"][name] for name in options.recipe or plan["recipes"]}
@@ -38,7 +39,7 @@ def main() -> None:
         if variant in settings
     ]
     costs = _costs(options, list(recipes), length)
-    _keep(options.task, {"length": length, "costs": costs, "rows": rows})
+    _keep(compare.title(options.task, options.limit), {"length": length, "costs": costs, "rows": rows})
 
 
 def _options() -> argparse.Namespace:
@@ -58,7 +59,7 @@ def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], 
     shared = {**settings.get("shared", {}), **settings[variant], "max_length": length}
     return [
         compare.trained(
-            recipe, options.out / options.task / f"{recipe}-{variant}-{seed}", {**shared, "seed": seed},
+            recipe, options.out / f"{recipe}-{variant}-{seed}", {**shared, "seed": seed},
             task=options.task, data=options.data, limit=options.limit, **given,
         )
         for seed in range(options.seeds)
@@ -83,8 +84,8 @@ def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]
 
 def _costs(options: Any, recipes: list[str], length: int) -> dict[str, dict[str, float]]:
     """MACs and 90th percentile of the teacher and of each recipe's first student."""
-    students = [options.out / options.task / f"{recipe}-recipe-0" / "student" for recipe in recipes]
-    measured = options.out / options.task / "exports"
+    students = [options.out / f"{recipe}-recipe-0" / "student" for recipe in recipes]
+    measured = options.out / "exports"
     times = p90_ms(options.teacher, students, options.task, options.data, length, measured)
     sources = {"teacher": options.teacher} | {student.parent.name: student for student in students}
     return {name: {"macs": macs(source, length), "p90_ms": times[name]} for name, source in sources.items()}
@@ -119,7 +120,7 @@ def _markdown(tasks: dict[str, Any]) -> str:
         "on a machine that did other work too.",
     ]
     for task, results in tasks.items():
-        lines += ["", f"## {task}", "", *_table(results), "", f"![{task}](recipes-{task}.svg)"]
+        lines += ["", f"## {task}", "", *_table(results), "", f"![{task}](recipes-{compare.slug(task)}.svg)"]
         lines += ["", compare.footnote(results["environment"])]
     return "\n".join([*lines, ""])
 
@@ -161,7 +162,7 @@ def _plot(task: str, results: dict[str, Any]) -> None:
         panel.set_xticks(range(len(own)), [row["variant"] for row in own], rotation=45)
         panel.set_xlim(-0.5, len(own) - 0.5)
     figure.supylabel(f"{results['rows'][0]['metric']} (dashed: teacher)")
-    figure.savefig(compare.RESULTS / f"recipes-{task}.svg", metadata={"Date": None})
+    figure.savefig(compare.RESULTS / f"recipes-{compare.slug(task)}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> None:
     found = {ALONE: {task: compare.answers(students) for task, students in alone.items()}}
     parameters = {ALONE: sum(_parameters(students) for students in alone.values())}
     for name, settings in TOGETHER.items():
-        students = _trained(options, "mtdnn_kd", name.replace(" ", "-").replace(",", ""), settings, options.tasks)
+        students = _trained(options, "mtdnn_kd", compare.slug(name), settings, options.tasks)
         others = options.tasks[1:]
         found[name] = {task: compare.answers(students, task if task in others else None) for task in options.tasks}
         parameters[name] = _parameters(students)
