@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,19 @@ def title(task: str, limit: int | None, seeds: int = 1) -> str:
 def slug(words: str) -> str:
     """Words as part of a file's name."""
     return words.replace(",", "").replace(" ", "-")
+
+
+def of_task(table: Mapping[str, Any], task: str) -> Any:
+    """A task's entry of a table in a plan, or that of all others."""
+    return table.get(task, table["others"])
+
+
+def longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
+    """Settings whose every stage has so many times the epochs."""
+    return {
+        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and value else value
+        for key, value in settings.items()
+    }
 
 
 def kept(name: str, task: str, found: dict[str, Any]) -> dict[str, Any]:

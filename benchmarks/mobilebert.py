@@ -11,7 +11,6 @@ Nothing here is tuned on the judged rows: change the settings by what the develo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def main() -> None:
     options = _options()
     plan = read_yaml(HERE / "mobilebert.yaml")
     out = options.out / compare.slug(compare.title(options.task, options.limit))
-    length = _of_task(plan["lengths"], options.task)
+    length = compare.of_task(plan["lengths"], options.task)
     asked = {name: differs for name, differs in {**plan["variants"], **plan["shapes"]}.items()
              if not options.only or name in options.only}  # fmt: skip
     rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
@@ -73,14 +72,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _of_task(table: Mapping[str, Any], task: str) -> Any:
-    return table.get(task, table["others"])
-
-
 def _trained(
     options: Any, plan: dict[str, Any], name: str, differs: dict[str, Any], out: Path, length: int
 ) -> dict[str, Any]:
-    settings = _longer({**plan["shared"], **differs}, _of_task(plan["epochs"], options.task)) | {"max_length": length}
+    settings = compare.longer({**plan["shared"], **differs}, compare.of_task(plan["epochs"], options.task)) | {
+        "max_length": length
+    }
     students = [
         compare.trained(
             "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
@@ -100,13 +97,6 @@ def _trained(
         "teacher_score": cards[0].scores["teacher"],
         "interval": compare.interval(answers),
         "answers": answers,
-    }
-
-
-def _longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
-    return {
-        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and value else value
-        for key, value in settings.items()
     }
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     options = _options()
     options.out /= compare.slug(compare.title(options.task, options.limit))
     plan = read_yaml(HERE / "recipes.yaml")
-    length = plan["lengths"].get(options.task, plan["lengths"]["others"])
+    length = compare.of_task(plan["lengths"], options.task)
     recipes = {name: plan["recipes"][name] for name in options.recipe or plan["recipes"]}
     rows = [
         _measured(recipe, variant, _trained(options, recipe, variant, settings, length))
