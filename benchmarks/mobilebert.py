@@ -38,8 +38,7 @@ def main() -> None:
     asked = {name: differs for name, differs in {**plan["variants"], **plan["shapes"]}.items()
              if not options.only or name in options.only}  # fmt: skip
     rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
-    teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length,
-                               task=options.task, data=options.data)  # fmt: skip
+    teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length)
     artifacts = {f"{row['name']} {target}": _artifact(row, target, out, length) for row in rows for target in TARGETS}
     measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
