@@ -27,9 +27,10 @@ from edgedistill.data.tasks import find_task
 from edgedistill.errors import EdgeDistillError
 from edgedistill.evaluate import batches_of
 from edgedistill.models.answers import answer
-from edgedistill.models.early_exit import answer_early, uncertainty
+from edgedistill.models.early_exit import answer_early
 from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.loading import load
+from edgedistill.training.exit_clock import milliseconds
 from edgedistill.training.exits import SPEEDS, ask_exits, calibrate, candidates, curve, point, speeds_of
 
 WHOLE = "without exits"
@@ -46,7 +47,7 @@ def main() -> None:
     alone = [data.judged.batch([row]).student for row in texts]  # type: ignore[arg-type]
     batches = [data.judged.batch(rows).student for rows in batches_of(_lengths(alone), options.batch, is_mixed=True)]  # type: ignore[arg-type]
     one, many = (_times(model, speeds, asked, len(alone), options.rounds) for asked in (alone, batches))
-    costs = _cost_of_exits(model, alone, options.rounds)
+    costs = milliseconds(model, data.judged, len(alone), options.rounds)
     chosen = None
     if options.budget_ms is not None:
         chosen = calibrate(candidates(dev), budget=options.budget_ms, costs=costs).speed
@@ -116,23 +117,6 @@ def _times(
                 if number:
                     taken[name].append(1000 * (time.perf_counter() - started) / texts)
     return {name: round(statistics.median(values), 4) for name, values in taken.items()}
-
-
-def _cost_of_exits(model: FastBertForSequenceClassification, alone: Sequence[Encoded], rounds: int) -> list[float]:
-    """Mean milliseconds a text takes until each classifier has answered, median round."""
-    depth = int(model.config.num_hidden_layers)
-    per_round = []
-    with torch.inference_mode():
-        for _ in range(rounds):
-            sums = [0.0] * depth
-            for encoded in alone:
-                started, hidden = time.perf_counter(), model.embed(encoded)
-                for number in range(1, depth + 1):
-                    hidden = model.layer(number, hidden, encoded.attention_mask)
-                    bool(uncertainty(model.exits[number - 1](hidden, encoded.attention_mask)) < 0)
-                    sums[number - 1] += time.perf_counter() - started
-            per_round.append([1000 * total / len(alone) for total in sums])
-    return [round(statistics.median(values), 4) for values in zip(*per_round, strict=True)]
 
 
 def _markdown(results: dict[str, object], batch: int) -> str:

@@ -190,6 +190,10 @@ class ExitReport(Settings):
     """Points of the metric that leaving early may cost."""
     max_cost: float | None = None
     """Most mean MACs as a share of those without exits, by which the speed was chosen instead; none: by max_drop."""
+    max_ms: float | None = None
+    """Most mean milliseconds of a text asked alone, by which it was chosen instead."""
+    exit_ms: tuple[float, ...] = ()
+    """Milliseconds until each exit had answered, where max_ms was the target."""
     flops_count: FlopsCount
     """How FLOPs are counted."""
     padded_length: int

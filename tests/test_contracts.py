@@ -39,7 +39,10 @@ def test_recipe_keeps_its_protocol(name: str) -> None:
     assert issubclass(module.Config, RecipeConfig)
     assert set(get_args(Kind)) >= module.KINDS
     assert isinstance(module.NEEDS_TEACHER, bool)
-    assert plugins.summaries("recipes")[name].endswith(".")
+    summary = plugins.summaries("recipes")[name]
+    assert summary.endswith(".")
+    assert ": needs " in summary, "`ls recipes` says what each needs and gives"
+    assert "; gives " in summary
     module.Config()
 
 

@@ -29,6 +29,7 @@ from edgedistill.pipeline.refusals import (
     refuse_too_long,
     refuse_unfit_recipe,
     refuse_unfit_teacher,
+    refuse_unread_corpus,
     refuse_unsharable,
 )
 from edgedistill.pipeline.run_folder import PROFILE, STUDENT, open_run, refuse_taken
@@ -122,6 +123,8 @@ def distill(
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
+    if corpus is not None:
+        refuse_unread_corpus(recipe, cfg, tasks[0])
     if shard_teacher:
         refuse_unsharable(module, cfg, tasks)
     storage = None if teacher_cache is None else Storage(Path(teacher_cache), cache_dtype)

@@ -41,6 +41,19 @@ def refuse_too_long(cfg: RecipeConfig, checkpoints: Sequence[Checkpoint]) -> Non
             )
 
 
+def refuse_unread_corpus(recipe: str, cfg: RecipeConfig, task: Task) -> None:
+    """Make sure that raw text which was given is learnt from, or says which words a student keeps.
+
+    Raises:
+        ConfigError: the recipe has no use for it beside this task.
+    """
+    if task.kind == "mlm" or cfg.reads_corpus or getattr(cfg, "vocabulary", None) is not None:
+        return
+    raise ConfigError(
+        f"--corpus: the recipe '{recipe}' learns nothing from raw text beside the task '{task.name}'. Leave it out."
+    )
+
+
 def refuse_small_batches(cfg: BaseModel) -> None:
     """Make sure that every process has a row of every step.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,13 +189,13 @@ def _layer_errors(plan: Plan, student: PreTrainedModel) -> dict[str, list[float]
 def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
     """Choose the speed of a student with early exits, and say what every speed costs; none for other students."""
     from edgedistill.models.fastbert import FastBertForSequenceClassification
-    from edgedistill.training.exits import exit_report
+    from edgedistill.training.exits import Target, exit_report
 
     if not isinstance(student, FastBertForSequenceClassification):
         return None
-    drop = getattr(plan.cfg, "max_drop", 0.5)  # another recipe may have gone on with a FastBERT
-    count: Any = getattr(plan.cfg, "flops_count", "paper")
-    report = exit_report(student, plan.data, max_drop=drop, max_cost=getattr(plan.cfg, "max_cost", None), count=count)
+    said = plan.cfg.model_dump()  # another recipe may have gone on with a FastBERT
+    target = Target(**{part.name: said[part.name] for part in fields(Target) if part.name in said})
+    report = exit_report(student, plan.data, target, said.get("flops_count", "paper"))
     student.config.speed = report.speed
     say(report.summary)
     return report

@@ -43,6 +43,11 @@ class RecipeConfig(Settings):
         return False
 
     @property
+    def reads_corpus(self) -> bool:
+        """Whether raw text is learnt from beside a task: a recipe says no that has no use for it there."""
+        return True
+
+    @property
     def needs_labels(self) -> bool:
         """Whether the task's training rows must have labels: a recipe says no where the teacher's answers are all."""
         return True

@@ -1,4 +1,4 @@
-"""BERT for text generation (Chen et al., 2020, arXiv:1911.03829): a masked-LM teaches an encoder-decoder to write.
+"""BERT for text generation (Chen et al., 2020): needs a masked-LM teacher and texts to write; gives an encoder-decoder.
 
 The teacher learns to guess hidden words of a target from its source and the words on both sides of them (C-MLM). Asked
 about every target word once, it tells the student, which sees only the words before, what else could have stood there:
@@ -6,6 +6,7 @@ a plan of the whole text, not only its next word. The teacher is not needed afte
 the student.
 Differs from the authors' code: the student writes in the teacher's own vocabulary, so that the teacher keeps its output
 layer; batches are counted in rows (docs/papers.md).
+Paper: Chen et al., 2020, arXiv:1911.03829.
 """
 
 from __future__ import annotations

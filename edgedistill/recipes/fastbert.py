@@ -74,6 +74,11 @@ class Config(RecipeConfig):
     max_cost: float | None = Field(default=None, gt=0, le=1)
     """Most mean multiply-accumulates of a text, as a share of those without exits: where given it decides the speed in
     place of max_drop, and the best score within it is taken."""
+    max_ms: float | None = Field(default=None, gt=0)
+    """Most mean milliseconds of a text, asked alone; where given it decides the speed, by the best score within it."""
+    exit_ms: tuple[float, ...] = ()
+    """Milliseconds until each exit has answered, first to last, as measured where the student will run; empty: they are
+    measured here, in PyTorch on one thread."""
     finetune_optim: OptimConfig | None = OptimConfig(lr=2e-5, epochs=3.0, batch_size=32)
     """How layers and last classifier learn the labels; null keeps a fine-tuned checkpoint and its head as they are."""
     distill_optim: OptimConfig = OptimConfig(lr=2e-4, epochs=5.0, batch_size=32)
@@ -83,6 +88,16 @@ class Config(RecipeConfig):
     def needs_labels(self) -> bool:
         """Whether training rows must have labels."""
         return self.finetune_optim is not None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Config:
+        if self.max_cost is not None and self.max_ms is not None:
+            raise ValueError("max_cost and max_ms both decide the speed. Give one of them")
+        if self.exit_ms and self.max_ms is None:
+            raise ValueError("exit_ms says what each exit costs, but no budget is given. Set max_ms too")
+        if self.exit_ms and (self.exit_ms[0] <= 0 or list(self.exit_ms) != sorted(self.exit_ms)):
+            raise ValueError("exit_ms are times from a text's start: above 0, and none below the one before it")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -108,6 +123,9 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
     if given.start is None:
         raise ConfigError("the recipe 'fastbert' needs a BERT to start from. Give it with --student or --teacher.")
     start = load(given.start, kind=given.data.task.kind, labels=given.data.labels)
+    depth = start.model.config.num_hidden_layers
+    if cfg.exit_ms and len(cfg.exit_ms) != depth:
+        raise ConfigError(f"exit_ms: {len(cfg.exit_ms)} times for the {depth} exits of '{given.start}'. Give one each.")
     keeps_head = cfg.finetune_optim is None
     if keeps_head and start.is_head_new:
         raise ConfigError(

@@ -76,6 +76,11 @@ class Config(RecipeConfig):
     """How the student optimises; the paper: optimizer adamax."""
 
     @property
+    def reads_corpus(self) -> bool:
+        """Not beside a task."""
+        return False
+
+    @property
     def needs_labels(self) -> bool:
         """Not where only other teachers are learnt from."""
         return bool(self.labels or self.members)
@@ -86,6 +91,7 @@ def build_student(cfg: Config, given: Ingredients) -> MultiTask:
 
     Raises:
         ConfigError: nothing to start from, an encoder that cannot be shared, or settings that do not go together.
+        DataError: labels are learnt that the rows do not have.
         CheckpointError: the checkpoint cannot be used.
     """
     if given.start is None:
@@ -95,6 +101,7 @@ def build_student(cfg: Config, given: Ingredients) -> MultiTask:
     unknown = sorted(set(cfg.taught) - set(given.tasks))
     if unknown:
         raise ConfigError(f"taught: '{unknown[0]}' is none of the tasks {', '.join(given.tasks)}.")
+    _refuse_rows_without_labels(cfg, given)
     return _model(cfg, given, 0)
 
 
@@ -210,6 +217,21 @@ def soft_loss(cfg: Config, kind: Kind, logits: Tensor, targets: Tensor, question
     if cfg.soft_loss == "mse":
         return logit_mse(logits, targets.softmax(dim=-1))
     return soft_targets(logits, targets)
+
+
+def _refuse_rows_without_labels(cfg: Config, given: Ingredients) -> None:
+    """Only where other teachers answer a task, and the labels beside them count nothing, are none needed."""
+    for name, data in given.tasks.items():
+        is_taught = name in given.teachers and (not cfg.taught or name in cfg.taught)
+        if data.train.labels is None and (cfg.labels or not is_taught):
+            raise DataError(
+                f"task '{name}': its training rows have no labels, which "
+                + (
+                    f"count {cfg.labels:g} beside the teacher's answers. Set labels=0."
+                    if is_taught
+                    else "all tasks but those of a --teacher are learnt from. Add them, or give a teacher of this task."
+                )
+            )
 
 
 def _dev_score(model: MultiTask, given: Ingredients) -> float:

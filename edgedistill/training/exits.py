@@ -6,7 +6,7 @@ Speeds are chosen on the development rows; the judged rows only say what the cho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from edgedistill.models.macs import RULES, exit_macs, flops, full_macs
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.progress import say
 from edgedistill.reports import ExitPoint, ExitReport, FlopsCount, MacsRule
+from edgedistill.training.exit_clock import milliseconds
 from edgedistill.training.judging import collect, scored
 
 if TYPE_CHECKING:
@@ -195,51 +196,66 @@ def dev_area(model: FastBertForSequenceClassification, data: TaskData) -> float:
     return area(candidates(ask_exits(model, data.dev, data)))
 
 
-def choose(answers: ExitAnswers, max_drop: float, max_cost: float | None = None) -> ExitPoint:
+@dataclass(frozen=True)
+class Target:
+    """What the speed of a student is chosen by.
+
+    Attributes:
+        max_drop: points of the metric that leaving early may cost, against the last classifier; the cheapest is taken.
+        max_cost: where given it decides instead, and the best score within it: most mean MACs, as a share of those
+            without exits.
+        max_ms: likewise, in milliseconds of a text asked alone.
+        exit_ms: milliseconds until each exit has answered, for `max_ms`.
+    """
+
+    max_drop: float = 0.5
+    max_cost: float | None = None
+    max_ms: float | None = None
+    exit_ms: tuple[float, ...] = ()
+
+
+def choose(answers: ExitAnswers, target: Target) -> ExitPoint:
     """The speed a student is given, on the development rows.
 
-    Args:
-        answers: to the development rows.
-        max_drop: points of the metric that leaving early may cost, against the last classifier.
-        max_cost: where given it decides instead: most mean MACs, as a share of those without exits. Where not even the
-            cheapest speed meets it, that one is taken, and that is said.
+    Where not even the cheapest speed meets a budget, that one is taken, and that is said.
     """
     points, full = candidates(answers), point(answers, 0.0)
-    if max_cost is None:
-        return calibrate(points, score=full.score - max_drop / 100)
-    whole = full.macs["true_all"]
-    least = min(each.macs["true_all"] for each in points)
-    if least > max_cost * whole:
-        say(f"max_cost is {max_cost:g}, but leaving at the first exit costs {least / whole:.3f} already: that is taken")
-    return calibrate(points, budget=max(max_cost * whole, least))
+    if target.max_ms is not None:
+        costs, unit, most = target.exit_ms, "max_ms", target.max_ms
+        least = min(float(np.dot(each.left_at, costs)) for each in points)
+    elif target.max_cost is not None:
+        costs, unit, most = (), "max_cost", target.max_cost
+        whole = full.macs["true_all"]
+        least = min(each.macs["true_all"] for each in points) / whole
+    else:
+        return calibrate(points, score=full.score - target.max_drop / 100)
+    if least > most:
+        say(f"{unit} is {most:g}, but leaving at the first exit costs {least:.3f} already: that is taken")
+    budget = max(most, least) * (1 if costs else full.macs["true_all"])
+    return calibrate(points, budget=budget, costs=costs or None)
 
 
 def exit_report(
-    model: FastBertForSequenceClassification,
-    data: TaskData,
-    *,
-    max_drop: float,
-    max_cost: float | None = None,
-    count: FlopsCount = "paper",
+    model: FastBertForSequenceClassification, data: TaskData, target: Target, count: FlopsCount = "paper"
 ) -> ExitReport:
     """Choose a speed on the development rows, and say what every speed costs there and on the judged rows.
 
     Args:
         model: trained.
         data: the task's rows.
-        max_drop: see `choose`.
-        max_cost: likewise.
+        target: what the speed is chosen by; milliseconds that it needs and lacks are measured here.
         count: how FLOPs are counted.
     """
+    if target.max_ms is not None and not target.exit_ms:
+        target = replace(target, exit_ms=milliseconds(model, data.dev))
     dev, judged = (ask_exits(model, rows, data) for rows in (data.dev, data.judged))
     depth = dev.logits.shape[1]
-    chosen = choose(dev, max_drop, max_cost).speed
+    chosen = choose(dev, target).speed
     speeds = sorted({*SPEEDS, *speeds_of(dev, _PUBLISHED), chosen})
     return ExitReport(
         metric=data.task.metric,
         speed=chosen,
-        max_drop=max_drop,
-        max_cost=max_cost,
+        **asdict(target),
         flops_count=count,
         padded_length=data.max_length,
         dev_rows=len(data.dev),

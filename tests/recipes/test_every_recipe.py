@@ -188,6 +188,32 @@ def without_labels(source: Path, place: Path) -> Path:
     return place
 
 
+@pytest.mark.parametrize("name", ON_TASKS)
+def test_raw_text_that_nothing_is_learnt_from_is_refused(name: str, folder: Path, tmp_path: Path) -> None:
+    text = ("--dry-run", "--corpus", folder / "text.txt")
+    result = run(name, tmp_path, folder, *text)
+    if MODULES[name].Config().reads_corpus:
+        assert name in {"fastbert", "mobilebert", "tinybert"}, "these have a stage on raw text beside a task"
+        assert result.exit_code == 0, result.output
+        assert "corpus 40" in result.stderr
+        return
+    refused(
+        result,
+        tmp_path,
+        f"--corpus: the recipe '{name}' learns nothing from raw text beside the task '{TASKS['single'].name}'",
+    )
+    if "vocabulary" in MODULES[name].Config.model_fields:  # it says which words are kept
+        kept = run(name, tmp_path, folder, *text, settings={"vocabulary": {"coverage": 1}})
+        assert kept.exit_code == 0, kept.output
+
+
+@pytest.mark.parametrize("settings", [{"labels": 0}, {"labels": 0, "members": 0}, {}])
+def test_labels_that_members_learn_from_must_be_there(settings: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+    data = without_labels(folder / "single", tmp_path / "data")
+    refused(run("mtdnn_kd", tmp_path, folder, data=data, settings=settings), tmp_path, "labels")
+    assert not (tmp_path / "run").exists(), "said before anything is written"
+
+
 TEACHERS = {
     "order": ({"labels": ("yes", "no")}, "label 0 is 'yes', the task's is 'no'", "task's YAML"),
     "names": ({"labels": ("no", "maybe")}, "label 1 is 'maybe', the task's is 'yes'", "fine-tune the teacher"),

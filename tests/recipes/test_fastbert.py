@@ -1,13 +1,17 @@
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from edgedistill import reports
 from edgedistill.data.batches import Encoded
 from edgedistill.errors import CheckpointError, ConfigError, DataError
 from edgedistill.models.answers import answer
+from edgedistill.pipeline.distill import distill
 from edgedistill.recipes import Ingredients, fastbert
-from tests.recipes.kitchen import cook, ingredients, smoke_config
+from tests.recipes.kitchen import cook, ingredients, smoke_config, write_uneven_task
 from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
 from tests.support import save_checkpoint, tiny_model
 
@@ -193,3 +197,40 @@ def test_speed_0_is_the_whole_model_on_a_trained_student(given, tmp_path):
         with torch.no_grad():
             assert torch.equal(found.logits, answer(student, alone).logits)
         assert found.layers.item() == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_cost": 0.5, "max_ms": 2}, "Give one of them"),
+        ({"exit_ms": [1, 2, 3, 4]}, "Set max_ms too"),
+        ({"max_ms": 2, "exit_ms": [1, 3, 2, 4]}, "none below the one before it"),
+        ({"max_ms": 2, "exit_ms": [0, 1, 2, 3]}, "above 0"),
+    ],
+)
+def test_one_target_decides_the_speed(values, message):
+    with pytest.raises(ConfigError, match=message):
+        settings(**values)
+
+
+def test_every_exit_has_its_time(given):
+    with pytest.raises(ConfigError, match="exit_ms: 3 times for the 4 exits"):
+        fastbert.build_student(settings(max_ms=2, exit_ms=[1, 2, 3]), given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [None, [1.0, 2.0, 3.0, 4.0]])
+def test_a_latency_is_met_from_the_command_line(tmp_path, times):
+    """Times of a phone are given, or this computer's are measured; both are written down beside the speed."""
+    data = write_uneven_task(tmp_path / "data")
+    start = save_checkpoint(tmp_path / "start", tiny_model())
+    small = {name: {"max_steps": 2, "batch_size": 8} for name in ("finetune_optim", "distill_optim")}
+    config = {"max_length": 32, "max_ms": 2.5 if times else 1e6, **small, **({"exit_ms": times} if times else {})}
+    folder = distill(NAME, task="sst2", student=start, data=data, out=tmp_path / "run", config=config)
+    report = reports.read(reports.ExitReport, folder / reports.EXITS)
+    assert (report.max_ms, len(report.exit_ms)) == (config["max_ms"], 4)
+    chosen = next(each for each in report.dev if each.speed == report.speed)
+    assert np.dot(chosen.left_at, report.exit_ms) <= report.max_ms
+    if times:
+        assert chosen.mean_layers <= 2.5
+    assert json.loads((folder / "config.json").read_text())["speed"] == report.speed

@@ -4,13 +4,26 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
-from edgedistill.models.fastbert import FastBertConfig
+from edgedistill.models.fastbert import FastBertConfig, fastbert_for
 from edgedistill.models.macs import exit_macs, full_macs
 from edgedistill.training import exits
-from edgedistill.training.exits import ExitAnswers, area, calibrate, candidates, choose, curve, leave_at, point
+from edgedistill.training.exit_clock import milliseconds
+from edgedistill.training.exits import (
+    ExitAnswers,
+    Target,
+    area,
+    calibrate,
+    candidates,
+    choose,
+    curve,
+    leave_at,
+    point,
+)
+from tests.support import TinyRows, tiny_model
 
 CONFIG = FastBertConfig(hidden_size=4, num_attention_heads=1, intermediate_size=8, num_hidden_layers=3, num_labels=2)
 # Confidence in class 1 (negative: in class 0) of texts x layers. All are of class 1; the last layer errs on the last.
@@ -111,14 +124,37 @@ def test_a_student_is_given_the_best_speed_within_a_share_of_the_macs(answers, m
     said = []
     monkeypatch.setattr(exits, "say", said.append)
     whole = point(answers, 0.0)
-    assert choose(answers, max_drop=0.0).score == whole.score
+    assert choose(answers, Target(0.0)).score == whole.score
     for each in candidates(answers):
         share = each.macs["true_all"] / whole.macs["true_all"]
-        found = choose(answers, max_drop=0.0, max_cost=share + 1e-9)
+        found = choose(answers, Target(0.0, max_cost=share + 1e-9))
         cheap = [other for other in candidates(answers) if other.macs["true_all"] <= each.macs["true_all"]]
         assert found.score == max(other.score for other in cheap)
         assert found.macs["true_all"] <= each.macs["true_all"]
     assert not said
-    least = choose(answers, max_drop=0.0, max_cost=0.001)
+    least = choose(answers, Target(0.0, max_cost=0.001))
     assert least.mean_layers == 1.0
     assert "max_cost is 0.001, but leaving at the first exit costs" in said[0]
+
+
+def test_a_student_is_given_the_best_speed_within_so_many_milliseconds(answers, monkeypatch):
+    said = []
+    monkeypatch.setattr(exits, "say", said.append)
+    ms = (1.0, 2.0, 4.0)
+    for most in (1.0, 1.75, 2.0, 4.0):
+        found = choose(answers, Target(0.0, max_ms=most, exit_ms=ms))
+        cheap = [each for each in candidates(answers) if np.dot(each.left_at, ms) <= most]
+        assert np.dot(found.left_at, ms) <= most
+        assert found.score == max(each.score for each in cheap)
+    assert not said
+    assert choose(answers, Target(0.0, max_ms=0.5, exit_ms=ms)).mean_layers == 1.0
+    assert said == ["max_ms is 0.5, but leaving at the first exit costs 1.000 already: that is taken"]
+
+
+def test_a_later_exit_takes_longer_and_threads_are_as_before():
+    model = fastbert_for(tiny_model(layers=3), size=8, heads=2, keeps_head=False)
+    threads = torch.get_num_threads()
+    found = milliseconds(model, TinyRows(4), rounds=2)
+    assert len(found) == 3
+    assert 0 < found[0] < found[1] < found[2]
+    assert torch.get_num_threads() == threads
