@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from edgedistill import files, reports
 from edgedistill.artifacts import REFERENCE, Source, TaskCard, environment, now, reference_of
 from edgedistill.errors import ConfigError
@@ -89,6 +91,7 @@ class Plan:
             **({"others": others} if others else {}),
             **({"cache_dtype": self.cache_dtype} if self.cache_dtype != "float32" else {}),
             **({"vocabulary": behaviour(self.data.tokenizer)} if self.uncut is not None else {}),
+            **({"files": read} if (read := _files_of(self.cfg)) else {}),
         }
 
 
@@ -199,6 +202,18 @@ def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
     student.config.speed = report.speed
     say(report.summary)
     return report
+
+
+def _files_of(settings: BaseModel, prefix: str = "") -> dict[str, str]:
+    """SHA-256 of every file that settings name (word vectors, a treebank, text), under the setting's key."""
+    found: dict[str, str] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            found |= _files_of(value, f"{prefix}{name}.")
+        elif isinstance(value, Path) and value.is_file():
+            found[prefix + name] = files.sha256_of(value)
+    return found
 
 
 def command() -> str:

@@ -10,7 +10,7 @@ from edgedistill.data.cache_card import Fingerprint
 from edgedistill.data.logit_cache import LogitCache
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import Task, find_task
-from edgedistill.errors import ConfigError, DataError
+from edgedistill.errors import ConfigError, DataError, TrainingError
 from edgedistill.losses.soft_targets import logit_mse, soft_targets
 from edgedistill.models.loading import load
 from edgedistill.pipeline.distill import distill
@@ -272,6 +272,28 @@ def test_the_verb_writes_nothing_where_it_refuses(tmp_path):
         distill(NAME, **common, settings=["max_length=32", f"vectors={tmp_path / 'v.txt'}"])
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_a_run_is_not_gone_on_with_once_a_file_of_its_settings_has_changed(tmp_path):
+    """Half a student of one table of vectors and half of another would be none that anybody asked for."""
+    vectors = write_vectors(tmp_path / "v.txt")
+    config = {"max_length": 32, "vectors": str(vectors), "copies": 0, "lstm_size": 8, "fc_size": 8}
+    config["optim"] = {"max_steps": 2, "batch_size": 8}
+    common = {
+        "task": "sst2",
+        "teacher": save_checkpoint(tmp_path / "teacher", tiny_model(labels=LABELS)),
+        "data": write_uneven_task(tmp_path / "data"),
+        "out": tmp_path / "run",
+        "config": config,
+    }
+    distill(NAME, **common)
+    assert list(json.loads((tmp_path / "run" / "run.json").read_text())["files"]) == ["vectors"]
+    distill(NAME, **common, resume=True)
+    first, *others = vectors.read_text().splitlines()
+    vectors.write_text("\n".join([f"{first.split()[0]} {' '.join(['0.5'] * 6)}", *others]) + "\n")
+    with pytest.raises(TrainingError, match=r"begun with other settings[\s\S]*files.vectors: was "):
+        distill(NAME, **common, resume=True)
 
 
 @pytest.mark.slow

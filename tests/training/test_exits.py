@@ -1,5 +1,6 @@
 """Curve, area and calibration on answers made by hand: three classifiers, four texts."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -149,6 +150,20 @@ def test_a_student_is_given_the_best_speed_within_so_many_milliseconds(answers, 
     assert not said
     assert choose(answers, Target(0.0, max_ms=0.5, exit_ms=ms)).mean_layers == 1.0
     assert said == ["max_ms is 0.5, but leaving at the first exit costs 1.000 already: that is taken"]
+
+
+def test_no_speed_is_chosen_at_which_texts_stand_on_the_edge(answers):
+    """Exits that have learnt nothing: their uncertainties are 1 but for the last bits, which no two runtimes share."""
+    logits = answers.logits.copy()
+    logits[:, :-1, 1] = [1e-4, 2e-4]
+    torn = replace(answers, logits=logits)
+    assert np.abs(torn.uncertainties[:, :-1] - 1).max() < 1e-5
+    speeds = {each.speed for each in candidates(torn)}
+    assert 1.0 not in speeds
+    assert speeds >= {0.0, 0.5, 1.01}, "the others stay"
+    assert 1.0 in {each.speed for each in candidates(answers)}
+    least = choose(torn, Target(0.0, max_cost=0.001))
+    assert (least.speed, least.mean_layers) == (1.01, 1.0)
 
 
 def test_a_later_exit_takes_longer_and_threads_are_as_before():
