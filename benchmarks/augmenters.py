@@ -23,9 +23,10 @@ import torch
 from edgedistill import files
 from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.candidates import Candidates, find_candidates, masked_lm
-from edgedistill.data.rewrite import Rates, Transfer, read_tags
+from edgedistill.data.rewrite import Rates, Transfer
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import find_task
+from edgedistill.data.treebank import read_tags
 from edgedistill.data.variants import How, Variants
 
 BATCH, LENGTH, CANDIDATES = 32, 64, 15

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +20,7 @@ import torch
 
 from edgedistill.data.batches import Batch, Encoded
 from edgedistill.data.order import Size
-from edgedistill.data.readers import text_lines
-from edgedistill.errors import DataError
+from edgedistill.data.treebank import Tags
 
 if TYPE_CHECKING:
     from edgedistill.data.rows import Rows
@@ -31,7 +29,6 @@ MASK = "\u0000"
 """Stands for a masked word until a tokenizer puts its own mask there; no text of a task has it."""
 _LONGEST_NGRAM = 5
 _DRAWS = 8
-_CONLLU_FIELDS = 10
 
 
 @dataclass(frozen=True)
@@ -49,52 +46,40 @@ class Rates:
     ngram: float = 0.25
 
 
-def read_tags(path: Path) -> dict[str, str]:
-    """Learn every word's most frequent part of speech (UPOS) from a CoNLL-U file; words in small letters.
-
-    Raises:
-        DataError: it cannot be read; the message names the line.
-    """
-    counts: dict[str, Counter[str]] = {}
-    for number, line in text_lines(path):
-        if not line.strip() or line.startswith("#"):
-            continue
-        fields = line.split("\t")
-        if len(fields) != _CONLLU_FIELDS:
-            raise DataError(
-                f"{path}, line {number}: {len(fields)} fields between tabs, CoNLL-U has {_CONLLU_FIELDS}. "
-                "Give a .conllu file, such as a treebank of universaldependencies.org."
-            )
-        if fields[0].isdecimal():  # 1-2 is written as one word, 1.1 not at all
-            counts.setdefault(fields[1].lower(), Counter())[fields[3]] += 1
-    if not counts:
-        raise DataError(f"'{path}' holds no words. Give a CoNLL-U file.")
-    return {word: min(found, key=lambda tag: (-found[tag], tag)) for word, found in counts.items()}
-
-
 class Replacements:
     """Words by part of speech, each as likely as it is frequent in the task's own texts."""
 
-    def __init__(self, tags: Mapping[str, str], texts: Sequence[str]) -> None:
+    def __init__(self, tags: Tags, texts: Sequence[str]) -> None:
         """Count the words of `texts` whose tag is known."""
-        counts = Counter(word.lower() for text in texts for word in map(_bare, text.split()))
         self._tags = tags
+        counts = Counter(
+            (tag, _bare(word).lower())
+            for text in texts
+            for word, tag in zip(text.split(), self.tags_of(text), strict=True)
+            if tag is not None
+        )
         self._words: dict[str, list[str]] = {}
         self._shares: dict[str, np.ndarray[Any, Any]] = {}
-        for word in sorted(counts.keys() & tags.keys()):
-            self._words.setdefault(tags[word], []).append(word)
+        for tag, word in sorted(counts):
+            self._words.setdefault(tag, []).append(word)
         for tag, words in self._words.items():
-            self._shares[tag] = np.cumsum([counts[word] for word in words], dtype=np.float64)
+            self._shares[tag] = np.cumsum([counts[tag, word] for word in words], dtype=np.float64)
 
-    def draw(self, word: str, random: np.random.Generator) -> str:
-        """A word of the same tag, the marks around it kept; itself where its tag is not known."""
-        bare = _bare(word)
-        tag = self._tags.get(bare.lower())
-        if tag not in self._words:
+    def tags_of(self, text: str) -> list[str | None]:
+        """The tag of each word: the tagger's where it has read this text, else the word's most frequent one."""
+        words = text.split()
+        said = self._tags.of(text)
+        if said is not None and len(said) == len(words):
+            return list(said)
+        return [self._tags.by_word.get(_bare(word).lower()) for word in words]
+
+    def draw(self, word: str, tag: str | None, random: np.random.Generator) -> str:
+        """A word of that tag, the marks around it kept; itself where there is no tag."""
+        if tag is None or tag not in self._words:
             return word
         shares = self._shares[tag]
         place = int(np.searchsorted(shares, random.random() * shares[-1], side="right"))
-        return word.replace(bare, self._words[tag][place], 1)
+        return word.replace(_bare(word), self._words[tag][place], 1)
 
 
 def rewritten(text: str, rates: Rates, replacements: Replacements | None, random: np.random.Generator) -> str:
@@ -126,7 +111,8 @@ def rewritten(text: str, rates: Rates, replacements: Replacements | None, random
         for word, masked in zip(words[kept], is_masked[kept], strict=True)
     ]
     if replacements is not None:
-        new = [replacements.draw(w, random) if r else w for w, r in zip(new, is_replaced[kept], strict=True)]
+        each = zip(new, replacements.tags_of(text)[kept], is_replaced[kept], strict=True)
+        new = [replacements.draw(word, tag, random) if replaced else word for word, tag, replaced in each]
     return " ".join(new)
 
 
@@ -148,7 +134,7 @@ class Transfer:
         rows: Rows,
         copies: int,
         rates: Rates,
-        tags: Mapping[str, str] | None,
+        tags: Tags | None,
         tokenizers: tuple[Any, Any],
         max_length: int,
         seed: int,

@@ -92,7 +92,8 @@ def dataset_of(
 
     if split not in source.splits:
         raise DataError(
-            f"{source.name} has no split '{split}' of task '{task.name}'. There are: {', '.join(source.splits)}."
+            f"{source.name} has no split '{split}' of task '{task.name}'. There are: {', '.join(source.splits)}. "
+            "Give it, or name another one for it under 'splits' of a task file; see: edgedistill config task."
         )
     table, questions = source.table(split), None
     if task.kind == "ranking":

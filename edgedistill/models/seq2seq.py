@@ -32,7 +32,7 @@ class Decoding(Settings):
     beams: int = Field(default=5, gt=0)
     """Texts that are gone on with at every step; 1: greedily, always the likeliest word."""
     length_penalty: float = 0.6
-    """A text's log-probability is divided by its length to this power; above 0 longer texts gain."""
+    """A text's log-probability is divided by its length to this power; above 0 longer texts gain. Of no use for one."""
 
 
 class Shape(Settings):
@@ -108,7 +108,8 @@ def set_decoding(model: PreTrainedModel, decoding: Decoding, longest: int, never
         never: ids that are never written.
     """
     how = model.generation_config
-    how.num_beams, how.length_penalty = decoding.beams, decoding.length_penalty
+    # Of one beam there is nothing to choose by length, and transformers saves no penalty beside it.
+    how.num_beams, how.length_penalty = decoding.beams, decoding.length_penalty if decoding.beams > 1 else 1.0
     how.max_length, how.suppress_tokens = longest + 1, sorted(never)
 
 

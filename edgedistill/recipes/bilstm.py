@@ -19,8 +19,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
-from edgedistill.data.rewrite import Rates, Transfer, read_tags
+from edgedistill.data.rewrite import Rates, Transfer
 from edgedistill.data.tasks import Kind
+from edgedistill.data.treebank import read_tags
 from edgedistill.data.vectors import read_vectors, with_specials, word_tokenizer
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss
@@ -77,7 +78,8 @@ class Config(CutsVocabulary):
     ngram: float = Field(default=0.25, ge=0, le=1)
     """Share of new texts of which only 1 to 5 words in a row are kept."""
     conllu: Path | None = None
-    """CoNLL-U file that parts of speech are learnt from; none: no word is replaced."""
+    """CoNLL-U file with parts of speech: a treebank, whose most frequent tag of each word is taken, or the training
+    texts as your own tagger has tagged them, whose tags count where they stand; none: no word is replaced."""
     alpha: float = Field(default=0.0, ge=0, le=1)
     """Weight of the right answer; the teacher's has the rest (section 3.2). A text without a label takes what the
     teacher decides."""

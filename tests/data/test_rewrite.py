@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from edgedistill.data.order import Tokens
-from edgedistill.data.rewrite import MASK, Rates, Replacements, Transfer, encoded, read_tags, rewritten
+from edgedistill.data.rewrite import MASK, Rates, Replacements, Transfer, encoded, rewritten
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import Task, find_task
+from edgedistill.data.treebank import Tags, read_tags
 from edgedistill.errors import DataError
 from tests.recipes.kitchen import write_uneven_task
 from tests.support import tiny_tokenizer, vocabulary, write_jsonl
 
 NOUNS = ("film", "plot", "cast", "scene")
-TAGS = dict.fromkeys(NOUNS, "NOUN") | dict.fromkeys(("great", "dull"), "ADJ")
+TAGS = Tags(dict.fromkeys(NOUNS, "NOUN") | dict.fromkeys(("great", "dull"), "ADJ"))
 TEXTS = ["the film film film plot is great", "the cast is dull"]
 CONLLU = """# text = The film's done
 1\tThe\tthe\tDET\tDT\t_\t2\tdet\t_\t_
@@ -33,7 +34,7 @@ def three_sigma(share, count):
 def test_rates_are_those_asked_for():
     random, words = np.random.default_rng(0), 100_000
     text = " ".join(["film"] * 50)
-    swaps = Replacements({"film": "NOUN", "plot": "NOUN"}, ["plot " * 10_000 + "film"])
+    swaps = Replacements(Tags({"film": "NOUN", "plot": "NOUN"}), ["plot " * 10_000 + "film"])
     found = [rewritten(text, Rates(0.1, 0.1, 0.0), swaps, random).split() for _ in range(words // 50)]
     flat = [word for line in found for word in line]
     assert len(flat) == words
@@ -69,17 +70,38 @@ def test_a_text_without_words_stays():
 
 def test_replacements_are_as_frequent_as_in_the_texts_and_keep_the_marks():
     swaps, random = Replacements(TAGS, TEXTS), np.random.default_rng(0)
-    drawn = [swaps.draw('"Plot,', random) for _ in range(10_000)]
+    drawn = [swaps.draw('"Plot,', "NOUN", random) for _ in range(10_000)]
     assert set(drawn) == {'"film,', '"plot,', '"cast,'}  # 'scene' is in no text
     assert abs(drawn.count('"film,') / 10_000 - 3 / 5) < three_sigma(3 / 5, 10_000)
-    assert {swaps.draw("great", random) for _ in range(100)} == {"great", "dull"}
-    assert swaps.draw("unknown", random) == "unknown"
-    assert swaps.draw("...", random) == "..."
+    assert {swaps.draw("great", "ADJ", random) for _ in range(100)} == {"great", "dull"}
+    assert swaps.tags_of('"Plot, unknown ...') == ["NOUN", None, None]
+    assert swaps.draw("unknown", None, random) == "unknown"
 
 
 def test_tags_are_each_words_most_frequent(tmp_path):
     (tmp_path / "t.conllu").write_text(CONLLU, encoding="utf-8")
-    assert read_tags(tmp_path / "t.conllu") == {"the": "DET", "film": "NOUN", "'s": "AUX"}
+    assert read_tags(tmp_path / "t.conllu").by_word == {"the": "DET", "film": "NOUN", "'s": "AUX"}
+
+
+def test_a_text_that_a_tagger_has_read_has_its_tags_where_they_stand(tmp_path):
+    lines = [line for line in CONLLU.splitlines() if line]
+    lines[-1] = "5\tFilm\tfilm\tPROPN\tNN\t_\t2\tconj\t_\tSpaceAfter=No"
+    lines.append("6\t!\t!\tPUNCT\t.\t_\t2\tpunct\t_\t_")
+    (tmp_path / "t.conllu").write_text("\n".join(lines) + "\n", encoding="utf-8")  # no blank line at its end
+    tags = read_tags(tmp_path / "t.conllu")
+    assert tags.by_text == {"The film's film Film!": ("DET", "NOUN", "VERB", "PROPN")}
+    assert tags.of(" The  film's film Film!") == ("DET", "NOUN", "VERB", "PROPN")
+    assert tags.of("The film's film") is None
+
+    swaps = Replacements(tags, ["The film's film Film!", "a film film"])
+    assert swaps.tags_of("The film's film Film!") == ["DET", "NOUN", "VERB", "PROPN"]
+    assert swaps.tags_of("a film film") == [None, "NOUN", "NOUN"], "not read by the tagger: the most frequent one"
+    random = np.random.default_rng(0)
+    assert {swaps.draw("Film!", "PROPN", random) for _ in range(50)} == {"film!"}
+    assert {swaps.draw("plot", "NOUN", random) for _ in range(50)} == {"film", "film's"}
+    found = {rewritten("The film's film Film!", Rates(0.0, 0.6, 0.0), swaps, random) for _ in range(300)}
+    assert any(text.split()[1] == "film" for text in found)
+    assert {text.split()[2] for text in found} == {"film"}, "the only verb"
 
 
 @pytest.mark.parametrize(

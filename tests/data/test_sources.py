@@ -233,7 +233,9 @@ def test_one_class_is_none(tmp_path):
 
 
 def test_missing_split(tmp_path):
-    with pytest.raises(DataError, match=r"has no split 'test' of task 'mine'. There are: train."):
+    with pytest.raises(
+        DataError, match=r"has no split 'test' of task 'mine'. There are: train. Give it, or .* edgedistill config task"
+    ):
         load_split(MINE, "test", folder(tmp_path, train=rows("a", "b")))
 
 

@@ -88,6 +88,14 @@ def test_greedy_writing_takes_the_likeliest_word_until_the_end(model):
     assert written[1:] == so_far
 
 
+@pytest.mark.parametrize("beams", [1, 2, 5])
+def test_every_number_of_beams_is_saved(model, tmp_path, beams):
+    """transformers refuses to write what it deems of no use, and the student is written when all training is done."""
+    set_decoding(model, Decoding(beams=beams), 12, [PAD, BEGIN, 4])
+    model.save_pretrained(tmp_path)
+    assert type(model).from_pretrained(tmp_path).generation_config.num_beams == beams
+
+
 def test_beams_find_a_text_at_least_as_likely(model):
     source = texts("the film is great", "music")
     set_decoding(model, Decoding(beams=6, length_penalty=0.0), 12, [PAD, BEGIN, 4])
