@@ -80,6 +80,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
     },
     "bilstm": {
         "963,002 parameters and the others": "models/test_bilstm.py: test_parameters_are_the_papers",
+        "product and distance of a pair's texts alone do not change when these change places":
+            "models/test_bilstm.py: test_only_product_and_distance_are_the_same_when_the_texts_change_places",
         "swapping the texts changes the answer":
             "models/test_bilstm.py: test_siamese_reads_each_text_apart_and_swapping_matters",
         "the gradient is 2 (s - t) / C, and shifts of both cost nothing":

@@ -9,6 +9,7 @@ from edgedistill.models.bilstm import (
     BiLstmConfig,
     BiLstmForSequenceClassification,
     bilstm_for,
+    joined,
     narrowed,
     parameters_without_words,
     sides,
@@ -94,6 +95,14 @@ def test_siamese_reads_each_text_apart_and_swapping_matters():
     torch.testing.assert_close(model.bilstm(other_first), v)
     torch.testing.assert_close(model.bilstm(other_second), u)
     assert not torch.allclose(model(**swapped).logits, model(**inputs((9,), 9)).logits)
+
+
+def test_only_product_and_distance_are_the_same_when_the_texts_change_places():
+    u, v = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 0.5]])
+    assert joined([u, v]).tolist() == [[1.0, -2.0, 3.0, 0.5, 3.0, -1.0, 2.0, 2.5]]
+    one, other = joined([u, v]).view(4, 2), joined([v, u]).view(4, 2)
+    assert [torch.equal(*parts) for parts in zip(one, other, strict=True)] == [False, False, True, True]
+    assert joined([u]) is u
 
 
 def test_the_last_states_are_those_of_a_loop_by_hand():
