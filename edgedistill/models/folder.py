@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -203,5 +203,9 @@ def labels_of(folder: Path, config: Any, kind: CheckpointKind, given: Sequence[s
             "Give every class its name there."
         )
     own = tuple(str(names[number]) for number in range(count))
-    is_unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in own)
-    return tuple(given) if given and is_unnamed and len(given) == len(own) else own
+    return tuple(given) if given and is_unnamed(own) and len(given) == len(own) else own
+
+
+def is_unnamed(labels: Iterable[str]) -> bool:
+    """Whether classes are called as transformers calls those that nobody named: LABEL_0, LABEL_1."""
+    return all(re.fullmatch(r"LABEL_\d+", str(name)) for name in labels)

@@ -316,6 +316,15 @@ def test_labels_without_names_are_taken_in_order(capsys):
     assert "no names" in capsys.readouterr().err
 
 
+def test_classes_without_names_get_those_of_the_data(run, tmp_path):
+    unnamed = save_checkpoint(tmp_path / "unnamed", tiny_model(labels=("LABEL_0", "LABEL_1")))
+    student = run(teacher=unnamed)
+    assert json.loads((student / "config.json").read_text())["id2label"] == dict(zip("01", LABELS, strict=True))
+    artifact = export(student, settings=["max_length=32"])
+    assert (artifact / "labels.txt").read_text().split() == list(LABELS)
+    assert "other_labels" not in {fault.name for rung in check(artifact).rungs for fault in rung.findings}
+
+
 def test_a_recipe_says_what_it_needs(run, tmp_path, monkeypatch):
     from edgedistill.recipes import mobilebert
 
