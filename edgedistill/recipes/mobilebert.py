@@ -110,7 +110,7 @@ class Config(CutsVocabulary):
     transfer: Weights = Weights()
     """Losses of the knowledge transfer."""
     transfer_optim: OptimConfig = OptimConfig(lr=1.5e-3, epochs=1.0, batch_size=32)
-    """How the knowledge transfer optimises; a progressive one divides its epochs among the layers."""
+    """How the knowledge transfer optimises; a progressive one divides its epochs, not max_steps, among the layers."""
     distill: Weights = Weights(logits=1.0)
     """Losses of the distillation."""
     distill_optim: OptimConfig = OptimConfig(lr=1e-3, epochs=3.0, batch_size=32)
