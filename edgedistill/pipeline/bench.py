@@ -62,7 +62,7 @@ def bench(
 
     Raises:
         ArtifactError: no artifact, one that was changed since it was exported, or one that does not run.
-        ConfigError: an unknown mode, a thread count below 1, a length that a model does not take.
+        ConfigError: an unknown mode, a thread count of no use, a length that a model does not take.
         StorageError: the report cannot be written, which is tried out before anything is measured.
     """
     chosen = find_mode(mode)
