@@ -189,6 +189,7 @@ def test_output_below_a_file_is_refused(tmp_path: Path) -> None:
         (DeviceError("no phone attached."), 3, "Error: no phone attached."),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 3, "needs the package 'torch'"),
         (MemoryError(), 2, "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"), 2, "out of memory"),
     ],
 )
 def test_what_goes_wrong_inside_becomes_a_message(

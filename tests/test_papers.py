@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -180,3 +181,11 @@ def test_every_recipe_has_its_section() -> None:
 def test_every_invariant_has_its_test(what: str, where: str) -> None:
     file, _, name = where.partition(": ")
     assert name in defined(Path(__file__).parent / file), f"{what}: there is no {where}"
+
+
+def test_the_latency_paragraph_says_what_was_measured() -> None:
+    measured = json.loads((ROOT / "docs" / "results" / "speed.json").read_text(encoding="utf-8"))
+    times = {row["model"]: row["p90_ms"] for row in measured["rows"]}
+    plain, light = times["MobileBERT, LayerNorm, gelu"], times["MobileBERT, NoNorm, relu"]
+    one, four = (f"{light[count] / plain[count]:.2f}" for count in ("1", "4"))
+    assert f"{one} of the time with one thread, {four} with the paper's four" in PAGE.replace("\n", " ")

@@ -110,12 +110,19 @@ def _as_user_error(error: Exception) -> EdgeDistillError | None:
         return _as_storage_error(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edgedistill"):
         return MissingExtraError("this verb", (error.name or "").partition(".")[0], "all")
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if _is_out_of_memory(error):
         return EdgeDistillError(
             "out of memory. Use smaller batches (--set optim.batch_size=8), or the same ones in parts "
-            "(--set optim.accumulate=4), or a shorter max_length."
+            "(--set optim.accumulate=4), or a shorter max_length, or a smaller model."
         )
     return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch has a class of its own for a GPU's memory only; of the processor's it says so in a RuntimeError's text."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _as_storage_error(error: OSError) -> EdgeDistillError:

@@ -15,8 +15,12 @@ from typing import Any, BinaryIO, cast
 
 from edgedistill.errors import DataError, EdgeDistillError, MissingExtraError
 
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
-"""What fsspec reads a store through, where it does not name the package itself."""
+_PACKAGES = {
+    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs", "http": "aiohttp", "https": "aiohttp",
+    "sftp": "paramiko", "ssh": "paramiko", "smb": "smbprotocol", "oss": "ossfs",
+}  # fmt: skip
+"""What fsspec reads a store through. Of others its own words are quoted: a package that is called as the protocol is
+may be anybody's."""
 
 Place = Path | str
 """A path, or a URL as text: a `Path` would take a slash of its two."""
@@ -94,11 +98,10 @@ def _told(place: Place) -> Iterator[None]:
         yield
     except EdgeDistillError:
         raise
-    except ImportError as error:
-        package = _PACKAGES.get(protocol) or (error.name or protocol).partition(".")[0]
-        raise MissingExtraError(f"'{place}'", package, None) from error
     except FileNotFoundError as error:
         raise DataError(f"no file '{place}'. Check the place.") from error
     except Exception as error:
+        if isinstance(error, ImportError) and protocol in _PACKAGES:
+            raise MissingExtraError(f"'{place}'", _PACKAGES[protocol], None) from error
         words = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"cannot read '{place}': {words}. Check the place and your rights to it.") from error

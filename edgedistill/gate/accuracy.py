@@ -26,7 +26,10 @@ END_TO_END, END_TO_END_TITLE = "teacher_to_artifact", "End to end: the artifact 
 DISTILLED, DISTILLED_TITLE = "teacher_to_student", "The student keeps the teacher's accuracy"
 
 _NO_ROWS = "no labelled rows are stored with this artifact; export it with --task and --data"
-_NO_TEACHER = "no teacher's answers are stored with this student"
+_NO_TEACHER = (
+    "no teacher's answers are stored with these rows; export with --data reads rows anew, without it takes the "
+    "student's own, which have them where a teacher taught it"
+)
 _MOST_LABELS = 20
 
 

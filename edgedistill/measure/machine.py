@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _THERMAL = Path("/sys/class/thermal")
 _CPUS = Path("/sys/devices/system/cpu")
+_CORES_OF_A_PHONE = 16
 
 
 def cores() -> tuple[int, ...]:
@@ -18,6 +19,11 @@ def cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def most_threads() -> int:
+    """As many as a run here may be given: all cores, or more than a phone has. Beyond, threads only wait."""
+    return max(_CORES_OF_A_PHONE, len(cores()))
 
 
 def affinity() -> str:

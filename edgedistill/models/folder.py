@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +75,19 @@ def _downloaded(hub_id: str) -> Path:
         ) from error
 
 
+def _saved_again(folder: Path) -> str:
+    """How weights become safetensors with their heads, which AutoModel would leave out."""
+    try:
+        named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
+    except (OSError, ValueError, LookupError, TypeError):
+        named = None
+    is_known = isinstance(named, str) and isinstance(getattr(transformers, named, None), type)
+    return (
+        f"save them again as safetensors: transformers.{named if is_known else 'AutoModel'}.from_pretrained(ID)"
+        ".save_pretrained(FOLDER), and transformers.AutoTokenizer likewise; then give FOLDER."
+    )
+
+
 def config_of(folder: Path) -> Any:
     """The model's configuration as transformers reads it.
 
@@ -110,10 +123,12 @@ def weight_files(folder: Path) -> list[Path]:
         if pickled:
             raise CheckpointError(
                 f"'{folder}' has only pickled weights ({', '.join(pickled[:3])}), which can run code when opened and "
-                "are not read. Where you trust them, save them again as safetensors: "
-                "AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)."
+                f"are not read. Where you trust them, {_saved_again(folder)}"
             )
-        raise CheckpointError(f"'{folder}' has no weights: there is no model.safetensors in it.")
+        raise CheckpointError(
+            f"'{folder}' has no weights: there is no model.safetensors in it. A Hub id may have pickled ones only, "
+            f"which are not fetched; where you trust them, {_saved_again(folder)}"
+        )
     for path in found:
         try:
             with safe_open(path, framework="pt") as file:
@@ -203,5 +218,9 @@ def labels_of(folder: Path, config: Any, kind: CheckpointKind, given: Sequence[s
             "Give every class its name there."
         )
     own = tuple(str(names[number]) for number in range(count))
-    is_unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in own)
-    return tuple(given) if given and is_unnamed and len(given) == len(own) else own
+    return tuple(given) if given and is_unnamed(own) and len(given) == len(own) else own
+
+
+def is_unnamed(labels: Iterable[str]) -> bool:
+    """Whether classes are called as transformers calls those that nobody named: LABEL_0, LABEL_1."""
+    return all(re.fullmatch(r"LABEL_\d+", str(name)) for name in labels)

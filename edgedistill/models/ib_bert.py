@@ -16,11 +16,15 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     MobileBertConfig,
     MobileBertForMaskedLM,
     MobileBertForPreTraining,
+    MobileBertForQuestionAnswering,
     MobileBertForSequenceClassification,
+    MobileBertForTokenClassification,
     MobileBertModel,
     PreTrainedModel,
 )
@@ -69,6 +73,26 @@ class IBBertForPreTraining(MobileBertForPreTraining):  # type: ignore[misc]
 
 class IBBertForSequenceClassification(MobileBertForSequenceClassification):  # type: ignore[misc]
     """With a classifier."""
+
+    config_class = IBBertConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        _read_the_stream(self, self.mobilebert.encoder)
+
+
+class IBBertForQuestionAnswering(MobileBertForQuestionAnswering):  # type: ignore[misc]
+    """With a head for the start and the end of an answer."""
+
+    config_class = IBBertConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        _read_the_stream(self, self.mobilebert.encoder)
+
+
+class IBBertForTokenClassification(MobileBertForTokenClassification):  # type: ignore[misc]
+    """With a classifier of every token."""
 
     config_class = IBBertConfig
 
@@ -154,3 +178,5 @@ AutoModel.register(IBBertConfig, IBBertModel, exist_ok=True)
 AutoModelForMaskedLM.register(IBBertConfig, IBBertForMaskedLM, exist_ok=True)
 AutoModelForPreTraining.register(IBBertConfig, IBBertForPreTraining, exist_ok=True)
 AutoModelForSequenceClassification.register(IBBertConfig, IBBertForSequenceClassification, exist_ok=True)
+AutoModelForQuestionAnswering.register(IBBertConfig, IBBertForQuestionAnswering, exist_ok=True)
+AutoModelForTokenClassification.register(IBBertConfig, IBBertForTokenClassification, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill import resources
 from edgedistill.artifacts import environment, now
+from edgedistill.config import with_settings
 from edgedistill.errors import ConfigError
 from edgedistill.pipeline import trials
 from edgedistill.pipeline.shape_clocks import MODE, Clock, clock_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _SHAPES = 4
 _ORDER: tuple[ShapeStatus, ...] = ("fits", "too_slow", "not_timed", "too_large")
 _LENGTH_OF_RECIPE = 128
+_FASTEST = "int8_dynamic"
 _BUSY = 1.5
 """A p90 this many times the median is the machine's doing, not the model's."""
 
@@ -121,7 +123,7 @@ def plan(
         best=best.name if best else None,
         nearest=None if best else _nearest(rows, asked).name,
         next_commands=_next(str(teacher), checkpoint, best, asked) if best else (),
-        notes=_notes(checkpoint, length, rows, clock),
+        notes=(*_notes(checkpoint, length, rows, clock), *(() if best else _smaller(checkpoint, asked))),
     )
 
 
@@ -238,6 +240,18 @@ def _notes(checkpoint: Checkpoint, length: int, rows: Sequence[ShapeRow], clock:
             f"A p90 is more than {_BUSY:g} times its median: other processes were busy. Ask again when they are not."
         )
     return tuple(notes)
+
+
+def _smaller(checkpoint: Checkpoint, asked: Question) -> tuple[str, ...]:
+    """What to ask next where nothing fits: what shrinks a student and was not varied here."""
+    layers, chosen = int(checkpoint.model.config.num_hidden_layers), with_settings({}, asked.settings)
+    found = [f"--set num_layers={layers // 2}"] if layers > 1 and "num_layers" not in chosen else []
+    found += ["--set attention=narrow"] if "attention" not in chosen else []
+    if not asked.text.words:
+        found += ["--task NAME --data DIR (or --corpus FILE) for vocabularies cut to your text"]
+    if asked.cfg.scheme != _FASTEST and _FASTEST in asked.schemes:
+        found += [f"--scheme {_FASTEST}"]
+    return (f"Smaller or faster students were not asked about; ask again with {', or '.join(found)}.",) if found else ()
 
 
 def _whose(clock: Clock) -> str:

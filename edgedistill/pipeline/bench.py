@@ -18,7 +18,7 @@ from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
 from edgedistill.measure import timing
 from edgedistill.measure.inputs import ROWS, inputs_of, rows_of, texts_of
-from edgedistill.measure.machine import affinity, cores, heat
+from edgedistill.measure.machine import affinity, cores, heat, most_threads
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.measure.probe import Cold, probe
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length, reference_subjects
@@ -62,11 +62,13 @@ def bench(
 
     Raises:
         ArtifactError: no artifact, one that was changed since it was exported, or one that does not run.
-        ConfigError: an unknown mode, a thread count below 1, a length that a model does not take.
+        ConfigError: an unknown mode, a thread count of no use, a length that a model does not take.
         StorageError: the report cannot be written, which is tried out before anything is measured.
     """
     chosen = find_mode(mode)
     counts = _checked("threads", sorted({1, len(cores())}) if threads is None else threads, 1)
+    if max(counts) > most_threads():
+        raise ConfigError(f"threads must be at most {most_threads()} here (found {max(counts)}): more only wait.")
     subjects = artifact_subjects(artifacts, None if lengths is None else _checked("lengths", lengths, _SHORTEST))
     notes = _notes(subjects, counts)
     if reference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,13 +142,13 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     if guesses_words and teacher.kind != "mlm":
         raise CheckpointError(
             f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "
-            f"edgedistill distill mlm --student {teacher.path} --corpus TEXT --out TEACHER_RUN; then give "
+            f"edgedistill distill mlm --student {shlex.quote(teacher.path)} --corpus TEXT --out TEACHER_RUN; then give "
             "TEACHER_RUN/student as --teacher."
         )
     if not guesses_words and not same_head(teacher.kind, task.kind):
         raise CheckpointError(
             f"the teacher '{teacher.path}' answers with '{teacher.kind}', but '{task.name}' is a task of kind "
-            f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {teacher.path} "
+            f"'{task.kind}'. Fine-tune it first: edgedistill distill finetune --student {shlex.quote(teacher.path)} "
             f"--task {task.name} --out TEACHER_RUN; then give TEACHER_RUN/student as --teacher."
         )
     if not task.has_classes:

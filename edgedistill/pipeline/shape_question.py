@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from edgedistill import plugins
 from edgedistill.config import build
-from edgedistill.errors import ConfigError
+from edgedistill.errors import ConfigError, ExportError
+from edgedistill.measure.machine import most_threads
 from edgedistill.pipeline.scheme_refusals import refuse_scheme
 from edgedistill.pipeline.shape_plan import Budget, bytes_of
 from edgedistill.pipeline.shape_text import Text
-from edgedistill.quant.schemes import SCHEMES
+from edgedistill.quant.schemes import SCHEMES, SEARCHED
 
 if TYPE_CHECKING:
     from edgedistill.targets import ExportConfig
@@ -87,14 +88,21 @@ def question(
 
     Raises:
         ConfigError: an unknown target or scheme, a number that makes no sense, a size that is none.
-        ExportError: a target that does not do the scheme.
+        ExportError: a target that does not do the scheme, or one that is searched for.
         MissingExtraError: the target's packages are not installed.
     """
     module = plugins.load("targets", target)
     refuse_scheme(target, scheme, module.SCHEMES)
+    if scheme in SEARCHED:
+        raise ExportError(
+            f"scheme '{scheme}' searches what a trained student needs in float, and nothing is trained yet. Plan with "
+            "int8_dynamic or int8_weight, which it starts from."
+        )
     for name, number in (("threads", threads), ("shapes", shapes)):
         if number < 1:
             raise ConfigError(f"{name} must be at least 1 (found {number}).")
+    if threads > most_threads():
+        raise ConfigError(f"threads must be at most {most_threads()} (found {threads}): more only wait.")
     given = {"p90_ms": p90_ms, "size_bytes": bytes_of(str(size)) if size is not None else None}
     one_length = {"target": target, "scheme": scheme, "max_length": length, "lengths": (length,)}
     return Question(

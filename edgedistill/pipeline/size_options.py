@@ -125,13 +125,13 @@ def _cut_vocabularies(folder: Path, manifest: Manifest, now: AbiSizes, data: Pat
     for cut in measured_cuts(folder, manifest, data, _COVERAGES):
         gone = manifest.tokenizer.vocab_size - cut.entries
         fewer = gone * (width * bits // 8 + scale) + cut.vocabulary_bytes_saved
-        asked = f"--set vocabulary.coverage={cut.asked:g}"
+        asked = f"--data {shlex.quote(str(data))} --set vocabulary.coverage={cut.asked:g}"
         yield _option(
             now, manifest, manifest.target, -fewer,
             change=f"{cut.entries:,} of {manifest.tokenizer.vocab_size:,} entries", scheme=manifest.scheme,
             basis="computed", coverage=cut.coverage, score=cut.score, score_now=cut.score_now,
             cost="measured before it is trained with" if cut.score is not None else "not_run: no labelled rows",
-            command=f"edgedistill distill {manifest.recipe or 'RECIPE'} --task {task} --data {data} {asked}",
+            command=f"edgedistill distill {manifest.recipe or 'RECIPE'} --task {task} {asked}",
         )  # fmt: skip
 
 

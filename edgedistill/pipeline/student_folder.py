@@ -124,6 +124,7 @@ def write_student(
         name: judge(one_task(student, name), data, teachers.get(name), plan.uncut) for name, data in given.tasks.items()
     }
     judged, exits = found.pop(plan.data.task.name), _exits(plan, student)
+    _name_classes(student, plan.data)
     student.requires_grad_(True).cpu()
     with files.atomic_folder(folder, overwrite=True) as part:
         with without_token_types(plan.data.tokenizer, student):
@@ -150,6 +151,18 @@ def write_student(
         updates |= {"vocabulary": plan.vocabulary, "embedding": plan.embedding}
         card = _card(plan, source).model_copy(update=updates)
         reports.save(card, part / STUDENT_CARD)
+
+
+def _name_classes(student: PreTrainedModel, data: TaskData) -> None:
+    """Give classes the data's names where a teacher that had none lent its student none either."""
+    from edgedistill.models.folder import is_unnamed
+
+    config = student.config
+    if not data.task.has_classes or hasattr(config, "tasks") or config.num_labels != len(data.labels):
+        return
+    if is_unnamed(config.id2label.values()):
+        config.id2label = dict(enumerate(data.labels))
+        config.label2id = {name: number for number, name in enumerate(data.labels)}
 
 
 def _card(plan: Plan, student: Source) -> StudentCard:

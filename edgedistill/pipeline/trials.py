@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 P90_OF_MEDIAN = 1.15
 """On a quiet machine."""
+_CALIBRATION_ROWS = 16
 _RANDOM_WEIGHTS = "0" * 64
 """In place of a hash: nobody can have these weights again."""
 
@@ -44,6 +45,7 @@ def write(folder: Path, teacher: Checkpoint, candidate: Candidate, cfg: ExportCo
     from edgedistill.models.mobilebert import unlearned_mobilebert
     from edgedistill.models.views import view_of
     from edgedistill.pipeline.artifact_files import write_tokenizer
+    from edgedistill.pipeline.calibration import chosen
 
     folder.mkdir(parents=True)
     kind = teacher.kind
@@ -51,8 +53,10 @@ def write(folder: Path, teacher: Checkpoint, candidate: Candidate, cfg: ExportCo
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         student = unlearned_mobilebert(teacher.model, kind, candidate.shape)
-    view = view_of(student)
-    exported = plugins.load("targets", cfg.target).export(view, cfg, folder)
+    view, target, watched = view_of(student), plugins.load("targets", cfg.target), None
+    if cfg.scheme in target.CALIBRATED:  # ranges of random weights, in as many operators as those of learnt ones
+        watched = chosen(teacher, None, kind, None, _CALIBRATION_ROWS, cfg.max_length)
+    exported = target.export(view, cfg, folder, watched)
     tokenizer = write_tokenizer(folder, teacher, view.input_names, cfg.max_length)
     rows = (json.dumps({"text": text, "text_pair": None}) + "\n" for text in PLAIN)
     (folder / GOLDENS).write_text("".join(rows), encoding="utf-8")

@@ -34,6 +34,7 @@ from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
+from edgedistill.models.starts import ANSWERS_ALONE, refuse_other_mobilebert
 from edgedistill.models.tinybert import refuse_other_shape
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
@@ -109,7 +110,7 @@ class Config(CutsVocabulary):
     transfer: Weights = Weights()
     """Losses of the knowledge transfer."""
     transfer_optim: OptimConfig = OptimConfig(lr=1.5e-3, epochs=1.0, batch_size=32)
-    """How the knowledge transfer optimises; a progressive one divides its epochs among the layers."""
+    """How the knowledge transfer optimises; a progressive one divides its epochs, not max_steps, among the layers."""
     distill: Weights = Weights(logits=1.0)
     """Losses of the distillation."""
     distill_optim: OptimConfig = OptimConfig(lr=1e-3, epochs=3.0, batch_size=32)
@@ -175,7 +176,7 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     """Yield transfer, distillation and polish."""
     teacher, data = given.needed_teacher, given.data
     depth = int(student.config.num_hidden_layers)
-    follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map)
+    follows = layer_map(teacher.facts.num_layers, depth, cfg.layer_map) if _compared(cfg) else ()
     train = _text(cfg, given, student)
     text = train if data.corpus is None else data.corpus
     stage = partial(Stage, means_over=_means_over(cfg, data.task.kind))
@@ -276,24 +277,23 @@ def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[
 
 
 def _refuse_other_form(cfg: Config, student: PreTrainedModel, given: Ingredients) -> None:
-    config, teacher = student.config, given.needed_teacher.facts
-    found = (config.model_type, config.hidden_size, config.num_attention_heads)
-    if found != ("mobilebert", teacher.hidden_size, teacher.num_heads):
-        raise ConfigError(
-            f"--student '{given.start}' is a {found[0]} of width {found[1]} with {found[2]} heads, this recipe's a "
-            f"mobilebert of the teacher's width {teacher.hidden_size} and {teacher.num_heads}. Leave it out."
-        )
-    refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))
-    layer_map(teacher.num_layers, config.num_hidden_layers, cfg.layer_map)
+    teacher, is_led, path = given.needed_teacher.facts, bool(_compared(cfg)), given.start
+    refuse_other_mobilebert(student, path, teacher.hidden_size, teacher.num_heads, is_led=is_led)
+    refuse_other_shape(student, path, cfg.model_dump(include=_SHAPE))
+    if is_led:
+        layer_map(teacher.num_layers, student.config.num_hidden_layers, cfg.layer_map)
+
+
+def _compared(cfg: Config) -> list[str]:
+    """The stages that compare layers."""
+    left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
+    wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
+    return [name for name, want in wants.items() if want.hidden or want.attentions]
 
 
 def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
     """Said before anything is trained: an ensemble, a cache and a teacher of other tokens have answers only."""
-    left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
-    wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
-    compared = [name for name, want in wants.items() if want.hidden or want.attentions]
-    if compared and (reason := given.hides_layers) is not None:
+    if (compared := _compared(cfg)) and (reason := given.hides_layers) is not None:
         raise ConfigError(
-            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil on answers alone: "
-            "--set strategy=auxiliary and the weights feature, mean, variance and attention of distill and polish 0."
+            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil {ANSWERS_ALONE}"
         )

@@ -101,6 +101,26 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load_corpus("s3://bucket/a.txt")
 
 
+@pytest.mark.parametrize(
+    ("place", "error", "message"),
+    [
+        ("https://host/a.txt", MissingExtraError, "Run: pip install aiohttp"),
+        ("box://a.txt", DataError, r"cannot read 'box://a\.txt': Please install boxfs to access BoxFileSystem"),
+    ],
+)
+def test_no_package_is_named_after_a_protocol(
+    place: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install http` would bring whatever somebody put there under that name."""
+
+    def absent(place: str) -> None:
+        raise ImportError("Please install boxfs to access BoxFileSystem")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", absent)
+    with pytest.raises(error, match=message):
+        load_corpus(place)
+
+
 def test_a_store_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(place: str) -> None:
         raise RuntimeError("Unable to locate credentials")

@@ -46,11 +46,18 @@ def test_saved_and_read_back_it_answers_the_same(tmp_path):
     assert torch.allclose(bare(ids, attention_mask=tokens.attention_mask)[0], one.hidden[-1], atol=1e-5)
 
 
-def test_it_gets_a_classifier_like_any_other(tmp_path):
+@pytest.mark.parametrize("kind", ["single", "tokens", "span"])
+def test_it_gets_a_head_for_a_task_like_any_other(kind, tmp_path):
+    """The paper's own tasks, questions among them."""
     save_checkpoint(tmp_path / "ib", ib_bert(NARROW, WORDS, max_length=128))
-    found = load(tmp_path / "ib", kind="single", labels=("a", "b", "c"))
+    labels = () if kind == "span" else ("a", "b", "c")
+    found = load(tmp_path / "ib", kind=kind, labels=labels)
     assert found.is_head_new
-    assert found.model.config.num_labels == 3
+    assert found.model.config.num_labels == (len(labels) or 2)
+    own = found.model.base_model.encoder.layer[0].attention.self
+    assert own.query.in_features == NARROW.hidden_size
+    again = load(save_checkpoint(tmp_path / "again", found.model), kind=kind, labels=labels)
+    assert (again.kind, again.is_head_new, again.source.family) == (kind, False, "ib_bert")
 
 
 @pytest.mark.parametrize(

@@ -189,8 +189,14 @@ def test_pickled_weights_are_never_opened(copied):
     (copied / "model.safetensors").unlink()
     payload = f"cos\nsystem\n(S'touch {trap}'\ntR.".encode()
     (copied / "pytorch_model.bin").write_bytes(payload)
-    refused(copied, r"only pickled weights \(pytorch_model.bin\).*safetensors")
+    refused(copied, r"only pickled weights \(pytorch_model.bin\).*safetensors: transformers.BertForSequenceClassif")
     assert not trap.exists()
+    (copied / "pytorch_model.bin").unlink()  # as a Hub id's is not even fetched
+    refused(copied, r"no model.safetensors in it. A Hub id may .* transformers.BertForSequenceClassification.from_pre")
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    for named in (["os.system"], "x", [], None):
+        (copied / "config.json").write_text(json.dumps(config | {"architectures": named}), encoding="utf-8")
+        refused(copied, r"transformers\.AutoModel\.from_pretrained\(ID\)")
 
 
 def test_code_beside_the_weights_is_never_run(copied):

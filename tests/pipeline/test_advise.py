@@ -8,18 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
-from edgedistill import plan
+from edgedistill import plan, plugins
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.errors import CheckpointError, ConfigError, DeviceError, ExportError, UnknownNameError
+from edgedistill.measure.inputs import inputs_of
+from edgedistill.models.loading import load
 from edgedistill.pipeline import bench as bench_module
 from edgedistill.pipeline import trials
+from edgedistill.pipeline.runners import open_runner
 from edgedistill.pipeline.shape_plan import ShapePlan, bytes_of
 from edgedistill.pipeline.shape_search import next_shape, scaled, widest
-from edgedistill.pipeline.shapes import Candidate
+from edgedistill.pipeline.shapes import Candidate, candidates
 from edgedistill.reports import BenchReport, BenchRow, Latency
 from tests.made import HERE
 from tests.support import save_checkpoint, tiny_model
@@ -135,6 +139,20 @@ def test_nothing_fast_enough_stops_at_the_least_work(tiny_bert: Path, fakes: Non
     assert made.row(MADE[0]).status == "too_slow"
 
 
+def test_nothing_that_fits_says_what_else_to_ask(tiny_bert: Path, fakes: None) -> None:
+    made = plan(tiny_bert, target="onnx", p90_ms=0.5)
+    assert made.notes[-1].endswith(
+        "ask again with --set num_layers=2, or --set attention=narrow, or --task NAME --data DIR (or --corpus FILE) "
+        "for vocabularies cut to your text, or --scheme int8_dynamic."
+    )
+    set_already = ("num_layers=1", "attention=narrow")
+    less = plan(tiny_bert, target="onnx", scheme="int8_dynamic", p90_ms=0.5, settings=set_already)
+    assert less.notes[-1].endswith(
+        "ask again with --task NAME --data DIR (or --corpus FILE) for vocabularies cut to your text."
+    )
+    assert "ask again" not in plan(tiny_bert, target="onnx").notes[-1]
+
+
 def test_what_was_set_is_kept_and_travels_into_the_command(tiny_bert: Path, fakes: None) -> None:
     made = plan(tiny_bert, target="onnx", length=32, shapes=1, settings=("num_layers=2", "intra_size=4"))
     assert {row.settings["intra_size"] for row in made.rows} == {4}
@@ -205,6 +223,8 @@ def test_a_teacher_without_a_head_gets_a_classifier_and_that_is_said(kind: str, 
         ({"p90_ms": 0.0}, ConfigError, "p90_ms: Input should be greater than 0"),
         ({"p90_ms": float("nan")}, ConfigError, "p90_ms"),
         ({"threads": 0}, ConfigError, "threads must be at least 1"),
+        ({"threads": 99_999}, ConfigError, "threads must be at most"),
+        ({"scheme": "auto"}, ExportError, "nothing is trained yet. Plan with int8_dynamic"),
         ({"shapes": 0}, ConfigError, "shapes must be at least 1"),
         ({"length": 4}, ConfigError, "max_length"),
         ({"length": 256}, ConfigError, "has only 128 positions"),
@@ -342,6 +362,19 @@ def test_without_a_budget_of_time_the_search_spreads_out() -> None:
 def test_of_the_same_blocks_the_widest_embeddings_are_timed() -> None:
     wide, narrow, other = candidate(2, intra=2, embedding=16), candidate(2, intra=2), candidate(3)
     assert widest([wide, narrow, other]) == [wide, other]
+
+
+@pytest.mark.parametrize("scheme", ["int8_static", "w8a16", "int8_dynamic", "int4_weight"])
+def test_schemes_that_watch_text_are_converted_too(scheme: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    teacher = load(save_checkpoint(tmp_path / "teacher", tiny_model(layers=1)))
+    (one, *_) = candidates({None: teacher.model}, "single", (), "onnx", (scheme,), 32)
+    length = {"max_length": 32, "lengths": (32,)}
+    cfg = plugins.load("targets", "onnx").Config(target="onnx", scheme=scheme, **length)
+    size = trials.write(tmp_path / "shape", teacher, one, cfg)
+    assert size > 0
+    (inputs,) = inputs_of(tmp_path / "shape", 32, seed=0)[:1]
+    assert all(np.isfinite(answer).all() for answer in open_runner(tmp_path / "shape")(inputs).values())
 
 
 @pytest.mark.slow

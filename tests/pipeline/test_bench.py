@@ -217,6 +217,7 @@ def test_a_manifest_that_points_outside_is_refused(pair: list[Path], tmp_path: P
         ({"mode": "quik"}, UnknownNameError, "Did you mean 'quick'"),
         ({"threads": [0]}, ConfigError, "threads must be whole numbers of at least 1"),
         ({"threads": []}, ConfigError, "threads must be whole numbers of at least 1"),
+        ({"threads": [1, 99_999]}, ConfigError, "threads must be at most"),
         ({"lengths": [4]}, ConfigError, "lengths must be whole numbers of at least 8"),
         ({"lengths": [256]}, ConfigError, "takes at most 128 tokens, not 256"),
     ],

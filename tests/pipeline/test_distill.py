@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,6 +315,22 @@ def test_labels_without_names_are_taken_in_order(capsys):
     teacher = SimpleNamespace(path="t", kind="single", labels=("LABEL_0", "LABEL_1"))
     refuse_unfit_teacher(teacher, find_task("sst2"), LABELS)
     assert "no names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["sst2", "masked_words"])
+def test_a_command_to_copy_is_one_whatever_the_teacher_is_called(task):
+    teacher = SimpleNamespace(path="my $(teacher)", kind="embedding", labels=())
+    with pytest.raises(CheckpointError, match=re.escape("--student 'my $(teacher)' --")):
+        refuse_unfit_teacher(teacher, find_task(task), LABELS)
+
+
+def test_classes_without_names_get_those_of_the_data(run, tmp_path):
+    unnamed = save_checkpoint(tmp_path / "unnamed", tiny_model(labels=("LABEL_0", "LABEL_1")))
+    student = run(teacher=unnamed)
+    assert json.loads((student / "config.json").read_text())["id2label"] == dict(zip("01", LABELS, strict=True))
+    artifact = export(student, settings=["max_length=32"])
+    assert (artifact / "labels.txt").read_text().split() == list(LABELS)
+    assert "other_labels" not in {fault.name for rung in check(artifact).rungs for fault in rung.findings}
 
 
 def test_a_recipe_says_what_it_needs(run, tmp_path, monkeypatch):

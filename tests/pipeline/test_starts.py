@@ -156,6 +156,23 @@ def test_guesses_of_a_student_of_another_width_are_compared_without_its_states(o
     assert done.exit_code == 0, done.output
 
 
+def test_a_mobilebert_of_another_form_learns_the_teachers_answers(on_task, tmp_path):
+    """Such as the published one, of 24 layers and 512 features, from a teacher of 12 and 768."""
+    form = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 6, "initializer_range": 0.02}
+    begins = start(tmp_path / "start", "mobilebert-mlm", **form)
+    refused = distil("mobilebert", tmp_path / "run", *on_task, "--student", begins)
+    assert refused.exit_code == 2
+    assert "or distil on answers alone: strategy=auxiliary, and 0 for feature" in " ".join(refused.output.split())
+    terms = [f"distill.{name}=0" for name in ("feature", "mean", "variance", "attention")]
+    alone = [word for one in ("strategy=auxiliary", *terms) for word in ("--set", one)]
+    still = distil("mobilebert", tmp_path / "run", *on_task, "--student", begins, *alone)
+    assert still.exit_code == 2, "the polish compares features"
+    done = distil("mobilebert", tmp_path / "run", *on_task, "--student", begins, *alone, "--set", "polish.feature=0")
+    assert done.exit_code == 0, done.output
+    config = load(tmp_path / "run" / "student").model.config
+    assert (config.num_hidden_layers, config.hidden_size) == (6, 32)
+
+
 def test_a_published_mobilebert_learns_without_dropout_and_reads_zeros_after_a_text(tmp_path):
     model = load(start(tmp_path, "mobilebert-mlm")).model
     model.base_model.embeddings.word_embeddings.weight.data[0] = 1.0

@@ -1,0 +1,39 @@
+"""Checkpoints that students are started from: whether a recipe can go on with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ANSWERS_ALONE = (
+    "on answers alone: strategy=auxiliary, and 0 for feature, mean, variance and attention of distill and polish."
+)
+_FAMILY = "mobilebert"
+
+
+def refuse_other_mobilebert(student: PreTrainedModel, path: object, width: int, heads: int, *, is_led: bool) -> None:
+    """Make sure that a student to start from is a MobileBERT, of the teacher's form where its layers are led.
+
+    Args:
+        student: what was loaded.
+        path: from where.
+        width: the teacher's, between its layers.
+        heads: the teacher's.
+        is_led: whether layers are compared, which takes the same width and as many heads; any will do otherwise.
+
+    Raises:
+        ConfigError: another family or form.
+    """
+    config = student.config
+    found = (config.model_type, config.hidden_size, config.num_attention_heads)
+    if found == (_FAMILY, width, heads) or (found[0] == _FAMILY and not is_led):
+        return
+    raise ConfigError(
+        f"--student '{path}' is a {found[0]} of width {found[1]} with {found[2]} heads, this recipe's a {_FAMILY} of "
+        f"the teacher's width {width} and {heads}. Leave it out"
+        + (f", or distil {ANSWERS_ALONE}" if found[0] == _FAMILY else ".")
+    )
