@@ -104,7 +104,8 @@ def _markdown(results: dict[str, Any]) -> str:
         "",
         f"Measured {results['created']} by `{results['command']}`: LiteRT fp32, length {results['length']}, random "
         "weights of the published shapes, all rows in turns in one run; 90th percentile. Published: a Pixel 4's "
-        "processor, 4 threads, LiteRT of 2020 (Sun et al., 2020). The shares are of BERT-base in the same column.",
+        "processor, 4 threads, LiteRT of 2020 (Sun et al., 2020). The shares are of BERT-base in the same column. "
+        "Parameters are those of the models measured, pooler and classifier included.",
         "",
         "| model | parameters | published ms | share | "
         + " | ".join(f"p90 ms, {count} thread{'s' if count > 1 else ''} | share" for count in threads)
