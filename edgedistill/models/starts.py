@@ -9,8 +9,8 @@ from edgedistill.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ANSWERS_ALONE = (
-    "on answers alone: strategy=auxiliary, and 0 for feature, mean, variance and attention of distill and polish."
+ANSWERS_ALONE = "on answers alone: --set strategy=auxiliary --set polish.feature=0 " + " ".join(
+    f"--set distill.{term}=0" for term in ("feature", "mean", "variance", "attention")
 )
 _FAMILY = "mobilebert"
 
