@@ -169,7 +169,8 @@ def _explained(model: type[BaseModel], error: ValidationError, origin: str) -> l
             known = _keys_at(model, problem["loc"][:-1])
             near = [name for name in known if str(problem["loc"][-1]) in name.split("_")]
             meant = f" Did you mean {' or '.join(near)}?" if near else ""
-            lines.append(f"{origin}: unknown key '{key}'.{meant} There are: {', '.join(known)}.")
+            listed = f"There are: {', '.join(known)}." if known else "There are none here."
+            lines.append(f"{origin}: unknown key '{key}'.{meant} {listed}")
         elif problem["type"] == "missing":
             lines.append(f"{origin}: '{key}' is required.")
         else:

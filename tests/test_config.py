@@ -123,6 +123,11 @@ def test_wrong_settings_name_the_key_and_the_value(values: dict[str, Any], messa
     assert message in str(caught.value)
 
 
+def test_where_there_are_no_settings_none_are_listed() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'app_id'. There are none here.$"):
+        build(Settings, {"app_id": "com.example"}, "here")
+
+
 def test_settings_cannot_be_changed_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Recipe().layers = 5  # type: ignore[misc]
