@@ -74,9 +74,8 @@ def _options() -> argparse.Namespace:
 def _trained(
     options: Any, plan: dict[str, Any], name: str, differs: dict[str, Any], out: Path, length: int
 ) -> dict[str, Any]:
-    settings = compare.longer({**plan["shared"], **differs}, compare.of_task(plan["epochs"], options.task)) | {
-        "max_length": length
-    }
+    times = compare.of_task(plan["epochs"], options.task)
+    settings = compare.longer({**plan["shared"], **differs}, times) | {"max_length": length}
     students = [
         compare.trained(
             "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 class RecipeConfig(Settings):
     """What every recipe can be told."""
 
+    reads_corpus: ClassVar[bool] = False
+    """Whether raw text is learnt from beside a task too; where it is not, it is refused there."""
+
     max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens; longer text is cut."""
     seed: int = 0
@@ -41,11 +44,6 @@ class RecipeConfig(Settings):
     def reads_pairs(self) -> bool:
         """Whether raw text is read two texts at a time, to predict whether the second follows the first."""
         return False
-
-    @property
-    def reads_corpus(self) -> bool:
-        """Whether raw text is learnt from beside a task: a recipe says no that has no use for it there."""
-        return True
 
     @property
     def needs_labels(self) -> bool:

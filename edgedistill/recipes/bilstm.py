@@ -93,11 +93,6 @@ class Config(CutsVocabulary):
     """How to optimise; the paper: optimizer adadelta, lr 1, betas [0.95, 0.999], eps 1e-6."""
 
     @property
-    def reads_corpus(self) -> bool:
-        """Not beside a task."""
-        return False
-
-    @property
     def needs_labels(self) -> bool:
         """Whether training rows must have labels: one without takes what the teacher decides."""
         return False

@@ -94,11 +94,6 @@ class Config(CutsVocabulary):
     """How the second distillation optimises."""
 
     @property
-    def reads_corpus(self) -> bool:
-        """Not beside a task."""
-        return False
-
-    @property
     def needs_labels(self) -> bool:
         """Whether training rows must have labels."""
         return self.answers.labels > 0

@@ -13,7 +13,7 @@ Paper: Liu et al., 2020, arXiv:2004.02178.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -55,6 +55,7 @@ _AS_PUBLISHED: dict[Any, dict[str, Any]] = {
 class Config(RecipeConfig):
     """Settings of FastBERT."""
 
+    reads_corpus: ClassVar[bool] = True
     fidelity: Literal["corrected", "paper", "reference"] = "corrected"
     """Whose ways the settings below start from, where paper and code differ: ours, the paper's or its code's."""
     classifier_size: int = Field(default=128, gt=0)

@@ -36,11 +36,6 @@ class Config(RecipeConfig):
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=3.0, batch_size=32)
     """How to optimise."""
 
-    @property
-    def reads_corpus(self) -> bool:
-        """Not beside a task."""
-        return False
-
 
 def build_student(cfg: Config, given: Ingredients) -> nn.Module:
     """Load the checkpoint to start from, with a head for the task.

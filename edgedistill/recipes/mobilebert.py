@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -72,6 +72,7 @@ class Weights(Settings):
 class Config(CutsVocabulary):
     """Settings of MobileBERT."""
 
+    reads_corpus: ClassVar[bool] = True
     num_layers: int | None = Field(default=None, gt=0)
     """Student depth; none: the teacher's."""
     layer_map: tuple[int, ...] = ()

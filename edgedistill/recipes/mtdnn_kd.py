@@ -76,11 +76,6 @@ class Config(RecipeConfig):
     """How the student optimises; the paper: optimizer adamax."""
 
     @property
-    def reads_corpus(self) -> bool:
-        """Not beside a task."""
-        return False
-
-    @property
     def needs_labels(self) -> bool:
         """Not where only other teachers are learnt from."""
         return bool(self.labels or self.members)

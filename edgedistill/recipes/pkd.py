@@ -71,11 +71,6 @@ class Config(CutsVocabulary):
     """How to optimise; the authors search 5e-5, 2e-5 and 1e-5, their example has 1e-5."""
 
     @property
-    def reads_corpus(self) -> bool:
-        """Not beside a task."""
-        return False
-
-    @property
     def needs_labels(self) -> bool:
         """Whether training rows must have labels."""
         return self.alpha < 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class Weights(Settings):
 class Config(CutsVocabulary):
     """Settings of TinyBERT."""
 
+    reads_corpus: ClassVar[bool] = True
     num_layers: int | None = Field(default=None, gt=0)
     """Student depth; none: the most layers up to the paper's 4 that divide the teacher's (4 of 12, 3 of 6)."""
     hidden_size: int | None = Field(default=None, gt=0)
