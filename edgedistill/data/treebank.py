@@ -5,6 +5,7 @@ Reference of the format: https://universaldependencies.org/format.html.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from edgedistill.data.readers import text_lines
 from edgedistill.errors import DataError
 
 _FIELDS = 10
+_SEVERAL_WORDS = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def read_tags(path: Path) -> Tags:
         for fields in sentence:
             if fields[0].isdecimal():  # 1-2 is written as one word, 1.1 not at all
                 counts.setdefault(fields[1].lower(), Counter())[fields[3]] += 1
-        words = _words(sentence)
-        by_text[" ".join(word for word, _ in words)] = tuple(tag for _, tag in words)
+        words = list(_words(sentence))
+        text = " ".join(word for word, _ in words)
+        by_text[" ".join(text.split())] = tuple(tag for _, tag in words)
     if not counts:
         raise DataError(f"'{path}' holds no words. Give a CoNLL-U file.")
     by_word = {word: min(found, key=lambda tag: (-found[tag], tag)) for word, found in counts.items()}
@@ -76,27 +79,30 @@ def _sentences(path: Path) -> Iterator[list[list[str]]]:
         yield sentence
 
 
-def _words(sentence: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+def _words(sentence: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     """The words between blanks and their tags: tokens that no blank parts are one word."""
-    words: list[tuple[str, str]] = []
-    written, tag, within, waits = "", "", 0, True
+    parts: list[tuple[str, str]] = []
+    for form, tag, is_followed_by_blank in _written(sentence):
+        parts.append((form, tag))
+        if is_followed_by_blank:
+            yield _joined(parts)
+            parts = []
+    if parts:
+        yield _joined(parts)
+
+
+def _written(sentence: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, bool]]:
+    """Form and tag of every token as it is written, and whether a blank follows: of 1-2 the tag is that of word 1."""
+    tags, last = {fields[0]: fields[3] for fields in sentence}, 0
     for fields in sentence:
-        number, form, upos, has_blank = fields[0], fields[1], fields[3], "SpaceAfter=No" not in fields[9].split("|")
-        first, _, last = number.partition("-")
-        if last:  # of a token of several words the first one's tag counts, which comes next
-            written, within, waits = written + form, int(last), has_blank
-            continue
-        if not number.isdecimal():
-            continue
-        if not tag and any(letter.isalnum() for letter in form):
-            tag = upos
-        if int(first) < within:
-            continue
-        if within:
-            has_blank, within = waits, 0
-        else:
-            written += form
-        if has_blank:
-            words.append((" ".join(written.split()) or written, tag or upos))
-            written, tag = "", ""
-    return [*words, *([(written, tag)] if written else [])]
+        number, form, tag, has_blank = fields[0], fields[1], fields[3], "SpaceAfter=No" not in fields[9].split("|")
+        if span := _SEVERAL_WORDS.fullmatch(number):
+            last = int(span[2])
+            yield form, tags.get(span[1], tag), has_blank
+        elif number.isdecimal() and int(number) > last:
+            yield form, tag, has_blank
+
+
+def _joined(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    tag = next((tag for form, tag in parts if any(letter.isalnum() for letter in form)), parts[0][1])
+    return "".join(form for form, _ in parts), tag

@@ -54,6 +54,13 @@ def test_ngrams_are_a_quarter_of_the_texts_and_one_to_five_words_in_a_row():
     assert {line[0] for line in cut} >= {"0", "19"}
 
 
+def test_a_number_that_is_no_range_is_no_word(tmp_path):
+    (tmp_path / "t.conllu").write_text(CONLLU.rstrip() + "\n1-x\todd\t_\tX\t_\t_\t_\t_\t_\t_\n", encoding="utf-8")
+    tags = read_tags(tmp_path / "t.conllu")
+    assert "odd" not in tags.by_word
+    assert not any("odd" in text for text in tags.by_text)
+
+
 @pytest.mark.parametrize("ngram", [0.0, 1.0])
 def test_at_least_one_word_is_the_rows_own(ngram):
     random = np.random.default_rng(0)
