@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgedistill.errors import ConfigError
+
 if TYPE_CHECKING:
     from edgedistill.reports import Heat
 
@@ -21,9 +23,14 @@ def cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def most_threads() -> int:
-    """As many as a run here may be given: all cores, or more than a phone has. Beyond, threads only wait."""
-    return max(_CORES_OF_A_PHONE, len(cores()))
+def refuse_more_threads(count: int) -> None:
+    """Make sure that a run here is given no more threads than cores, or than a phone has: beyond, they only wait.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if count > (most := max(_CORES_OF_A_PHONE, len(cores()))):
+        raise ConfigError(f"threads must be at most {most} here (found {count}): more only wait.")
 
 
 def affinity() -> str:

@@ -41,64 +41,44 @@ class IBBertConfig(MobileBertConfig):  # type: ignore[misc]
     model_type = FAMILY
 
 
-class IBBertModel(MobileBertModel):  # type: ignore[misc]
+class _ReadsTheStream:
+    """A MobileBERT whose queries and keys read a block's input, as its values already do."""
+
+    config_class = IBBertConfig
+
+    def __init__(self, config: Any, **others: Any) -> None:
+        super().__init__(config, **others)  # type: ignore[call-arg]
+        model: Any = self
+        for layer in model.base_model.encoder.layer:
+            own = layer.attention.self
+            for name in ("query", "key"):
+                linear = nn.Linear(config.hidden_size, own.all_head_size)
+                model._init_weights(linear)
+                setattr(own, name, linear)
+
+
+class IBBertModel(_ReadsTheStream, MobileBertModel):  # type: ignore[misc]
     """The bare encoder."""
 
-    config_class = IBBertConfig
 
-    def __init__(self, config: Any, add_pooling_layer: bool = True) -> None:
-        super().__init__(config, add_pooling_layer)
-        _read_the_stream(self, self.encoder)
-
-
-class IBBertForMaskedLM(MobileBertForMaskedLM):  # type: ignore[misc]
+class IBBertForMaskedLM(_ReadsTheStream, MobileBertForMaskedLM):  # type: ignore[misc]
     """With a masked-word head."""
 
-    config_class = IBBertConfig
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        _read_the_stream(self, self.mobilebert.encoder)
-
-
-class IBBertForPreTraining(MobileBertForPreTraining):  # type: ignore[misc]
+class IBBertForPreTraining(_ReadsTheStream, MobileBertForPreTraining):  # type: ignore[misc]
     """With a masked-word head and one for the next sentence."""
 
-    config_class = IBBertConfig
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        _read_the_stream(self, self.mobilebert.encoder)
-
-
-class IBBertForSequenceClassification(MobileBertForSequenceClassification):  # type: ignore[misc]
+class IBBertForSequenceClassification(_ReadsTheStream, MobileBertForSequenceClassification):  # type: ignore[misc]
     """With a classifier."""
 
-    config_class = IBBertConfig
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        _read_the_stream(self, self.mobilebert.encoder)
-
-
-class IBBertForQuestionAnswering(MobileBertForQuestionAnswering):  # type: ignore[misc]
+class IBBertForQuestionAnswering(_ReadsTheStream, MobileBertForQuestionAnswering):  # type: ignore[misc]
     """With a head for the start and the end of an answer."""
 
-    config_class = IBBertConfig
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        _read_the_stream(self, self.mobilebert.encoder)
-
-
-class IBBertForTokenClassification(MobileBertForTokenClassification):  # type: ignore[misc]
+class IBBertForTokenClassification(_ReadsTheStream, MobileBertForTokenClassification):  # type: ignore[misc]
     """With a classifier of every token."""
-
-    config_class = IBBertConfig
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        _read_the_stream(self, self.mobilebert.encoder)
 
 
 class Shape(Settings):
@@ -161,16 +141,6 @@ def ib_bert(
     family = AutoModelForPreTraining if has_next_sentence else AutoModelForMaskedLM
     model: PreTrainedModel = family.from_config(config, attn_implementation="eager")
     return model
-
-
-def _read_the_stream(model: Any, encoder: Any) -> None:
-    """Let queries and keys read the block's input, as the values already do."""
-    for layer in encoder.layer:
-        own = layer.attention.self
-        for name in ("query", "key"):
-            linear = nn.Linear(model.config.hidden_size, own.all_head_size)
-            model._init_weights(linear)
-            setattr(own, name, linear)
 
 
 AutoConfig.register(FAMILY, IBBertConfig, exist_ok=True)

@@ -9,13 +9,12 @@ from edgedistill.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ANSWERS_ALONE = "on answers alone: --set strategy=auxiliary --set polish.feature=0 " + " ".join(
-    f"--set distill.{term}=0" for term in ("feature", "mean", "variance", "attention")
-)
 _FAMILY = "mobilebert"
 
 
-def refuse_other_mobilebert(student: PreTrainedModel, path: object, width: int, heads: int, *, is_led: bool) -> None:
+def refuse_other_mobilebert(
+    student: PreTrainedModel, path: object, width: int, heads: int, *, is_led: bool, instead: str
+) -> None:
     """Make sure that a student to start from is a MobileBERT, of the teacher's form where its layers are led.
 
     Args:
@@ -24,6 +23,7 @@ def refuse_other_mobilebert(student: PreTrainedModel, path: object, width: int, 
         width: the teacher's, between its layers.
         heads: the teacher's.
         is_led: whether layers are compared, which takes the same width and as many heads; any will do otherwise.
+        instead: what to do with a MobileBERT of another form, for the message.
 
     Raises:
         ConfigError: another family or form.
@@ -34,6 +34,5 @@ def refuse_other_mobilebert(student: PreTrainedModel, path: object, width: int, 
         return
     raise ConfigError(
         f"--student '{path}' is a {found[0]} of width {found[1]} with {found[2]} heads, this recipe's a {_FAMILY} of "
-        f"the teacher's width {width} and {heads}. Leave it out"
-        + (f", or distil {ANSWERS_ALONE}" if found[0] == _FAMILY else ".")
+        f"the teacher's width {width} and {heads}. Leave it out" + (f", or {instead}" if found[0] == _FAMILY else ".")
     )

@@ -18,7 +18,7 @@ from edgedistill.artifacts import environment, now
 from edgedistill.errors import ConfigError
 from edgedistill.measure import timing
 from edgedistill.measure.inputs import ROWS, inputs_of, rows_of, texts_of
-from edgedistill.measure.machine import affinity, cores, heat, most_threads
+from edgedistill.measure.machine import affinity, cores, heat, refuse_more_threads
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.measure.probe import Cold, probe
 from edgedistill.pipeline.subjects import Subject, artifact_subjects, at_one_length, reference_subjects
@@ -67,8 +67,7 @@ def bench(
     """
     chosen = find_mode(mode)
     counts = _checked("threads", sorted({1, len(cores())}) if threads is None else threads, 1)
-    if max(counts) > most_threads():
-        raise ConfigError(f"threads must be at most {most_threads()} here (found {max(counts)}): more only wait.")
+    refuse_more_threads(max(counts))
     subjects = artifact_subjects(artifacts, None if lengths is None else _checked("lengths", lengths, _SHORTEST))
     notes = _notes(subjects, counts)
     if reference:

@@ -123,6 +123,8 @@ def distill(
     teachers = [teacher] if isinstance(teacher, str | Path) else list(teacher or ())
     names = [task] if isinstance(task, str | Path) else list(task or ())
     tasks = named_tasks(recipe, module, names, has_text=corpus is not None and data is None)
+    for one in tasks:
+        refuse_unfit_recipe(recipe, module, one, teachers, student)
     if corpus is not None:
         refuse_unread_corpus(recipe, cfg, tasks[0])
     if shard_teacher:
@@ -168,8 +170,6 @@ def _planned(
     from edgedistill.recipes import Ingredients
 
     task, several = tasks[0], len(tasks) > 1
-    for one in tasks:
-        refuse_unfit_recipe(recipe, module, one, teachers, student)
     if several and (storage is not None or corpus is not None):
         raise ConfigError("--teacher-cache and --corpus are for one task. Leave them out with several.")
     by_task: dict[str, list[Checkpoint]] = {}

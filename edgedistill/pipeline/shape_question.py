@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgedistill import plugins
 from edgedistill.config import build
 from edgedistill.errors import ConfigError, ExportError
-from edgedistill.measure.machine import most_threads
+from edgedistill.measure.machine import refuse_more_threads
 from edgedistill.pipeline.scheme_refusals import refuse_scheme
 from edgedistill.pipeline.shape_plan import Budget, bytes_of
 from edgedistill.pipeline.shape_text import Text
@@ -101,8 +101,7 @@ def question(
     for name, number in (("threads", threads), ("shapes", shapes)):
         if number < 1:
             raise ConfigError(f"{name} must be at least 1 (found {number}).")
-    if threads > most_threads():
-        raise ConfigError(f"threads must be at most {most_threads()} (found {threads}): more only wait.")
+    refuse_more_threads(threads)
     given = {"p90_ms": p90_ms, "size_bytes": bytes_of(str(size)) if size is not None else None}
     one_length = {"target": target, "scheme": scheme, "max_length": length, "lengths": (length,)}
     return Question(

@@ -34,7 +34,7 @@ from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
-from edgedistill.models.starts import ANSWERS_ALONE, refuse_other_mobilebert
+from edgedistill.models.starts import refuse_other_mobilebert
 from edgedistill.models.tinybert import refuse_other_shape
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression", "span", "tokens", "mlm"})
 NEEDS_TEACHER = True
 _SHAPE = {"num_layers", "intra_size", "ffn_size", "embedding_size"}
+_ANSWERS_ALONE = "distil on answers alone: --set strategy=auxiliary --set polish.feature=0 " + " ".join(
+    f"--set distill.{term}=0" for term in ("feature", "mean", "variance", "attention")
+)
 
 
 class Weights(Settings):
@@ -152,9 +155,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         raise ConfigError("next_sentence: pairs are made of raw text. Leave --task out, or set the weight to 0.")
     heads: HeadKind = "pretraining" if cfg.reads_pairs else kind
     if given.start is None:
-        like, counts = given.load_teacher(heads), None
-        if cfg.embedding_fit == "tokens":
-            counts = 1 + counted([given.data.train], like.config.vocab_size)
+        like, by_token = given.load_teacher(heads), cfg.embedding_fit == "tokens"
+        counts = 1 + counted([given.data.train], like.config.vocab_size) if by_token else None
         return mobilebert_for(like, heads, shape, counts)
     begins = load(given.start, kind=heads, labels=given.data.labels).model
     _refuse_other_form(cfg, begins, given)
@@ -181,10 +183,10 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     train = _text(cfg, given, student)
     text = train if data.corpus is None else data.corpus
     stage = partial(Stage, means_over=_means_over(cfg, data.task.kind))
+    step_of = partial(_step, cfg, kind=data.task.kind, teacher=teacher, student=student, follows=follows)
 
     if cfg.strategy == "joint":
-        step = _step(cfg, cfg.transfer, data.task.kind, teacher, student, follows)
-        yield stage("transfer", student, text, step, cfg.transfer_optim)
+        yield stage("transfer", student, text, step_of(cfg.transfer), cfg.transfer_optim)
     if cfg.strategy == "progressive":
         each = cfg.transfer_optim.model_copy(update={"epochs": cfg.transfer_optim.epochs / depth})
         for layer in range(1, depth + 1):
@@ -194,12 +196,11 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         student.requires_grad_(True)
 
     # Only the last stage keeps its best epoch: another one's last epoch, at a learning rate of 0, is where to go on.
-    evaluate = lambda: dev_score(student, data)  # noqa: E731
-    step = _step(cfg, cfg.distill, data.task.kind, teacher, student, follows)
-    yield stage("distill", student, train, step, cfg.distill_optim, evaluate=None if cfg.polish_optim else evaluate)
+    judged = partial(dev_score, student, data)
+    at_end = None if cfg.polish_optim else judged
+    yield stage("distill", student, train, step_of(cfg.distill), cfg.distill_optim, evaluate=at_end)
     if cfg.polish_optim is not None:
-        step = _step(cfg, cfg.polish, data.task.kind, teacher, student, follows)
-        yield stage("polish", student, train, step, cfg.polish_optim, evaluate=evaluate)
+        yield stage("polish", student, train, step_of(cfg.polish), cfg.polish_optim, evaluate=judged)
 
 
 def _text(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
@@ -250,17 +251,15 @@ def _means_over(cfg: Config, kind: Kind) -> dict[str, Count]:
 
 def _layer_step(cfg: Config, teacher: TeacherProvider, student: PreTrainedModel, layer: int, followed: int) -> Step:
     want, is_reference = _wanted(cfg.transfer), cfg.fidelity == "reference"
-    weights = {
-        name: weight / (student.config.num_hidden_layers if is_reference else 1) for name, weight in cfg.transfer
-    }
+    divisor = student.config.num_hidden_layers if is_reference else 1
+    weights = {name: weight / divisor for name, weight in cfg.transfer}
 
     def step(batch: Batch) -> dict[str, Tensor]:
         t = teacher(batch, want)
         with first_blocks(student, layer):
             s = answer(student, batch.student, want)
         last = Outputs(hidden=(s.hidden[0], s.hidden[layer]), attentions=s.attentions[layer - 1 : layer])
-        mask = batch.student.attention_mask
-        return transfer_terms(weights, last, t, mask, (followed,), is_reference=is_reference)
+        return transfer_terms(weights, last, t, batch.student.attention_mask, (followed,), is_reference=is_reference)
 
     return step
 
@@ -279,7 +278,8 @@ def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[
 
 def _refuse_other_form(cfg: Config, student: PreTrainedModel, given: Ingredients) -> None:
     teacher, is_led, path = given.needed_teacher.facts, bool(_compared(cfg)), given.start
-    refuse_other_mobilebert(student, path, teacher.hidden_size, teacher.num_heads, is_led=is_led)
+    form = teacher.hidden_size, teacher.num_heads
+    refuse_other_mobilebert(student, path, *form, is_led=is_led, instead=_ANSWERS_ALONE)
     refuse_other_shape(student, path, cfg.model_dump(include=_SHAPE))
     if is_led:
         layer_map(teacher.num_layers, student.config.num_hidden_layers, cfg.layer_map)
@@ -296,5 +296,5 @@ def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
     """Said before anything is trained: an ensemble, a cache and a teacher of other tokens have answers only."""
     if (compared := _compared(cfg)) and (reason := given.hides_layers) is not None:
         raise ConfigError(
-            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. Distil {ANSWERS_ALONE}"
+            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. You can {_ANSWERS_ALONE}"
         )

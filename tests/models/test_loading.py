@@ -114,32 +114,32 @@ def test_broken_model_card_is_no_reason_to_stop(copied):
     assert load(copied).licence == "unknown"
 
 
-def refused(folder, match):
+def assert_refused(folder, match):
     with pytest.raises(CheckpointError, match=match):
         load(folder)
 
 
 def test_missing_folder_is_refused_with_advice(tmp_path):
-    refused(tmp_path / "nowhere", r"no folder '.*nowhere'")
+    assert_refused(tmp_path / "nowhere", r"no folder '.*nowhere'")
 
 
 def test_unreachable_hub_id_is_refused_with_advice():
-    refused("nobody/nothing-here", r"no folder 'nobody/nothing-here'.*Hub.*Check the spelling")
+    assert_refused("nobody/nothing-here", r"no folder 'nobody/nothing-here'.*Hub.*Check the spelling")
 
 
 def test_file_instead_of_folder_is_refused(copied):
-    refused(copied / "model.safetensors", "is a file. Give the folder")
+    assert_refused(copied / "model.safetensors", "is a file. Give the folder")
 
 
 def test_folder_without_config_is_refused(copied):
     (copied / "config.json").unlink()
-    refused(copied, "no config.json")
+    assert_refused(copied, "no config.json")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"model_type": "no-such-family"}', "\udcff"])
 def test_unreadable_config_is_refused(copied, text):
     (copied / "config.json").write_text(text, encoding="utf-8", errors="surrogateescape")
-    refused(copied, "cannot read '.*config.json'")
+    assert_refused(copied, "cannot read '.*config.json'")
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_a_value_of_the_config_that_makes_no_sense_is_refused(copied, change):
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     (copied / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
     if "Strange" in change.values():
-        refused(copied, "is a Strange, which is not read here")
+        assert_refused(copied, "is a Strange, which is not read here")
     elif isinstance(change.get("architectures"), int | dict):
-        refused(copied, "which is not read here")
+        assert_refused(copied, "which is not read here")
     else:
-        refused(copied, r"config\.json")
+        assert_refused(copied, r"config\.json")
 
 
 def test_a_builder_builds_the_same_model_and_reads_only_its_weights(tiny_bert, monkeypatch):
@@ -189,14 +189,18 @@ def test_pickled_weights_are_never_opened(copied):
     (copied / "model.safetensors").unlink()
     payload = f"cos\nsystem\n(S'touch {trap}'\ntR.".encode()
     (copied / "pytorch_model.bin").write_bytes(payload)
-    refused(copied, r"only pickled weights \(pytorch_model.bin\).*safetensors: transformers.BertForSequenceClassif")
+    assert_refused(
+        copied, r"only pickled weights \(pytorch_model.bin\).*safetensors: transformers.BertForSequenceClassif"
+    )
     assert not trap.exists()
     (copied / "pytorch_model.bin").unlink()  # as a Hub id's is not even fetched
-    refused(copied, r"no model.safetensors in it. A Hub id may .* transformers.BertForSequenceClassification.from_pre")
+    assert_refused(
+        copied, r"no model.safetensors in it. A Hub id may .* transformers.BertForSequenceClassification.from_pre"
+    )
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     for named in (["os.system"], "x", [], None):
         (copied / "config.json").write_text(json.dumps(config | {"architectures": named}), encoding="utf-8")
-        refused(copied, r"transformers\.AutoModel\.from_pretrained\(ID\)")
+        assert_refused(copied, r"transformers\.AutoModel\.from_pretrained\(ID\)")
 
 
 def test_code_beside_the_weights_is_never_run(copied):
@@ -204,13 +208,13 @@ def test_code_beside_the_weights_is_never_run(copied):
     config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (copied / "mine.py").write_text(f"open({str(copied / 'opened')!r}, 'w')\n", encoding="utf-8")
-    refused(copied, "cannot read")
+    assert_refused(copied, "cannot read")
     assert not (copied / "opened").exists()
 
 
 def test_folder_without_weights_is_refused(copied):
     (copied / "model.safetensors").unlink()
-    refused(copied, "no weights")
+    assert_refused(copied, "no weights")
 
 
 @pytest.mark.parametrize("damage", ["cut", "header", "empty"])
@@ -218,7 +222,7 @@ def test_damaged_weights_are_refused(copied, damage):
     path = copied / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[:-100], "header": b"\xff" * 8 + whole[8:], "empty": b""}[damage])
-    refused(copied, "corrupt or cut short")
+    assert_refused(copied, "corrupt or cut short")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -226,21 +230,21 @@ def test_weights_that_are_not_finite_are_refused(copied, value):
     weights = load_file(copied / "model.safetensors")
     weights["bert.encoder.layer.1.output.dense.weight"][0, 0] = value
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
-    refused(copied, r"'bert.encoder.layer.1.output.dense.weight' holds NaN or infinity")
+    assert_refused(copied, r"'bert.encoder.layer.1.output.dense.weight' holds NaN or infinity")
 
 
 def test_missing_layer_is_refused(copied):
     weights = load_file(copied / "model.safetensors")
     kept = {name: weight for name, weight in weights.items() if "layer.2." not in name}
     save_file(kept, copied / "model.safetensors", metadata={"format": "pt"})
-    refused(copied, r"16 missing.*layer\.2\.")
+    assert_refused(copied, r"16 missing.*layer\.2\.")
 
 
 def test_missing_head_is_refused_unless_a_new_one_is_wanted(copied):
     weights = load_file(copied / "model.safetensors")
     kept = {name: weight for name, weight in weights.items() if "classifier" not in name}
     save_file(kept, copied / "model.safetensors", metadata={"format": "pt"})
-    refused(copied, r"2 missing.*classifier")
+    assert_refused(copied, r"2 missing.*classifier")
     assert load(copied, "single", ["a", "b", "c"]).is_head_new
 
 
@@ -248,28 +252,28 @@ def test_weights_of_another_shape_are_refused(copied):
     weights = load_file(copied / "model.safetensors")
     weights["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(3, 3)
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
-    refused(copied, "checkpoint")
+    assert_refused(copied, "checkpoint")
 
 
 def test_missing_tokenizer_is_refused(copied):
     for path in copied.glob("*token*"):
         path.unlink()
-    refused(copied, "has no tokenizer")
+    assert_refused(copied, "has no tokenizer")
 
 
 def test_unreadable_tokenizer_is_refused(copied):
     (copied / "tokenizer.json").write_text("{", encoding="utf-8")
-    refused(copied, "cannot read the tokenizer")
+    assert_refused(copied, "cannot read the tokenizer")
 
 
 def test_larger_vocabulary_than_the_model_knows_is_refused(copied):
     words = [f"word{number}" for number in range(3000)]
     tiny_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]).save_pretrained(copied)
-    refused(copied, "3005 entries and the model's embedding table .* rows: they belong to different models")
+    assert_refused(copied, "3005 entries and the model's embedding table .* rows: they belong to different models")
 
 
 def test_much_smaller_vocabulary_than_the_model_knows_is_refused(tmp_path):
-    refused(save_checkpoint(tmp_path / "made", tiny_model(vocab_size=5000, layers=1)), "different models")
+    assert_refused(save_checkpoint(tmp_path / "made", tiny_model(vocab_size=5000, layers=1)), "different models")
 
 
 def test_unknown_architecture_is_refused(copied):
@@ -277,7 +281,7 @@ def test_unknown_architecture_is_refused(copied):
     (copied / "config.json").write_text(
         json.dumps(config | {"architectures": ["BertForNextSentencePrediction"]}), encoding="utf-8"
     )
-    refused(copied, "BertForNextSentencePrediction, which is not read here")
+    assert_refused(copied, "BertForNextSentencePrediction, which is not read here")
 
 
 def test_full_disk_while_saving_is_a_storage_error(tiny_bert, tmp_path, monkeypatch):

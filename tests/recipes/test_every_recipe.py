@@ -93,7 +93,7 @@ def run(
     return CliRunner().invoke(edgedistill, [str(word) for word in (*words, *more)], prog_name="edgedistill")
 
 
-def refused(result: Result, out: Path, *messages: str) -> None:
+def assert_refused(result: Result, out: Path, *messages: str) -> None:
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.stderr
     for message in messages:
@@ -101,7 +101,7 @@ def refused(result: Result, out: Path, *messages: str) -> None:
     assert not (out / "run" / "student").exists()
 
 
-def done(result: Result, out: Path) -> None:
+def assert_done(result: Result, out: Path) -> None:
     assert result.exit_code == 0, result.output
     assert (out / "run" / "student" / "edgedistill.json").is_file()
 
@@ -121,11 +121,11 @@ def test_does_the_tasks_it_names_and_refuses_others(name: str, kind: Kind, folde
     settings = {"embedding_size": 8} if (name, kind) == ("mobilebert", "mlm") else None
     result = run(name, tmp_path, folder, kind=kind, settings=settings)
     if kind in MODULES[name].KINDS:
-        done(result, tmp_path)
+        assert_done(result, tmp_path)
     else:
         task = "masked_words" if kind == "mlm" else TASKS[kind].name
         told = f"the recipe '{name}' cannot do '{task}', a task of kind '{kind}'. It does: "
-        refused(result, tmp_path, told + ", ".join(sorted(MODULES[name].KINDS)))
+        assert_refused(result, tmp_path, told + ", ".join(sorted(MODULES[name].KINDS)))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -135,7 +135,7 @@ def test_needs_a_teacher_or_a_start(name: str, folder: Path, tmp_path: Path) -> 
     words = ["distill", name, "--out", tmp_path / "run", *given]
     words += [] if kind == "mlm" else ["--task", folder / kind / "task.yaml"]
     result = CliRunner().invoke(edgedistill, [str(word) for word in words], prog_name="edgedistill")
-    refused(result, tmp_path, "--teacher" if MODULES[name].NEEDS_TEACHER else "--student")
+    assert_refused(result, tmp_path, "--teacher" if MODULES[name].NEEDS_TEACHER else "--student")
 
 
 @pytest.mark.parametrize("name", [*TAUGHT, "mtdnn_kd"])
@@ -144,13 +144,13 @@ def test_an_ensemble_and_no_labels_are_enough(name: str, folder: Path, tmp_path:
     other = save_teacher(tmp_path / "other", seed=1)
     data = without_labels(folder / "single", tmp_path / "data")
     both = (folder / "single-teacher", other)
-    done(run(name, tmp_path, folder, data=data, teachers=both, settings=ALONE.get(name)), tmp_path)
+    assert_done(run(name, tmp_path, folder, data=data, teachers=both, settings=ALONE.get(name)), tmp_path)
 
 
 @pytest.mark.slow
 def test_exits_need_no_labels(folder: Path, tmp_path: Path) -> None:
     data = without_labels(folder / "single", tmp_path / "data")
-    done(run("fastbert", tmp_path, folder, data=data, settings=ALONE["fastbert"]), tmp_path)
+    assert_done(run("fastbert", tmp_path, folder, data=data, settings=ALONE["fastbert"]), tmp_path)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -158,7 +158,7 @@ def test_an_ensemble_that_is_asked_for_layers_says_what_to_do(name: str, folder:
     other = save_teacher(tmp_path / "other", seed=1)
     result = run(name, tmp_path, folder, "--dry-run", teachers=(folder / "single-teacher", other))
     if result.exit_code:
-        refused(result, tmp_path, "ensemble", "--set")
+        assert_refused(result, tmp_path, "ensemble", "--set")
     else:
         assert name in {"bilstm", "distilbert"}, "compares answers only"
 
@@ -166,7 +166,7 @@ def test_an_ensemble_that_is_asked_for_layers_says_what_to_do(name: str, folder:
 @pytest.mark.parametrize("name", ["fastbert", "finetune"])
 def test_several_checkpoints_to_start_from_are_refused(name: str, folder: Path, tmp_path: Path) -> None:
     both = (folder / "single-teacher", folder / "pair-teacher")
-    refused(run(name, tmp_path, folder, teachers=both), tmp_path, "it starts from one checkpoint. Give one.")
+    assert_refused(run(name, tmp_path, folder, teachers=both), tmp_path, "it starts from one checkpoint. Give one.")
 
 
 @pytest.mark.parametrize("name", ON_TASKS)
@@ -175,7 +175,7 @@ def test_rows_without_labels_are_refused_where_they_are_learnt(name: str, folder
     settings = {"tinybert": {"regression_target": "gold"}, "pkd": {"alpha": 0.5}}.get(name)
     result = run(name, tmp_path, folder, "--dry-run", data=data, settings=settings)
     if MODULES[name].Config(**(settings or {})).needs_labels:
-        refused(result, tmp_path, "train.jsonl has no column 'label'")
+        assert_refused(result, tmp_path, "train.jsonl has no column 'label'")
     else:
         assert result.exit_code == 0, result.output
 
@@ -197,7 +197,7 @@ def test_raw_text_that_nothing_is_learnt_from_is_refused(name: str, folder: Path
         assert result.exit_code == 0, result.output
         assert "corpus 40" in result.stderr
         return
-    refused(
+    assert_refused(
         result,
         tmp_path,
         f"--corpus: the recipe '{name}' learns nothing from raw text beside the task '{TASKS['single'].name}'",
@@ -210,7 +210,7 @@ def test_raw_text_that_nothing_is_learnt_from_is_refused(name: str, folder: Path
 @pytest.mark.parametrize("settings", [{"labels": 0}, {"labels": 0, "members": 0}, {}])
 def test_labels_that_members_learn_from_must_be_there(settings: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     data = without_labels(folder / "single", tmp_path / "data")
-    refused(run("mtdnn_kd", tmp_path, folder, data=data, settings=settings), tmp_path, "labels")
+    assert_refused(run("mtdnn_kd", tmp_path, folder, data=data, settings=settings), tmp_path, "labels")
     assert not (tmp_path / "run").exists(), "said before anything is written"
 
 
@@ -230,7 +230,7 @@ TEACHERS = {
 def test_a_teacher_that_does_not_fit_is_refused(name: str, harm: str, folder: Path, tmp_path: Path) -> None:
     model, *messages = TEACHERS[harm]
     place = save_checkpoint(tmp_path / "teacher", tiny_model(**{"labels": ("no", "yes"), **model}))
-    refused(run(name, tmp_path, folder, teachers=(place,)), tmp_path, str(place), *messages)
+    assert_refused(run(name, tmp_path, folder, teachers=(place,)), tmp_path, str(place), *messages)
 
 
 @pytest.mark.parametrize("name", [*TAUGHT, "mtdnn_kd"])
@@ -238,7 +238,7 @@ def test_members_of_an_ensemble_must_agree(name: str, folder: Path, tmp_path: Pa
     other = save_teacher(tmp_path / "other", words=other_words())
     both = (folder / "single-teacher", other)
     result = run(name, tmp_path, folder, teachers=both, settings=ALONE.get(name))
-    refused(result, tmp_path, "splits text into other tokens", "the same tokenizer")
+    assert_refused(result, tmp_path, "splits text into other tokens", "the same tokenizer")
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -247,7 +247,7 @@ def test_a_member_with_other_ids_for_the_same_words_agrees(name: str, folder: Pa
     words[2:4] = words[3], words[2]  # [CLS] and [SEP] change places
     other = save_teacher(tmp_path / "other", words=words[:5] + words[5:][::-1])
     both = (folder / "single-teacher", other)
-    done(run(name, tmp_path, folder, teachers=both, settings=ALONE.get(name)), tmp_path)
+    assert_done(run(name, tmp_path, folder, teachers=both, settings=ALONE.get(name)), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["distilbert", "mobilebert", "pkd", "tinybert", "mtdnn_kd"])
@@ -255,7 +255,7 @@ def test_a_student_of_another_vocabulary_learns_answers_or_is_refused(name: str,
     start = save_teacher(tmp_path / "start", words=other_words(), dropout=0.0)
     result = run(name, tmp_path, folder, "--student", start, "--dry-run", teachers=(folder / "single-teacher",))
     if result.exit_code:
-        refused(result, tmp_path, "tokens", "--set")
+        assert_refused(result, tmp_path, "tokens", "--set")
     else:
         assert name in {"distilbert", "pkd", "mtdnn_kd"}, "compares whole texts only"
 
@@ -268,7 +268,7 @@ class TestData:
     def refuse(self, name: str, folder: Path, tmp_path: Path, split: str, rows: list[Any], *messages: str) -> None:
         data = Path(shutil.copytree(folder / "single", tmp_path / "data"))
         write_jsonl(data / f"{split}.jsonl", rows)
-        refused(run(name, tmp_path, folder, data=data), tmp_path, *messages)
+        assert_refused(run(name, tmp_path, folder, data=data), tmp_path, *messages)
 
     def test_of_one_class(self, name: str, folder: Path, tmp_path: Path) -> None:
         rows = [{"a": "the film", "label": "yes"}] * 24
@@ -288,4 +288,4 @@ class TestData:
         data = Path(shutil.copytree(folder / "single", tmp_path / "data"))
         (data / "test.jsonl").unlink()
         write_jsonl(data / "train.jsonl", [{"a": "the film", "label": "yes"}])
-        refused(run(name, tmp_path, folder, data=data), tmp_path, "1 training rows, too few")
+        assert_refused(run(name, tmp_path, folder, data=data), tmp_path, "1 training rows, too few")
