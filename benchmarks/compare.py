@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,23 @@ from edgedistill.gate.resampled import WeightedScore, weighted_score
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
+
+
+def parser(told: str | None, out: str) -> argparse.ArgumentParser:
+    """What the benchmarks ask that train on one task. Each adds its own options.
+
+    Args:
+        told: the script's docstring.
+        out: folder that is proposed for what is trained.
+    """
+    asked = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--task", required=True, help="a task's name, or its file")
+    asked.add_argument("--data", type=Path, required=True)
+    asked.add_argument("--teacher", required=True)
+    asked.add_argument("--out", type=Path, default=Path(out))
+    asked.add_argument("--seeds", type=int, default=1)
+    asked.add_argument("--limit", type=int, help="most rows of each split")
+    return asked
 
 
 def trained(recipe: str, out: Path, settings: dict[str, Any], **given: Any) -> Path:
@@ -122,13 +140,32 @@ def longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
     }
 
 
-def kept(name: str, task: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Put a task's results beside those of the others in docs/results/NAME.json, and give all of them."""
-    path = RESULTS / f"{name}.json"
-    tasks: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tasks[task] = found
-    files.write_json(path, tasks)
-    return tasks
+@dataclass(frozen=True)
+class Page:
+    """A page of docs/results, with a section for each task.
+
+    Attributes:
+        name: of its files, NAME.json and NAME.md.
+        heading: of the page.
+        told: what its tables show.
+        table: lines of a section: what was measured, and how it came out.
+    """
+
+    name: str
+    heading: str
+    told: str
+    table: Callable[[dict[str, Any]], list[str]]
+
+    def keep(self, task: str, found: dict[str, Any]) -> None:
+        """Put a task's results beside those of the others, and write all of them."""
+        path = RESULTS / f"{self.name}.json"
+        tasks: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        tasks[task] = found
+        files.write_json(path, tasks)
+        lines = [f"# {self.heading}", "", self.told]
+        for one, results in tasks.items():
+            lines += ["", f"## {one}", "", *self.table(results), "", footnote(results["environment"])]
+        files.write_text(RESULTS / f"{self.name}.md", "\n".join([*lines, ""]))
 
 
 def command() -> str:

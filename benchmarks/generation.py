@@ -21,10 +21,14 @@ import numpy as np
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
 
-from edgedistill import files
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 VARIANTS: dict[str, dict[str, Any]] = {"no teacher": {"alpha": 0.0}, "bert2seq": {"alpha": 0.5}}
+TOLD = (
+    "The same student from the right words alone, and with the words of a masked-LM that learnt the task before it "
+    "(bert2seq); scores are fractions, mean over seeds, each seed's BLEU beside it. p: sacrebleu's paired bootstrap of "
+    "the difference of BLEU over the same rows."
+)
 NUMBERS = ("bleu", "rouge_1", "rouge_2", "rouge_l", "student_greedy", "next_word_accuracy")
 
 
@@ -34,7 +38,8 @@ def main() -> None:
     rows = [_row(options, name, settings) for name, settings in VARIANTS.items()]
     for row in rows[1:]:
         row["p_value"] = [_p_value(rows[0]["students"][n], row["students"][n]) for n in range(options.seeds)]
-    _keep(options.task.removesuffix(".yaml").rpartition("/")[2], {
+    page = compare.Page("generation", "Encoder-decoders", TOLD, _table)
+    page.keep(compare.title(Path(options.task).stem, options.limit, options.seeds), {
         **compare.about(),
         "settings": _settings(options), "judged_rows": len(_written(rows[0]["students"][0])),
         "rows": [{key: value for key, value in row.items() if key != "students"} for row in rows],
@@ -42,13 +47,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="name or file of a task of the kind generation")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", required=True, help="masked-LM, fine-tuned on the task by the recipe")
-    parser.add_argument("--out", type=Path, default=Path("runs/generation"))
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--limit", type=int)
+    parser = compare.parser(__doc__, "runs/generation")
     parser.add_argument("--length", type=int, default=80, help="longest source and longest target, in tokens")
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--epochs", type=float, default=12)
@@ -97,19 +96,6 @@ def _p_value(first: Path, second: Path) -> float:
     columns = [[row["references"][n] if n < len(row["references"]) else None for row in rows] for n in range(most)]
     _, found = PairedTest(systems, {"BLEU": BLEU()}, references=columns, test_type="bs", n_samples=1000)()
     return float(found["BLEU"][1].p_value)
-
-
-def _keep(task: str, found: dict[str, Any]) -> None:
-    lines = [
-        "# Encoder-decoders",
-        "",
-        "The same student from the right words alone, and with the words of a masked-LM that knows the task "
-        "(bert2seq); scores are fractions, mean over seeds, each seed's BLEU beside it. p: sacrebleu's paired "
-        "bootstrap of the difference of BLEU over the same rows.",
-    ]
-    for name, results in compare.kept("generation", task, found).items():
-        lines += ["", f"## {name}", "", *_table(results), "", compare.footnote(results["environment"])]
-    files.write_text(compare.RESULTS / "generation.md", "\n".join([*lines, ""]))
 
 
 def _table(results: dict[str, Any]) -> list[str]:

@@ -18,7 +18,6 @@ import compare
 import numpy as np
 
 import edgedistill
-from edgedistill import files
 from edgedistill.artifacts import read_manifest
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
@@ -27,6 +26,13 @@ HERE = Path(__file__).parent
 TARGETS = ("onnx", "tflite")
 SCHEME = "int8_dynamic"
 ACCURACY, OF_TEACHER = "student_to_artifact_metric/artifact_", "teacher_to_artifact/ratio"
+TOLD = (
+    "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
+    "over rows; the gain is over the first row, in points, with its paired interval. The artifacts are "
+    f"{SCHEME} and judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
+    "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export. Seconds of training are the "
+    "clock's, on a machine that did other work too."
+)
 
 
 def main() -> None:
@@ -46,7 +52,8 @@ def main() -> None:
         row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
         row["is_shape"] = row["name"] in plan["shapes"]
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
-    _keep(compare.title(options.task, options.limit, options.seeds), {
+    page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
+    page.keep(compare.title(options.task, options.limit, options.seeds), {
         **compare.about(),
         "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
@@ -58,14 +65,8 @@ def _written(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="of single texts or pairs")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", required=True)
+    parser = compare.parser(__doc__, "runs/mobilebert")
     parser.add_argument("--corpus", type=Path, help="raw text for the transfer")
-    parser.add_argument("--out", type=Path, default=Path("runs/mobilebert"))
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--limit", type=int)
     parser.add_argument("--only", action="append", help="only this variant or shape; may be repeated")
     parser.add_argument("--mode", default="rapid", choices=["submission", "quick", "rapid"])
     return parser.parse_args()
@@ -123,22 +124,6 @@ def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> 
             "of_teacher": measures.get(OF_TEACHER),
         }
     return found
-
-
-def _keep(task: str, found: dict[str, Any]) -> None:
-    tasks = compare.kept("mobilebert", task, found)
-    lines = [
-        "# MobileBERT's recipe, part by part",
-        "",
-        "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
-        "over rows; the gain is over the first row, in points, with its paired interval. The artifacts are "
-        f"{SCHEME} and judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
-        "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export. Seconds of training are the "
-        "clock's, on a machine that did other work too.",
-    ]
-    for name, of_task in tasks.items():
-        lines += ["", f"## {name}", "", *_table(of_task), "", compare.footnote(of_task["environment"])]
-    files.write_text(compare.RESULTS / "mobilebert.md", "\n".join([*lines, ""]))
 
 
 def _table(found: dict[str, Any]) -> list[str]:

@@ -16,80 +16,70 @@ from pathlib import Path
 from typing import Any
 
 import compare
+import numpy as np
 
-from edgedistill import files
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 from edgedistill.training.journal import SCORES
 
 HERE = Path(__file__).parent
+TOLD = (
+    "Each row changes one thing about the first, at the shape that is meant to be small and fast (settings: "
+    "benchmarks/mobilebert.yaml). The score is the best epoch's on the development rows, which are held out from the "
+    "training rows; the judged rows took no part. Small differences of one seed say nothing."
+)
 
 
 def main() -> None:
     """Train every trial and write the table."""
-    options = _options()
+    options = compare.parser(__doc__, "runs/mobilebert_trials").parse_args()
     plan = read_yaml(HERE / "mobilebert.yaml")
     shape, trials = plan["trials"]["shape"], plan["trials"]["differs"]
     length = compare.of_task(plan["lengths"], options.task)
     settings = {**plan["shared"], **plan["shapes"][shape], "max_length": length}
     times = compare.of_task(plan["epochs"], options.task)
-    title = compare.title(options.task, options.limit)
-    out = options.out / compare.slug(title)
+    title = compare.title(options.task, options.limit, options.seeds)
+    out = options.out / compare.slug(compare.title(options.task, options.limit))
     rows = [_tried(options, out, name, compare.longer(settings | differs, times)) for name, differs in trials.items()]
-    _keep(title, {**compare.about(), "shape": shape, "settings": settings, "trials": trials, "rows": rows})
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="of single texts or pairs")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/mobilebert_trials"))
-    parser.add_argument("--limit", type=int)
-    return parser.parse_args()
+    page = compare.Page("mobilebert_trials", "What was tried for MobileBERT", TOLD, _table)
+    page.keep(title, {**compare.about(), "shape": shape, "settings": settings, "trials": trials, "rows": rows})
 
 
 def _tried(options: argparse.Namespace, out: Path, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    folder = out / compare.slug(name)
-    student = compare.trained("mobilebert", folder, settings, task=options.task, data=options.data,
-                              teacher=options.teacher, limit=options.limit)  # fmt: skip
-    card = read(StudentCard, student / STUDENT_CARD)
-    last = sorted((folder / "stages").glob(f"*/{SCORES}"))[-1]
-    scores = [json.loads(line)["score"] for line in last.read_text(encoding="utf-8").splitlines()]
+    students = [
+        compare.trained(
+            "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
+            data=options.data, teacher=options.teacher, limit=options.limit,
+        )
+        for seed in range(options.seeds)
+    ]  # fmt: skip
+    cards = [read(StudentCard, student / STUDENT_CARD) for student in students]
     return {
         "name": name,
-        "dev": max(scores),
-        "epochs": scores,
-        "parameters": card.student.parameters,
-        "seconds": sum(card.seconds.values()),
+        "dev": [max(_epochs(student.parent)) for student in students],
+        "parameters": cards[0].student.parameters,
+        "seconds": [sum(card.seconds.values()) for card in cards],
     }
 
 
-def _keep(title: str, found: dict[str, Any]) -> None:
-    lines = [
-        "# What was tried for MobileBERT",
-        "",
-        "Each row changes one thing about the first, at the shape that is meant to be small and fast (settings: "
-        "benchmarks/mobilebert.yaml). The score is the best epoch's on the development rows, which are held out from "
-        "the training rows; the judged rows took no part. A trial is one seed: small differences say nothing.",
-    ]
-    for name, task in compare.kept("mobilebert_trials", title, found).items():
-        lines += ["", f"## {name}", "", *_table(task), "", compare.footnote(task["environment"])]
-    files.write_text(compare.RESULTS / "mobilebert_trials.md", "\n".join([*lines, ""]))
+def _epochs(run: Path) -> list[float]:
+    """The development score after each epoch of the last stage."""
+    last = sorted((run / "stages").glob(f"*/{SCORES}"))[-1]
+    return [json.loads(line)["score"] for line in last.read_text(encoding="utf-8").splitlines()]
 
 
 def _table(found: dict[str, Any]) -> list[str]:
     lines = [
         f"Measured {found['created']} by `{found['command']}`, shape: {found['shape']}.",
         "",
-        "| trial | differs | development rows | parameters | training |",
+        "| trial | differs | development rows, each seed | parameters | training |",
         "|---|---|---|---|---|",
     ]
     for row in found["rows"]:
         differs = json.dumps(found["trials"][row["name"]]).replace('"', "")
-        lines.append(
-            f"| {row['name']} | `{differs}` | {row['dev']:.4f} | {row['parameters']:,} | {row['seconds']:.0f} s |"
-        )
+        scores = ", ".join(f"{score:.4f}" for score in row["dev"])
+        taken = float(np.mean(row["seconds"]))
+        lines.append(f"| {row['name']} | `{differs}` | {scores} | {row['parameters']:,} | {taken:.0f} s |")
     return lines
 
 

@@ -17,11 +17,18 @@ import compare
 import numpy as np
 from recipe_costs import macs, p90_ms
 
-from edgedistill import files
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 HERE = Path(__file__).parent
+TOLD = (
+    "Every recipe's student from labels alone, from the teacher's answers alone and as the recipe has it, with the "
+    "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. The task's metric with its "
+    "95 % interval over rows; the gain is over the first row of the same recipe, in points, with its paired interval. "
+    "MACs are of one text of the length given; p90 is the 90th percentile of the onnx fp32 export on one thread, all "
+    "measured in turns, as a share of the teacher's. How long each training took is in recipes.json, on a machine that "
+    "did other work too."
+)
 VARIANTS = {"labels": "labels alone", "answers": "the teacher's answers alone", "recipe": "the recipe"}
 
 
@@ -43,13 +50,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="of single texts or pairs")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/recipes"))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--limit", type=int)
+    parser = compare.parser(__doc__, "runs/recipes")
     parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
     return parser.parse_args()
 
@@ -96,33 +97,18 @@ def _keep(task: str, found: dict[str, Any]) -> None:
     for row in rows:
         first = next(other for other in rows if other["recipe"] == row["recipe"])
         row["gain"] = None if first is row else compare.gain(first["answers"], row["answers"])
+    plot = f"recipes-{compare.slug(task)}.svg"
     results = {
         **compare.about(),
         "teacher": next(row["teacher"] for row in rows if row["teacher"] is not None),
         "judged_rows": rows[0]["answers"].rows,
         "length": found["length"],
+        "plot": plot,
         "costs": found["costs"],
         "rows": [{key: value for key, value in row.items() if key != "answers"} for row in rows],
     }
-    files.write_text(compare.RESULTS / "recipes.md", _markdown(compare.kept("recipes", task, results)))
-    _plot(task, results)
-
-
-def _markdown(tasks: dict[str, Any]) -> str:
-    lines = [
-        "# Recipes",
-        "",
-        "Every recipe's student from labels alone, from the teacher's answers alone and as the recipe has it, with the "
-        "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. The task's metric with "
-        "its 95 % interval over rows; the gain is over the first row of the same recipe, in points, with its paired "
-        "interval. MACs are of one text of the length given; p90 is the 90th percentile of the onnx fp32 export on one "
-        "thread, all measured in turns, as a share of the teacher's. How long each training took is in recipes.json, "
-        "on a machine that did other work too.",
-    ]
-    for task, results in tasks.items():
-        lines += ["", f"## {task}", "", *_table(results), "", f"![{task}](recipes-{compare.slug(task)}.svg)"]
-        lines += ["", compare.footnote(results["environment"])]
-    return "\n".join([*lines, ""])
+    _plot(compare.RESULTS / plot, results)
+    compare.Page("recipes", "Recipes", TOLD, _table).keep(task, results)
 
 
 def _table(results: dict[str, Any]) -> list[str]:
@@ -143,10 +129,10 @@ def _table(results: dict[str, Any]) -> list[str]:
             f"| {low:.3f} to {high:.3f} | {100 * float(np.mean(scores)) / teacher:.1f} % | {compare.told(row['gain'])} "
             f"| {row['parameters']:,} | {cost['macs'] / 1e6:,.0f} M | {cost['p90_ms'] / whole['p90_ms']:.2f} |"
         )
-    return lines
+    return [*lines, "", f"![each recipe's students beside the teacher]({results['plot']})"]
 
 
-def _plot(task: str, results: dict[str, Any]) -> None:
+def _plot(path: Path, results: dict[str, Any]) -> None:
     """A panel for each recipe: its variants' scores, every seed a dot, the teacher a line."""
     from matplotlib.figure import Figure
 
@@ -162,7 +148,7 @@ def _plot(task: str, results: dict[str, Any]) -> None:
         panel.set_xticks(range(len(own)), [row["variant"] for row in own], rotation=45)
         panel.set_xlim(-0.5, len(own) - 0.5)
     figure.supylabel(f"{results['rows'][0]['metric']} (dashed: teacher)")
-    figure.savefig(compare.RESULTS / f"recipes-{compare.slug(task)}.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
