@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from edgedistill.errors import ConfigError
+
+NAMES_CHECKPOINT = "checkpoint"
+CheckpointName = Annotated[str | None, NAMES_CHECKPOINT]
+"""A setting that names a checkpoint (Hub id or folder): its weights decide what is trained, as a file's bytes do."""
 
 
 class Settings(BaseModel):

@@ -59,7 +59,7 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     scores = _table(f"{card.task.metric} on the judged split", "value")
     for name, value in card.scores.items():
         scores.add_row(name, f"{value:.4f}".rstrip("0").rstrip("."))
-    if card.scores.get("teacher", 0.0) > 0:
+    if min(card.scores.get("teacher", 0.0), card.scores["student"]) > 0:  # a correlation below 0 is no share
         scores.add_row("share of the teacher's", f"{100 * card.scores['student'] / card.scores['teacher']:.1f} %")
     _print(scores)
     for line in card.words:

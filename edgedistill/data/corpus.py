@@ -154,9 +154,7 @@ def refuse_no_text_file(path: Place) -> Place:
         DataError: it is not.
     """
     if (not is_url(path) and Path(path).is_dir()) or not str(path).removesuffix(".gz").endswith(".txt"):
-        raise DataError(
-            f"--corpus '{path}' is no .txt or .txt.gz file. Give a text file with a paragraph on every line."
-        )
+        raise DataError(f"'{path}' is no .txt or .txt.gz file. Give a text file with a paragraph on every line.")
     return as_place(path)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from edgedistill import files, reports
+from edgedistill import files, reports, resources
 from edgedistill.artifacts import REFERENCE, Source, TaskCard, environment, now, reference_of
+from edgedistill.config import NAMES_CHECKPOINT
 from edgedistill.errors import ConfigError
 from edgedistill.pipeline.judged_rows import judge, write_reference, write_texts
 from edgedistill.progress import say
@@ -218,14 +219,18 @@ def _exits(plan: Plan, student: PreTrainedModel) -> ExitReport | None:
 
 
 def _files_of(settings: BaseModel, prefix: str = "") -> dict[str, str]:
-    """SHA-256 of every file that settings name (word vectors, a treebank, text), under the setting's key."""
+    """SHA-256 of every file and checkpoint that settings name (word vectors, text, ...), under the setting's key."""
+    from edgedistill.models.folder import folder_of, sha256_of_weights
+
     found: dict[str, str] = {}
-    for name in type(settings).model_fields:
+    for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             found |= _files_of(value, f"{prefix}{name}.")
         elif isinstance(value, Path) and value.is_file():
             found[prefix + name] = files.sha256_of(value)
+        elif NAMES_CHECKPOINT in field.metadata and value is not None:
+            found[prefix + name] = sha256_of_weights(folder_of(str(resources.checkpoint(value))))
     return found
 
 

@@ -21,7 +21,7 @@ from pydantic import Field, FilePath
 from torch import Tensor
 
 from edgedistill import resources
-from edgedistill.config import Settings
+from edgedistill.config import CheckpointName, Settings
 from edgedistill.data.batches import Batch
 from edgedistill.data.candidates import masked_lm
 from edgedistill.data.tasks import Kind
@@ -90,7 +90,7 @@ class Config(CutsVocabulary):
     """Whether projections add a bias, as in the authors' code."""
     padding: Literal["masked", "counted"] = "masked"
     """counted: padding takes part in the losses as in the authors' code, so that they depend on a batch's length."""
-    general_teacher: str | None = None
+    general_teacher: CheckpointName = None
     """Checkpoint to learn from on raw text, in the paper BERT before fine-tuning; none: the task's teacher."""
     general: Weights = Weights()
     """Losses of the general distillation, which needs --corpus."""
@@ -98,7 +98,7 @@ class Config(CutsVocabulary):
     """How the general distillation optimises."""
     augment_copies: int = Field(default=4, ge=0)
     """Variants of each row of the task (N, in the paper 20). Training sees N + 1 texts a row; 0: the rows alone."""
-    augment_with: str | None = None
+    augment_with: CheckpointName = None
     """Masked-LM (Hub id or folder) whose guesses replace words of one piece, as in the paper; none: neighbours among
     the word vectors, as for words of several pieces."""
     augment_vectors: FilePath | None = None

@@ -123,6 +123,18 @@ def test_resuming_with_other_settings_shows_the_difference(run):
         run(resume=True, limit=40)
 
 
+def test_resuming_with_another_checkpoint_under_a_settings_name_is_refused(run, tmp_path):
+    guesses = tmp_path / "mlm"
+    save_checkpoint(guesses, tiny_model(head="mlm", seed=3))
+    stages = {"intermediate_optim": FEW, "prediction_optim": FEW}
+    chosen = {"max_length": 32, "num_layers": 2, "augment_copies": 1, "augment_with": str(guesses), **stages}
+    run("tinybert", config=chosen)
+    run("tinybert", config=chosen, resume=True)
+    save_checkpoint(guesses, tiny_model(head="mlm", seed=4))
+    with pytest.raises(TrainingError, match=r"files\.augment_with: was "):
+        run("tinybert", config=chosen, resume=True)
+
+
 def test_a_run_of_a_version_without_a_setting_goes_on_with_its_default(run, tmp_path):
     run()
     path = tmp_path / "run" / "run.json"
