@@ -25,9 +25,12 @@ from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 LAYERS = 24
-TEACHER = {"hidden_size": 128, "intra_size": 256, "ffn_size": 512, "embedding_size": 64}
+TEACHER = {
+    "hidden_size": 128, "intra_size": 128, "ffn_size": 256, "embedding_size": 64,
+    "first_spread": 0.057, "dropout": 0.0,
+}  # fmt: skip
 STUDENT = {"intra_size": 32, "ffn_size": 128, "num_ffn": 4}
-POINTS = 11
+BATCH, POINTS = 64, 11
 
 
 def main() -> None:
@@ -38,14 +41,13 @@ def main() -> None:
     shape = [f"ib_bert.{key}={value}" for key, value in TEACHER.items()]
     teacher = _trained(
         "mlm", options.out / "teacher", text, student="minilm",
-        settings=[*common, *shape, *_steps("optim", options.steps, 1e-3), "head_pace=1"],
+        settings=[*common, *shape, *_steps("optim", options.teacher_steps, 2e-4)],
     )  # fmt: skip
-    each = max(1, options.steps // (2 * LAYERS))
     student = _trained(
         "mobilebert", options.out / "student", text, teacher=teacher,
         settings=[
-            *common, "strategy=progressive", *_steps("transfer_optim", each, 3e-3), "polish_optim=null",
-            *_steps("distill_optim", options.steps - each * LAYERS, 1e-3), "distill.labels=1.0",
+            *common, "strategy=progressive", *_steps("transfer_optim", options.layer_steps, 3e-3), "polish_optim=null",
+            *_steps("distill_optim", options.steps, 1e-3), "distill.labels=1.0",
             *(f"{key}={value}" for key, value in STUDENT.items()),
         ],
     )  # fmt: skip
@@ -56,14 +58,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/ib_bert"))
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--teacher-steps", type=int, default=2000)
+    parser.add_argument("--layer-steps", type=int, default=25, help="of the transfer of each layer")
+    parser.add_argument("--steps", type=int, default=500, help="of the distillation after it")
+    parser.add_argument("--length", type=int, default=32)
     parser.add_argument("--limit", type=int)
     return parser.parse_args()
 
 
 def _steps(optim: str, steps: int, lr: float) -> list[str]:
-    return [f"{optim}.max_steps={steps}", f"{optim}.lr={lr}"]
+    return [f"{optim}.max_steps={steps}", f"{optim}.lr={lr}", f"{optim}.batch_size={BATCH}"]
 
 
 def _trained(recipe: str, out: Path, text: dict[str, Any], settings: list[str], **checkpoints: Any) -> Path:

@@ -96,6 +96,11 @@ class Shape(Settings):
     """Width of the feed-forward networks."""
     embedding_size: int = Field(default=128, gt=0)
     """Width of the word embeddings."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Of features and attentions, while it learns."""
+    first_spread: float = Field(default=0.02, gt=0)
+    """Standard deviation of the first weights. A narrower model needs more (0.02 * sqrt(1024 / its width) is as much as
+    BERT-large's): with less, deep layers give every token the same features and every attention stays even."""
 
 
 def ib_bert(
@@ -132,8 +137,9 @@ def ib_bert(
         key_query_shared_bottleneck=False,
         normalization_type="layer_norm",
         hidden_act="gelu",
-        hidden_dropout_prob=0.1,
-        attention_probs_dropout_prob=0.1,
+        hidden_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.dropout,
+        initializer_range=shape.first_spread,
         max_position_embeddings=max_length,
         pad_token_id=pad_id,
         classifier_activation=False,
