@@ -2,9 +2,9 @@
 
     python benchmarks/generation.py --task benchmarks/e2e.yaml --data DIR --teacher MASKED_LM --out runs/generation
 
-All students have the same size, text, order and steps; only the teacher's words are added (weight alpha), at the paper's
-temperature of 10 and as the teacher has them. Puts the task into `docs/results/generation.json` and its table into
-`generation.md`. The p-value of a difference of BLEU is sacrebleu's paired bootstrap over the same rows.
+All students have the same size, text, order and steps; only the teacher's words are added (weight alpha), at the
+paper's temperature of 10 and as the teacher has them. Puts the task into `docs/results/generation.json` and its table
+into `generation.md`. The p-value of a difference of BLEU is sacrebleu's paired bootstrap over the same rows.
 
 Reference: Chen et al., 2020 (arXiv:1911.03829), tables 2 to 4; Koehn, 2004, for the bootstrap.
 """
