@@ -20,6 +20,7 @@ import compare
 import numpy as np
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
+from tokenizers import Tokenizer
 
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
@@ -93,12 +94,16 @@ def _written(student: Path) -> list[dict[str, Any]]:
 
 
 def _p_value(first: Path, second: Path) -> float:
-    """How often resampled rows take the difference of BLEU away."""
-    rows = _written(first)
-    systems = [(who, [row["written"] for row in _written(folder)]) for who, folder in (("1", first), ("2", second))]
-    most = max(len(row["references"]) for row in rows)
-    columns = [[row["references"][n] if n < len(row["references"]) else None for row in rows] for n in range(most)]
+    """How often resampled rows take the difference of BLEU away, of the very scores that the students' cards have."""
+    systems = [(str(folder), [row["written"] for row in _written(folder)]) for folder in (first, second)]
+    normal = Tokenizer.from_file(str(first / "tokenizer.json")).normalizer  # an uncased student writes no capitals
+    right = [[normal.normalize_str(text) if normal else text for text in row["references"]] for row in _written(first)]
+    columns = [[row[n] if n < len(row) else None for row in right] for n in range(max(map(len, right)))]
     _, found = PairedTest(systems, {"BLEU": BLEU()}, references=columns, test_type="bs", n_samples=1000)()
+    for folder, result in zip((first, second), found["BLEU"], strict=True):
+        card = read(StudentCard, folder / STUDENT_CARD)
+        if not np.isclose(result.score / 100, card.scores["bleu"]):
+            raise SystemExit(f"'{folder}' has BLEU {result.score / 100}, its card says {card.scores['bleu']}.")
     return float(found["BLEU"][1].p_value)
 
 

@@ -4,8 +4,8 @@
 
 Both have the paper's 24 layers and 4 heads and are narrower. The teacher learns masked words; the student copies its
 layers, progressively, then learns masked words with it (section 3.4). Writes `docs/results/ib_bert.md` and
-`ib_bert.json`: every loss term over the steps. What is shown is that each part learns, not how good the pair is: that
-would take the paper's months of accelerators. A stopped run is gone on with.
+`ib_bert.json`: every loss term, mean over each tenth of a stage's steps. What is shown is that each part learns, not
+how good the pair is: that would take the paper's months of accelerators. A stopped run is gone on with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ TEACHER = {
     "first_spread": 0.057, "dropout": 0.0,
 }  # fmt: skip
 STUDENT = {"intra_size": 32, "ffn_size": 128, "num_ffn": 4}
-BATCH, POINTS = 64, 11
+BATCH = 64
+
+Curve = dict[str, dict[str, float]]
+"""Steps, from and to -> the mean of each loss term over them."""
 
 
 def main() -> None:
@@ -91,12 +94,22 @@ def _write(students: dict[str, Path]) -> None:
     files.write_text(RESULTS / "ib_bert.md", _markdown(results))
 
 
-def _curves(stages: Path) -> dict[str, list[dict[str, float]]]:
+def _curves(stages: Path) -> dict[str, Curve]:
     found = {}
     for log in sorted(stages.glob("*/log.jsonl")):
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        found[log.parent.name] = [{"step": line["step"], **line["terms"]} for line in lines if "terms" in line]
+        found[log.parent.name] = _tenths([line["terms"] for line in lines if "terms" in line])
     return found
+
+
+def _tenths(steps: list[dict[str, float]]) -> Curve:
+    edges = sorted({round(number * len(steps) / 10) for number in range(11)})
+    return {
+        f"{start + 1}-{end}": {
+            term: round(sum(step[term] for step in steps[start:end]) / (end - start), 5) for term in steps[0]
+        }
+        for start, end in pairwise(edges)
+    }
 
 
 def _markdown(results: dict[str, Any]) -> str:
@@ -117,27 +130,24 @@ def _markdown(results: dict[str, Any]) -> str:
         lines += ["", f"## {who}"]
         for group, curve in _grouped(stages).items():
             lines += ["", f"{group}: mean over each tenth of its steps.", "", *_table(curve)]
-    lines += ["", "Every step is in ib_bert.json beside this file.", ""]
+    lines += ["", "Every layer's transfer is in ib_bert.json beside this file.", ""]
     lines += [f"Environment: `{json.dumps(results['environment'])}`", ""]
     return "\n".join(lines)
 
 
-def _grouped(stages: dict[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+def _grouped(stages: dict[str, Curve]) -> dict[str, Curve]:
     """The stages' curves; of progressive transfer the first, the middle and the last layer's."""
     layers = [name for name in stages if "-transfer-" in name]
     shown = {*layers[:1], *layers[len(layers) // 2 : len(layers) // 2 + 1], *layers[-1:]}
     return {name: curve for name, curve in stages.items() if name not in layers or name in shown}
 
 
-def _table(curve: list[dict[str, float]]) -> list[str]:
-    terms = [name for name in curve[0] if name != "step"]
-    edges = sorted({round(number * len(curve) / (POINTS - 1)) for number in range(POINTS)})
+def _table(curve: Curve) -> list[str]:
+    terms = list(next(iter(curve.values())))
     rows = [f"| steps | {' | '.join(terms)} |", "|" + "---|" * (len(terms) + 1)]
-    for start, end in pairwise(edges):
-        part = curve[start:end]
-        means = [sum(point[term] for point in part) / len(part) for term in terms]
-        rows.append(f"| {start + 1}-{end} | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
-    return rows
+    return rows + [
+        f"| {steps} | {' | '.join(f'{means[term]:.4f}' for term in terms)} |" for steps, means in curve.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def call(*arguments: str | Path) -> Result:
     return CliRunner().invoke(edgedistill, [str(argument) for argument in arguments], prog_name="edgedistill")
 
 
-def refused(result: Result, *messages: str, code: int = 2) -> None:
+def assert_refused(result: Result, *messages: str, code: int = 2) -> None:
     assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -45,34 +45,34 @@ def changed(model: Path, **changes: Any) -> Path:
 class TestCheckpoints:
     """What `export` is given; `distill --teacher` reads by the same function."""
 
-    def refuse(self, model: Path, *messages: str) -> None:
+    def assert_refused(self, model: Path, *messages: str) -> None:
         out = model.parent / "artifact"
-        refused(call("export", model, "--out", out), *messages)
+        assert_refused(call("export", model, "--out", out), *messages)
         assert not out.exists()
         assert not [name for name in os.listdir(model.parent) if name.endswith((".part", ".old"))]
 
     def test_that_are_not_there(self, tmp_path: Path) -> None:
-        self.refuse(tmp_path / "nowhere", "nowhere")
+        self.assert_refused(tmp_path / "nowhere", "nowhere")
 
     def test_that_are_a_file(self, model: Path) -> None:
-        self.refuse(model / "config.json", "config.json")
+        self.assert_refused(model / "config.json", "config.json")
 
     def test_that_are_an_empty_folder(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
-        self.refuse(tmp_path / "empty", "empty")
+        self.assert_refused(tmp_path / "empty", "empty")
 
     def test_that_are_cut_short(self, model: Path) -> None:
         path = model / "model.safetensors"
         path.write_bytes(path.read_bytes()[:-100])
-        self.refuse(model, "model.safetensors")
+        self.assert_refused(model, "model.safetensors")
 
     def test_that_are_nonsense(self, model: Path) -> None:
         (model / "model.safetensors").write_bytes(b"nonsense" * 100)
-        self.refuse(model, "model.safetensors")
+        self.assert_refused(model, "model.safetensors")
 
     def test_that_are_pickled(self, model: Path) -> None:
         (model / "model.safetensors").rename(model / "pytorch_model.bin")
-        self.refuse(model, "safetensors")
+        self.assert_refused(model, "safetensors")
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_that_hold_no_numbers(self, model: Path, value: float) -> None:
@@ -80,20 +80,22 @@ class TestCheckpoints:
         name = next(iter(tensors))
         tensors[name] = np.full_like(tensors[name], value)
         save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
-        self.refuse(model, name)
+        self.assert_refused(model, name)
 
     def test_that_have_no_tokenizer(self, model: Path) -> None:
         for path in [*model.glob("tokenizer*"), *model.glob("vocab*")]:
             path.unlink()
-        self.refuse(model, "tokenizer")
+        self.assert_refused(model, "tokenizer")
 
     def test_that_have_a_broken_config(self, model: Path) -> None:
         (model / "config.json").write_text("{", encoding="utf-8")
-        self.refuse(model, "config.json")
+        self.assert_refused(model, "config.json")
 
     def test_that_are_of_another_vocabulary_than_the_config(self, model: Path) -> None:
         words = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-        self.refuse(changed(model, vocab_size=words - 8), "1 of another shape (bert.embeddings.word_embeddings.weight)")
+        self.assert_refused(
+            changed(model, vocab_size=words - 8), "1 of another shape (bert.embeddings.word_embeddings.weight)"
+        )
 
     def test_that_answer_questions_with_more_than_start_and_end(self, tmp_path: Path) -> None:
         model = save_checkpoint(tmp_path / "model", tiny_model(head="span", layers=1))
@@ -102,10 +104,10 @@ class TestCheckpoints:
             tensors[name] = np.concatenate([tensors[name], tensors[name][:1]])
         save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
         labels = {str(number): f"LABEL_{number}" for number in range(3)}
-        self.refuse(changed(model, id2label=labels), "num_labels is 3", "its start and its end")
+        self.assert_refused(changed(model, id2label=labels), "num_labels is 3", "its start and its end")
 
     def test_that_are_of_a_family_nobody_knows(self, model: Path) -> None:
-        self.refuse(changed(model, model_type="not-a-model", architectures=["NotAModel"]), "not-a-model")
+        self.assert_refused(changed(model, model_type="not-a-model", architectures=["NotAModel"]), "not-a-model")
 
 
 @pytest.mark.parametrize(
@@ -122,13 +124,13 @@ class TestCheckpoints:
     ],
 )
 def test_wrong_export_options(tiny_bert: Path, tmp_path: Path, options: list[str], message: str) -> None:
-    refused(call("export", tiny_bert, "--out", tmp_path / "artifact", *options), message)
+    assert_refused(call("export", tiny_bert, "--out", tmp_path / "artifact", *options), message)
     assert os.listdir(tmp_path) == []
 
 
 def test_an_export_over_something_else(tiny_bert: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
-    refused(call("export", tiny_bert, "--out", tmp_path), "already exists", "--overwrite")
+    assert_refused(call("export", tiny_bert, "--out", tmp_path), "already exists", "--overwrite")
     assert os.listdir(tmp_path) == ["mine"]
 
 
@@ -138,32 +140,32 @@ class TestArtifacts:
         return call(verb, folder, *(["--out", folder.parent / "dist"] if verb == "package" else []))
 
     def test_that_are_not_there(self, verb: str, tmp_path: Path) -> None:
-        refused(self.call(verb, tmp_path / "nowhere"), "is no artifact", "edgedistill export STUDENT")
+        assert_refused(self.call(verb, tmp_path / "nowhere"), "is no artifact", "edgedistill export STUDENT")
 
     def test_that_are_a_file(self, verb: str, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        refused(self.call(verb, tmp_path / "file"), "is no artifact")
+        assert_refused(self.call(verb, tmp_path / "file"), "is no artifact")
 
     def test_that_have_a_broken_manifest(self, verb: str, tmp_path: Path) -> None:
         folder = write_artifact(tmp_path / "artifact")
         (folder / "manifest.json").write_text("{", encoding="utf-8")
-        refused(self.call(verb, folder), "manifest.json", "Export it again")
+        assert_refused(self.call(verb, folder), "manifest.json", "Export it again")
 
     def test_that_come_from_another_version(self, verb: str, tmp_path: Path) -> None:
         folder = write_artifact(tmp_path / "artifact")
         (folder / "manifest.json").write_text('{"schema_version": 99}', encoding="utf-8")
-        refused(self.call(verb, folder), "schema version 99")
+        assert_refused(self.call(verb, folder), "schema version 99")
 
 
 def test_an_unknown_tolerance(tmp_path: Path) -> None:
     folder = write_artifact(tmp_path / "artifact")
-    refused(call("check", folder, "--set", "int8_agreemnt=0.9"), "Did you mean 'int8_agreement'?")
-    refused(call("check", folder, "--set", "int8_agreement=much"), "a number is needed, not 'much'")
+    assert_refused(call("check", folder, "--set", "int8_agreemnt=0.9"), "Did you mean 'int8_agreement'?")
+    assert_refused(call("check", folder, "--set", "int8_agreement=much"), "a number is needed, not 'much'")
     assert not (folder / "parity.json").exists()
 
 
 def test_a_report_of_nothing(tmp_path: Path) -> None:
-    refused(call("report", tmp_path / "nowhere"), "nowhere")
+    assert_refused(call("report", tmp_path / "nowhere"), "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_wrong_distill_options(
     given = ["--task", str(tiny_task_dir / "task.yaml"), "--data", str(tiny_task_dir)]
     if recipe == "finetune" and "--student" not in rest:
         given += ["--student", str(tiny_bert)]
-    refused(call("distill", recipe, *given, "--out", "run", *rest), message)
+    assert_refused(call("distill", recipe, *given, "--out", "run", *rest), message)
     assert not (tmp_path / "run" / "student").exists()
 
 
@@ -215,14 +217,14 @@ def test_a_bad_row_is_named_by_file_row_and_column(
     with (data / "train.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     given = ["--student", tiny_bert, "--task", data / "task.yaml", "--data", data, "--out", tmp_path / "run"]
-    refused(call("distill", "finetune", *given), *messages)
+    assert_refused(call("distill", "finetune", *given), *messages)
     assert not (tmp_path / "run" / "student").exists()
 
 
 def test_distilling_over_something_else(tiny_bert: Path, tiny_task_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     given = ["--student", tiny_bert, "--task", tiny_task_dir / "task.yaml", "--data", tiny_task_dir]
-    refused(call("distill", "finetune", *given, "--out", tmp_path), "already exists")
+    assert_refused(call("distill", "finetune", *given, "--out", tmp_path), "already exists")
     assert os.listdir(tmp_path) == ["mine"]
 
 
@@ -236,7 +238,9 @@ class TestRecipesOnText:
         words = save_checkpoint(tmp_path / "words", tiny_model("bert", "mlm"))
         return {"corpus": corpus, "words": words, "head": tiny_bert, "data": tiny_task_dir, "out": tmp_path / "run"}
 
-    def refuse(self, given: dict[str, Path], recipe: str, *options: str | Path, messages: tuple[str, ...]) -> None:
+    def assert_refused(
+        self, given: dict[str, Path], recipe: str, *options: str | Path, messages: tuple[str, ...]
+    ) -> None:
         result = call("distill", recipe, *options, "--set", "max_length=32", "--out", given["out"])
         assert result.exit_code == 2, result.output
         assert "Traceback" not in result.stderr
@@ -270,7 +274,7 @@ class TestRecipesOnText:
         for options in ([self.on_text(given, recipe)] if recipe != "tinybert" else []) + (
             [self.on_task(given)] if recipe != "mlm" else []
         ):
-            self.refuse(given, recipe, *options, "--set", settings, messages=(message,))
+            self.assert_refused(given, recipe, *options, "--set", settings, messages=(message,))
 
     @pytest.mark.parametrize(
         "settings",
@@ -280,7 +284,7 @@ class TestRecipesOnText:
     def test_settings_that_are_no_numbers(self, given: dict[str, Path], settings: str) -> None:
         recipe, setting = settings.split()
         options = self.on_task(given) if recipe == "tinybert" else self.on_text(given, recipe)
-        self.refuse(given, recipe, *options, "--set", setting, messages=(setting.partition("=")[0], "number"))
+        self.assert_refused(given, recipe, *options, "--set", setting, messages=(setting.partition("=")[0], "number"))
 
     @pytest.mark.parametrize("recipe", ["mlm", "mobilebert", "distilbert", "tinybert"])
     def test_weights_that_are_no_numbers(self, given: dict[str, Path], recipe: str, tmp_path: Path) -> None:
@@ -292,7 +296,9 @@ class TestRecipesOnText:
         save_file(tensors, own / "model.safetensors", metadata={"format": "pt"})
         harmed = given | {"head": own, "words": own}
         options = self.on_task(harmed) if recipe == "tinybert" else self.on_text(harmed, recipe)
-        self.refuse(given, recipe, *options, messages=(f"weight '{name}' holds NaN or infinity", "earlier checkpoint"))
+        self.assert_refused(
+            given, recipe, *options, messages=(f"weight '{name}' holds NaN or infinity", "earlier checkpoint")
+        )
 
     @pytest.mark.parametrize("recipe", ["mobilebert", "distilbert"])
     @pytest.mark.parametrize("head", ["sequence", "bare"])
@@ -301,11 +307,13 @@ class TestRecipesOnText:
     ) -> None:
         teacher = save_checkpoint(tmp_path / "t", tiny_model("bert", head))
         said = ("has no masked-word head", f"edgedistill distill mlm --student {teacher} --corpus TEXT")
-        self.refuse(given, recipe, "--teacher", teacher, "--corpus", given["corpus"], messages=said)
+        self.assert_refused(given, recipe, "--teacher", teacher, "--corpus", given["corpus"], messages=said)
 
     def test_words_for_variants_from_a_model_that_guesses_none(self, given: dict[str, Path]) -> None:
         options = [*self.on_task(given), "--set", f"augment_with={given['head']}"]
-        self.refuse(given, "tinybert", *options, messages=("has no masked-word head", "edgedistill distill mlm"))
+        self.assert_refused(
+            given, "tinybert", *options, messages=("has no masked-word head", "edgedistill distill mlm")
+        )
 
     @pytest.mark.parametrize("recipe", ["mlm", "mobilebert", "distilbert", "tinybert"])
     @pytest.mark.parametrize(
@@ -319,7 +327,7 @@ class TestRecipesOnText:
     def test_a_corpus_that_is_no_text(self, given: dict[str, Path], recipe: str, data: bytes, message: str) -> None:
         given["corpus"].write_bytes(data)
         options = [*self.on_task(given), "--corpus", given["corpus"]]
-        self.refuse(
+        self.assert_refused(
             given, recipe, *(options if recipe == "tinybert" else self.on_text(given, recipe)), messages=(message,)
         )
 
@@ -327,4 +335,4 @@ class TestRecipesOnText:
     def test_pairs_of_one_document(self, given: dict[str, Path], recipe: str) -> None:
         setting = "next_sentence=1" if recipe == "mlm" else "distill.next_sentence=1"
         said = ("all 60 paragraphs of", "are one document", "Put a blank line between documents")
-        self.refuse(given, recipe, *self.on_text(given, recipe), "--set", setting, messages=said)
+        self.assert_refused(given, recipe, *self.on_text(given, recipe), "--set", setting, messages=said)

@@ -265,24 +265,26 @@ def test_a_student_of_another_vocabulary_learns_answers_or_is_refused(name: str,
 class TestData:
     """Rows that nobody can learn from."""
 
-    def refuse(self, name: str, folder: Path, tmp_path: Path, split: str, rows: list[Any], *messages: str) -> None:
+    def assert_refused(
+        self, name: str, folder: Path, tmp_path: Path, split: str, rows: list[Any], *messages: str
+    ) -> None:
         data = Path(shutil.copytree(folder / "single", tmp_path / "data"))
         write_jsonl(data / f"{split}.jsonl", rows)
         assert_refused(run(name, tmp_path, folder, data=data), tmp_path, *messages)
 
     def test_of_one_class(self, name: str, folder: Path, tmp_path: Path) -> None:
         rows = [{"a": "the film", "label": "yes"}] * 24
-        self.refuse(name, folder, tmp_path, "train", rows, "have the label 'yes'", "Give rows of other classes")
+        self.assert_refused(name, folder, tmp_path, "train", rows, "have the label 'yes'", "Give rows of other classes")
 
     @pytest.mark.parametrize("split", ["train", "validation", "test"])
     def test_that_are_not_there(self, name: str, folder: Path, tmp_path: Path, split: str) -> None:
-        self.refuse(name, folder, tmp_path, split, [], f"{split}.jsonl' has no rows", "Write at least one")
+        self.assert_refused(name, folder, tmp_path, split, [], f"{split}.jsonl' has no rows", "Write at least one")
 
     @pytest.mark.parametrize("label", [2, -7, "perhaps"])
     def test_with_labels_out_of_range(self, name: str, folder: Path, tmp_path: Path, label: Any) -> None:
         rows = [{"a": "the film", "label": value} for value in ("no", "yes", label)]
         messages = ("train.jsonl, line 3, column 'label'", repr(label), "Allowed: no, yes")
-        self.refuse(name, folder, tmp_path, "train", rows, *messages)
+        self.assert_refused(name, folder, tmp_path, "train", rows, *messages)
 
     def test_that_are_too_few(self, name: str, folder: Path, tmp_path: Path) -> None:
         data = Path(shutil.copytree(folder / "single", tmp_path / "data"))

@@ -77,8 +77,9 @@ def test_old_runtime_is_told_what_it_gets_wrong(exported, tmp_path, monkeypatch)
     monkeypatch.setattr(runtime, "RUNTIME", "tflite-runtime")
     monkeypatch.setattr(runtime, "version", lambda _name: "2.14.0")
     manifest = manifest_of(written, tmp_path, "int8_dynamic")
-    with pytest.warns(UserWarning, match=r"int8_dynamic on tflite-runtime 2\.14\.0.*int8_weight"):
+    with pytest.warns(UserWarning, match=r"int8_dynamic on tflite-runtime 2\.14\.0.*int8_weight") as told:
         target.runner(folder, manifest)
+    assert len(told) == 1
 
 
 def test_missing_converter_names_its_extra(tmp_path, monkeypatch):
