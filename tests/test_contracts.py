@@ -12,10 +12,11 @@ import torch
 from edgedistill import plugins
 from edgedistill.data.tasks import Kind
 from edgedistill.recipes import Ingredients, RecipeConfig
-from tests.recipes.kitchen import STEPS, cook, ingredients_of, smoke_config
+from tests.recipes.kitchen import ON_RAW_TEXT, STEPS, cook, ingredients_of, smoke_config
 
 GOLDEN = Path(__file__).parent / "golden" / "recipes.json"
 RECIPES = plugins.names("recipes")
+ROADS = (*RECIPES, *ON_RAW_TEXT)
 CLOSE = 5e-3
 """Relative: what eight optimiser steps make of the last bits that processors round differently."""
 
@@ -46,7 +47,7 @@ def test_recipe_keeps_its_protocol(name: str) -> None:
     module.Config()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ROADS)
 def test_recipe_follows_its_stored_curve(name: str, given: Ingredients, tmp_path: Path) -> None:
     stored = json.loads(GOLDEN.read_text(encoding="utf-8"))[name]
     _, lines = cook(name, smoke_config(name), given, tmp_path)
@@ -58,7 +59,7 @@ def test_recipe_follows_its_stored_curve(name: str, given: Ingredients, tmp_path
             assert line["terms"][term] == pytest.approx(value, rel=CLOSE, abs=1e-6), f"term {term}, {where}"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ROADS)
 def test_recipe_trains_the_student_and_nothing_else(name: str, given: Ingredients, tmp_path: Path) -> None:
     before: dict[str, torch.Tensor] = {}
     teacher = getattr(given.teacher, "_model")  # noqa: B009
@@ -71,7 +72,7 @@ def test_recipe_trains_the_student_and_nothing_else(name: str, given: Ingredient
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ROADS)
 def test_recipe_accumulates_to_the_same_steps(name: str, given: Ingredients, tmp_path: Path) -> None:
     _, whole = cook(name, smoke_config(name), given, tmp_path / "8")
     _, parts = cook(name, smoke_config(name, accumulate=4), given, tmp_path / "4x2")
@@ -81,7 +82,7 @@ def test_recipe_accumulates_to_the_same_steps(name: str, given: Ingredients, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ROADS)
 def test_recipe_resumes_bit_equal(name: str, given: Ingredients, tmp_path: Path) -> None:
     straight, lines = cook(name, smoke_config(name), given, tmp_path / "straight")
     for cut_at in (3, len(lines) - 2):

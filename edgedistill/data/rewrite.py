@@ -162,7 +162,12 @@ class Transfer:
 
     def __len__(self) -> int:
         """Texts in one epoch, rows and copies."""
-        return len(self._rows) * (1 + self._copies)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Texts of each pass through the rows: no batch is of two."""
+        return (len(self._rows),) * (1 + self._copies)
 
     def epoch(self, seed: int, epoch: int, batch_size: Size) -> Iterator[Batch]:
         """A batch of rows, one of each copy, and so on, each through all rows in an order of its own."""

@@ -66,7 +66,12 @@ class Variants:
 
     def __len__(self) -> int:
         """How many rows, variants counted."""
-        return len(self._rows) * (self._how.copies + 1)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of each pass, variants counted: no batch is of two."""
+        return (len(self._rows),) * (self._how.copies + 1)
 
     def prepare(self) -> None:
         """Look for candidates now, if they were not yet."""

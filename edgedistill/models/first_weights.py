@@ -102,7 +102,6 @@ def _copy_embeddings(own: nn.Module, given: Any) -> None:
     own.load_state_dict(state, strict=False)
     if type(own.LayerNorm) is type(given.LayerNorm):
         own.LayerNorm.load_state_dict(given.LayerNorm.state_dict())  # type: ignore[union-attr]
-    own.word_embeddings.weight[own.word_embeddings.padding_idx] = 0.0  # type: ignore[index, union-attr, operator]
 
 
 _HEAD_PAIRS = (

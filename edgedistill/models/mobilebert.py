@@ -112,19 +112,18 @@ def as_begun_here(student: PreTrainedModel) -> PreTrainedModel:
             module.p = 0.0
     config: Any = student.config
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    words = student.base_model.embeddings.word_embeddings
-    with torch.no_grad():
-        words.weight[words.padding_idx] = 0.0
     keep_padding_zero(student)
     return student
 
 
-def keep_padding_zero(student: PreTrainedModel) -> None:
-    """Let nothing be learnt into the embedding of PAD, which the trigram of a text's last token reads.
+def keep_padding_zero(model: PreTrainedModel) -> None:
+    """Clear the embedding of PAD, which the trigram of a text's last token reads, and let nothing be learnt into it.
 
     Its row gets no gradient as an input; as a row of the output table of a masked-word head it would.
     """
-    words = student.base_model.embeddings.word_embeddings
+    words = model.base_model.embeddings.word_embeddings
+    with torch.no_grad():
+        words.weight[words.padding_idx] = 0.0
     words.weight.register_hook(lambda gradient: gradient.index_fill(0, _row(words.padding_idx, gradient), 0.0))
 
 

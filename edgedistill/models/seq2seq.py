@@ -56,6 +56,17 @@ class Shape(Settings):
         return self
 
 
+def shape_of(config: Any) -> Shape:
+    """The sizes of a model like those of `transformer`, from its configuration."""
+    return Shape(
+        layers=config.encoder_layers,
+        hidden_size=config.d_model,
+        ffn_size=config.encoder_ffn_dim,
+        heads=config.encoder_attention_heads,
+        dropout=config.dropout,
+    )
+
+
 def transformer(shape: Shape, tokenizer: Any, vocab_size: int) -> MarianMTModel:
     """A model with random weights that reads and writes a BERT tokenizer's words.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from edgedistill.errors import ConfigError
 
@@ -10,6 +13,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _FAMILY = "mobilebert"
+
+
+def refuse_unused_shape(cfg: BaseModel, found: Mapping[str, object], path: object) -> None:
+    """Make sure that settings which shape a new student are left alone where one is given.
+
+    Args:
+        cfg: a recipe's settings.
+        found: those that shape a new student, as the one that was loaded has them.
+        path: from where.
+
+    Raises:
+        ConfigError: one is neither its default nor what the student has.
+    """
+    for name, own in found.items():
+        if getattr(cfg, name) not in (type(cfg).model_fields[name].default, own):
+            raise ConfigError(f"{name}: --student '{path}' has another shape. Leave {name} out, or the student.")
 
 
 def refuse_other_mobilebert(

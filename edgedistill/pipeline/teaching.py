@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistill import files
 from edgedistill.data.cache_card import Fingerprint, Kept, Precision, home
-from edgedistill.data.tasks import SCORES
 from edgedistill.errors import ConfigError
 from edgedistill.progress import progress, say
 
@@ -77,7 +76,7 @@ def provider_of(
     from edgedistill.data.logit_cache import LogitCache
     from edgedistill.data.tokenise import behaviour, same_tokens
     from edgedistill.training.sharded import ShardedTeacher
-    from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
+    from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher, average_for
 
     first = checkpoints[0]
     for other in checkpoints[1:]:
@@ -89,7 +88,7 @@ def provider_of(
     online = [OnlineTeacher(checkpoint) for checkpoint in checkpoints]
     provider: TeacherProvider = online[0]
     if len(online) > 1:
-        provider = EnsembleTeacher(online, "logits" if data.task.kind in SCORES else "probabilities")
+        provider = EnsembleTeacher(online, average_for(data.task.kind))
     if is_sharded:
         provider = ShardedTeacher(provider, [checkpoint.model for checkpoint in checkpoints])
     if storage is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 class RecipeConfig(Settings):
     """What every recipe can be told."""
 
-    reads_corpus: ClassVar[bool] = False
-    """Whether raw text is learnt from beside a task too; where it is not, it is refused there."""
-
     max_length: int = Field(default=128, ge=8, le=512)
     """Longest input in tokens; longer text is cut."""
     seed: int = 0
     """Of initialisation, data order and everything else random."""
+
+    @property
+    def reads_corpus(self) -> bool:
+        """Whether raw text is learnt from beside a task too; where it is not, it is refused there."""
+        return False
 
     @property
     def reads_pairs(self) -> bool:
@@ -143,6 +145,19 @@ class Ingredients:
         if not self.data.judged.shares_tokens:
             return "the teacher splits text into other tokens than the student"
         return None
+
+    def refuse_hidden_layers(self, compared: str, instead: str) -> None:
+        """Make sure, before anything is trained, that the teacher's layers can be compared.
+
+        Args:
+            compared: what is, and by which setting.
+            instead: what to do.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        if self.hides_layers is not None:
+            raise ConfigError(f"{compared} cannot be compared, {self.hides_layers}. {instead}")
 
 
 class Recipe(Protocol):

@@ -27,7 +27,8 @@ from edgedistill.losses.soft_targets import top_word_targets
 from edgedistill.models.answers import answer, longest_input
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.models.seq2seq import Decoding, Shape, next_words, set_decoding, transformer
+from edgedistill.models.seq2seq import Decoding, Shape, next_words, set_decoding, shape_of, transformer
+from edgedistill.models.starts import refuse_unused_shape
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.processes import main_first
@@ -101,6 +102,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         raise CheckpointError("the teacher's tokenizer has no mask token, so that no word can be hidden from it.")
     if given.start is not None:
         student = load(given.start, kind="generation").model
+        refuse_unused_shape(cfg, {"shape": shape_of(student.config)}, given.start)
     else:
         student = transformer(cfg.shape, tokenizer, teacher.config.vocab_size)
     never = {tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.mask_token_id}

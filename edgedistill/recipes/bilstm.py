@@ -29,6 +29,7 @@ from edgedistill.losses.soft_targets import logit_mse, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.bilstm import BiLstmConfig, Channels, bilstm_for, narrowed, with_task
 from edgedistill.models.loading import load
+from edgedistill.models.starts import refuse_unused_shape
 from edgedistill.progress import say
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 KINDS: frozenset[Kind] = frozenset({"single", "pair", "regression"})
 NEEDS_TEACHER = True
 _WIDTH = 300
+_SHAPE = ("embedding_size", "channels", "lstm_size", "fc_size")
 
 
 class Config(CutsVocabulary):
@@ -134,6 +136,7 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
     if given.start is not None:
         student: nn.Module = load(given.start, kind=data.task.kind, labels=data.labels).model
         _refuse_other_network(student, is_siamese, given)
+        refuse_unused_shape(cfg, {name: getattr(student.config, name) for name in _SHAPE}, given.start)
         _freeze_static(student)
         return student
     if is_siamese:

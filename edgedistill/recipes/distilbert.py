@@ -31,6 +31,7 @@ from edgedistill.models.distilbert import distilbert_for
 from edgedistill.models.layers import spread_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
+from edgedistill.models.tinybert import refuse_other_shape
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens, valid_tokens
@@ -107,12 +108,14 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         CheckpointError: a teacher or student that cannot be used.
     """
     facts, data = given.needed_teacher.facts, given.data
-    _refuse_what_cannot_be_compared(cfg, given)
-    depth = len(cfg.layer_map) or cfg.num_layers or max(facts.num_layers // 2, 1)
+    if given.data.task.kind == "mlm" and cfg.words.cosine:
+        given.refuse_hidden_layers("words.cosine: hidden states", "Set the weight to 0.")
+    depth = cfg.num_layers or len(cfg.layer_map) or max(facts.num_layers // 2, 1)
     layers = spread_layers(facts.num_layers, depth, cfg.layer_map)
     if given.start is not None:
         start = load(given.start, kind=data.task.kind, labels=data.labels).model
         _refuse_other_width(cfg, given, start)
+        refuse_other_shape(start, given.start, {"num_layers": cfg.num_layers or len(cfg.layer_map) or None})
         return start
     return distilbert_for(given.load_teacher(), data.task.kind, layers, folds_segment=cfg.fold_segment)
 
@@ -199,9 +202,3 @@ def _refuse_other_width(cfg: Config, given: Ingredients, start: PreTrainedModel)
             f"words.cosine: the hidden states of --student '{given.start}' have {own} features, the teacher's "
             f"{theirs}: they cannot be compared. Give a student of the teacher's width, or set the weight to 0."
         )
-
-
-def _refuse_what_cannot_be_compared(cfg: Config, given: Ingredients) -> None:
-    reason = given.hides_layers
-    if given.data.task.kind == "mlm" and cfg.words.cosine and reason is not None:
-        raise ConfigError(f"words.cosine: hidden states cannot be compared, {reason}. Set the weight to 0.")

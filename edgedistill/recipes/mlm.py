@@ -24,8 +24,10 @@ from edgedistill.data.tasks import IGNORED, Kind
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss, next_sentence_loss
 from edgedistill.models.answers import answer, longest_input
+from edgedistill.models.first_weights import KIN
 from edgedistill.models.ib_bert import Shape, ib_bert
 from edgedistill.models.loading import load
+from edgedistill.models.mobilebert import keep_padding_zero
 from edgedistill.models.outputs import Want
 from edgedistill.models.pretraining import load_for_pretraining
 from edgedistill.recipes import Ingredients, RecipeConfig
@@ -75,8 +77,12 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     if cfg.ib_bert is not None:
         start = load(given.start, kind="mlm").model
         places = longest_input(start), start.config.pad_token_id or 0
-        return ib_bert(cfg.ib_bert, start.config.vocab_size, *places, has_next_sentence=cfg.reads_pairs)
-    return load_for_pretraining(given.start) if cfg.reads_pairs else load(given.start, kind="mlm").model
+        student = ib_bert(cfg.ib_bert, start.config.vocab_size, *places, has_next_sentence=cfg.reads_pairs)
+    else:
+        student = load_for_pretraining(given.start) if cfg.reads_pairs else load(given.start, kind="mlm").model
+    if student.config.model_type in KIN:
+        keep_padding_zero(student)
+    return student
 
 
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:

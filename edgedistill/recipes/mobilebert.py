@@ -4,8 +4,8 @@ A thin student (arXiv:2004.02984), as wide between its blocks as the teacher and
 in three steps: each layer's features and attentions first (knowledge transfer), then these together with the teacher's
 answers (distillation), then mostly the answers (polish). The paper's teacher was made to fit the student; here the
 student is made to fit the teacher, so any fine-tuned BERT will do.
-Differs from the authors' code: statistics are compared layer by layer (theirs averages all layers by mistake),
-attentions by KL, padding never counts, and text comes from the task and, where given, from a corpus (docs/papers.md).
+Differs from the authors' code: statistics are compared layer by layer, attentions by KL, padding never counts, and text
+comes from the task and, where given, from a corpus (docs/papers.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -75,7 +75,6 @@ class Weights(Settings):
 class Config(CutsVocabulary):
     """Settings of MobileBERT."""
 
-    reads_corpus: ClassVar[bool] = True
     num_layers: int | None = Field(default=None, gt=0)
     """Student depth; none: the teacher's."""
     layer_map: tuple[int, ...] = ()
@@ -103,8 +102,8 @@ class Config(CutsVocabulary):
     lower_pace: float = Field(default=0.1, ge=0, le=1)
     """Progressive: share of the learning rate that the layers below the open one keep (section 3.4; 0 freezes them)."""
     fidelity: Literal["paper", "reference"] = "paper"
-    """reference: the transfer's losses as in the authors' code. A layer's mean and variance are compared with those of
-    all the teacher's layers at once, attentions by cross entropy, and progressive losses are divided by the depth."""
+    """reference: the transfer's losses as in the authors' code, padding left out. A layer's mean and variance are
+    compared with those of all teacher layers, attentions by cross entropy; progressive losses are divided by depth."""
     augment: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the task's words replaced by similar ones, anew in every epoch; the paper's 0. For small tasks."""
     logit_loss: Literal["mse", "kl"] = "mse"
@@ -125,19 +124,33 @@ class Config(CutsVocabulary):
     """How the last stage optimises; null leaves it out."""
 
     @property
+    def losses(self) -> dict[str, Weights]:
+        """Those of the stages that there are."""
+        left_out = {"transfer": self.strategy == "auxiliary", "polish": self.polish_optim is None}
+        return {name: getattr(self, name) for name in ("transfer", "distill", "polish") if not left_out.get(name)}
+
+    @property
+    def reads_corpus(self) -> bool:
+        """Whether raw text is learnt from beside a task: in the transfer."""
+        return "transfer" in self.losses
+
+    @property
     def reads_pairs(self) -> bool:
         """Whether raw text is read two texts at a time."""
-        return any(weights.next_sentence for weights in (self.transfer, self.distill, self.polish))
+        return any(weights.next_sentence for weights in self.losses.values())
 
     @property
     def needs_labels(self) -> bool:
         """Whether training rows must have labels."""
-        return any(weights.labels for weights in (self.transfer, self.distill, self.polish))
+        return any(weights.labels for weights in self.losses.values())
 
     @model_validator(mode="after")
-    def _new_text_has_no_labels(self) -> Config:
+    def _nothing_is_ignored(self) -> Config:
         if self.augment and self.needs_labels:
             raise ValueError("augment: text with other words has no labels. Set the labels weights to 0")
+        of_answers = self.transfer.logits, self.transfer.labels, self.transfer.next_sentence
+        if self.strategy == "progressive" and any(of_answers):
+            raise ValueError("transfer: a single layer has no answers. Set its logits, labels and next_sentence to 0")
         return self
 
 
@@ -149,17 +162,24 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         CheckpointError: a teacher or student that cannot be read.
     """
     teacher, kind = given.needed_teacher.facts, given.data.task.kind
-    _refuse_layers_not_shown(cfg, given)
+    if compared := _compared(cfg):
+        given.refuse_hidden_layers(f"{', '.join(compared)}: features and attentions", f"You can {_ANSWERS_ALONE}")
     shape = shape_of(cfg, teacher.num_layers)
     if cfg.reads_pairs and kind != "mlm":
         raise ConfigError("next_sentence: pairs are made of raw text. Leave --task out, or set the weight to 0.")
+    if cfg.augment and kind == "mlm":
+        raise ConfigError("augment: words of raw text are hidden instead. Set it to 0.")
     heads: HeadKind = "pretraining" if cfg.reads_pairs else kind
     if given.start is None:
         like, by_token = given.load_teacher(heads), cfg.embedding_fit == "tokens"
         counts = 1 + counted([given.data.train], like.config.vocab_size) if by_token else None
         return mobilebert_for(like, heads, shape, counts)
     begins = load(given.start, kind=heads, labels=given.data.labels).model
-    _refuse_other_form(cfg, begins, given)
+    form = teacher.hidden_size, teacher.num_heads
+    refuse_other_mobilebert(begins, given.start, *form, is_led=bool(compared), instead=_ANSWERS_ALONE)
+    refuse_other_shape(begins, given.start, cfg.model_dump(include=_SHAPE))
+    if compared:
+        layer_map(teacher.num_layers, begins.config.num_hidden_layers, cfg.layer_map)
     return as_begun_here(begins)
 
 
@@ -204,13 +224,12 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
 
 
 def _text(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Batches:
-    rows = given.data.train
     if given.data.task.kind == "mlm":
-        return Masked(rows, vocabulary_of(given.data.tokenizer))
+        return Masked(given.data.train, vocabulary_of(given.data.tokenizer))
     if not cfg.augment:
-        return rows
+        return given.data.train
     embeddings = student.get_input_embeddings().weight  # the teacher's, factorised: near is near in both
-    return Replaced(rows, neighbours(embeddings, given.data.tokenizer, rows), cfg.augment)
+    return Replaced(given.data.train, neighbours(embeddings, given.data.tokenizer, given.data.train), cfg.augment)
 
 
 def _step(
@@ -271,30 +290,11 @@ def _wanted(weights: Weights) -> Want:
 def _open(student: PreTrainedModel, layer: int, lower_pace: float) -> Callable[[str], float]:
     """Let a layer learn, those below it slowly, and nothing else; every stage's optimiser begins without memory."""
     student.requires_grad_(False)
-    student.base_model.encoder.layer[: layer if lower_pace else 0].requires_grad_(True)
-    student.base_model.encoder.layer[layer - 1].requires_grad_(True)
+    student.base_model.encoder.layer[0 if lower_pace else layer - 1 : layer].requires_grad_(True)
     return lambda name: 1.0 if f".layer.{layer - 1}." in name else lower_pace
-
-
-def _refuse_other_form(cfg: Config, student: PreTrainedModel, given: Ingredients) -> None:
-    teacher, is_led, path = given.needed_teacher.facts, bool(_compared(cfg)), given.start
-    form = teacher.hidden_size, teacher.num_heads
-    refuse_other_mobilebert(student, path, *form, is_led=is_led, instead=_ANSWERS_ALONE)
-    refuse_other_shape(student, path, cfg.model_dump(include=_SHAPE))
-    if is_led:
-        layer_map(teacher.num_layers, student.config.num_hidden_layers, cfg.layer_map)
 
 
 def _compared(cfg: Config) -> list[str]:
     """The stages that compare layers."""
-    left_out = {"auxiliary": {"transfer"}}.get(cfg.strategy, set()) | (set() if cfg.polish_optim else {"polish"})
-    wants = {name: _wanted(getattr(cfg, name)) for name in ("transfer", "distill", "polish") if name not in left_out}
+    wants = {name: _wanted(weights) for name, weights in cfg.losses.items()}
     return [name for name, want in wants.items() if want.hidden or want.attentions]
-
-
-def _refuse_layers_not_shown(cfg: Config, given: Ingredients) -> None:
-    """Said before anything is trained: an ensemble, a cache and a teacher of other tokens have answers only."""
-    if (compared := _compared(cfg)) and (reason := given.hides_layers) is not None:
-        raise ConfigError(
-            f"{', '.join(compared)}: features and attentions cannot be compared, {reason}. You can {_ANSWERS_ALONE}"
-        )

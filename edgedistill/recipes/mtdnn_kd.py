@@ -36,7 +36,7 @@ from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.checkpoint import number_from
 from edgedistill.training.judging import Ask, dev_score
 from edgedistill.training.stage import Count, OptimConfig, Stage, Step, ranked_questions
-from edgedistill.training.teachers import averaged
+from edgedistill.training.teachers import Average, averaged
 
 if TYPE_CHECKING:
     from edgedistill.models.multitask import MultiTaskBertForSequenceClassification as MultiTask
@@ -149,12 +149,12 @@ def _teachers(cfg: Config, given: Ingredients, members: Sequence[MultiTask]) -> 
     found: dict[str, Ask] = dict(given.teachers)
     if members:
         for name, data in given.tasks.items():
-            average = "logits" if data.task.kind in SCORES else cfg.average
+            average: Average = "logits" if data.task.kind in SCORES else cfg.average
             found[name] = partial(_ensemble, members, name, average)
     return {name: ask for name, ask in found.items() if not cfg.taught or name in cfg.taught}
 
 
-def _ensemble(members: Sequence[MultiTask], task: str, average: str, batch: Batch, want: Want) -> Outputs:
+def _ensemble(members: Sequence[MultiTask], task: str, average: Average, batch: Batch, want: Want) -> Outputs:
     with torch.no_grad():
         answers = [answer(member.single(task), batch.student, want).logits for member in members]
     return Outputs(logits=averaged(torch.stack([logits for logits in answers if logits is not None]), average))

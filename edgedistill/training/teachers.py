@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
+from edgedistill.data.tasks import SCORES, Kind
 from edgedistill.errors import CheckpointError, TrainingError
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Outputs, Want
@@ -18,6 +19,8 @@ from edgedistill.models.outputs import Outputs, Want
 if TYPE_CHECKING:
     from edgedistill.data.logit_cache import LogitCache
     from edgedistill.models.loading import Checkpoint
+
+Average = Literal["probabilities", "logits"]
 
 _LOGITS_ONLY = Want()
 _PER_TOKEN = frozenset({"tokens", "span", "mlm"})
@@ -161,15 +164,13 @@ class CachedTeacher:
 class EnsembleTeacher:
     """Several teachers that answer as one, by the average of their probabilities or of their logits."""
 
-    def __init__(
-        self, members: Sequence[TeacherProvider], average: Literal["probabilities", "logits"] = "probabilities"
-    ) -> None:
+    def __init__(self, members: Sequence[TeacherProvider], average: Average = "probabilities") -> None:
         """Join teachers of the same task.
 
         Args:
             members: the teachers; a recipe that starts from the teacher's weights takes the first one's.
             average: probabilities suit classes (the average is a distribution every member could have answered);
-                logits suit scores.
+                logits suit scores. `average_for` knows.
 
         Raises:
             CheckpointError: no members, or members that do not have the same labels in the same order.
@@ -213,15 +214,20 @@ class EnsembleTeacher:
         return Outputs(logits=averaged(stacked, self._average))
 
 
-def averaged(logits: Tensor, average: str) -> Tensor:
+def average_for(kind: Kind) -> Average:
+    """How answers of a kind are averaged: classes by their probabilities; scores, and a span's places, by logits."""
+    return "logits" if kind in SCORES or kind == "span" else "probabilities"
+
+
+def averaged(logits: Tensor, average: Average) -> Tensor:
     """What several models answer together.
 
     Args:
-        logits: (K, B, C), of K models.
-        average: "probabilities" or "logits".
+        logits: (K, B, C) or (K, B, S, C), of K models.
+        average: "probabilities" of the C classes, or "logits".
 
     Returns:
-        (B, C): natural logarithms of the mean probabilities, or mean logits.
+        (B, C) or (B, S, C): natural logarithms of the mean probabilities, or mean logits.
     """
     if average == "logits":
         return logits.mean(dim=0)

@@ -193,6 +193,12 @@ def test_new_texts_are_none_of_the_rows(data):
     assert sum(text in known for text in texts) < 0.05 * len(texts)
 
 
+def test_each_pass_has_batches_of_its_own(data):
+    rows = transfer(data)
+    assert sum(rows.sizes) == len(rows)
+    assert sum(-(-size // 5) for size in rows.sizes) == len(list(rows.epoch(0, 0, 5)))
+
+
 def test_without_copies_the_rows_alone(data):
     assert [row for row, _ in listing(transfer(data, copies=0))] == [
         batch.row_ids for batch in data.train.epoch(0, 0, 8)

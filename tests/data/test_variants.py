@@ -166,6 +166,12 @@ def test_words_stay_as_many_and_stop_words_stay():
     assert any(len(text.split()) == 8 and text.split()[3] != "films" for text in seen.values())
 
 
+def test_each_pass_has_batches_of_its_own():
+    rows = variants(TinyRows(12))
+    assert sum(rows.sizes) == len(rows)
+    assert sum(-(-size // 5) for size in rows.sizes) == len(list(rows.epoch(0, 0, 5)))
+
+
 def test_a_variant_is_the_same_in_every_epoch_batch_and_run():
     rows = TinyRows(12)
     first = texts(variants(rows))

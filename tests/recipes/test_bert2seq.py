@@ -158,6 +158,10 @@ def test_what_cannot_work_is_refused(given, tmp_path):
     assert bert2seq.build_student(smoke_config(NAME, {"max_length": 65, "alpha": 0.0}), taught)
     with pytest.raises(ConfigError, match="other tokens than the teacher"):
         bert2seq.build_student(smoke_config(NAME), of_other_tokens(taught, tmp_path / "other"))
+    start = save_checkpoint(tmp_path / "start", bert2seq.build_student(smoke_config(NAME), taught))
+    assert bert2seq.build_student(smoke_config(NAME), replace(taught, start=str(start)))
+    with pytest.raises(ConfigError, match=r"shape: --student '.*start' has another shape\. Leave shape out"):
+        bert2seq.build_student(smoke_config(NAME, {"shape": {"layers": 3}}), replace(taught, start=str(start)))
     with pytest.raises(ConfigError, match="follows no layers"):
         smoke_config(NAME).follows(4, 2)
 
@@ -220,6 +224,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(files, tmp_path
     cases = (
         ((NAME, "--task", "sst2", "--teacher", teacher), "cannot do 'sst2', a task of kind 'single'"),
         ((NAME, *with_data), "needs a teacher"),
+        ((NAME, *with_data, "--teacher", teacher, "--teacher", teacher), "learns from one. Give one."),
         ((NAME, *with_data, "--teacher", sorter), "no masked-word head to answer 'writing' with"),
         ((NAME, *with_data, "--teacher", teacher, "--teacher-cache", tmp_path / "cache"), "and that is kept anyway"),
         *(((name, *with_data, "--teacher", teacher), f"'{name}' cannot do 'writing', a task of kind 'generation'")

@@ -231,6 +231,8 @@ def test_a_student_is_gone_on_with_where_it_is_one(given, tmp_path):
     pairs = ingredients(tmp_path / "p", KINDS["pair"], write_kind(tmp_path / "d", KINDS["pair"]), labels=("no", "yes"))
     with pytest.raises(ConfigError, match=r"is a bilstm for single texts\. .* goes on with a bilstm for pairs"):
         bilstm.build_student(settings(), replace(pairs, start=str(start)))
+    with pytest.raises(ConfigError, match=r"lstm_size: --student '.*single' has another shape\. Leave lstm_size out"):
+        bilstm.build_student(settings(lstm_size=9), replace(given, start=str(start)))
     with pytest.raises(ConfigError, match="is a bert"):
         bilstm.build_student(settings(), replace(given, start=given.teacher.facts.source))
 

@@ -104,6 +104,9 @@ def test_a_general_student_goes_on_with_a_task(tmp_path):
     own = load(general).model.base_model.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in student.base_model.state_dict().items())
     assert student.config.num_labels == 2
+    for settings in ({"num_layers": 3}, {"layer_map": (1, 2, 4)}):
+        with pytest.raises(ConfigError, match=r"num_layers: 3 is asked for, but --student '.*general' has 2"):
+            distilbert.build_student(smoke_config(NAME, settings), replace(given, start=general))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,7 @@ def test_a_general_student_goes_on_with_a_task(tmp_path):
         ({"num_layers": 5}, ConfigError, "deeper than its teacher of 4"),
         ({"layer_map": (1, 9)}, ConfigError, "no teacher layer 9"),
         ({"layer_map": (3, 1)}, ConfigError, "must not go back"),
+        ({"layer_map": (1, 4), "num_layers": 3}, ConfigError, "3"),
     ],
 )
 def test_layers_that_do_not_fit(words, settings, error, message):

@@ -200,7 +200,8 @@ def test_raw_text_that_nothing_is_learnt_from_is_refused(name: str, folder: Path
     assert_refused(
         result,
         tmp_path,
-        f"--corpus: the recipe '{name}' learns nothing from raw text beside the task '{TASKS['single'].name}'",
+        f"--corpus: the recipe '{name}', as it is set, learns nothing from raw text",
+        f"beside the task '{TASKS['single'].name}'. Leave it out.",
     )
     if "vocabulary" in MODULES[name].Config.model_fields:  # it says which words are kept
         kept = run(name, tmp_path, folder, *text, settings={"vocabulary": {"coverage": 1}})

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mlm
 from edgedistill.training.judging import asking, masked_scores
-from tests.recipes.kitchen import cook, ingredients_of, smoke_config, write_uneven_task
+from tests.recipes.kitchen import cook, ingredients_in_pairs, ingredients_of, smoke_config, write_uneven_task
 from tests.support import save_checkpoint, tiny_model
 
 NAME = "mlm"
@@ -126,5 +127,23 @@ def test_an_ib_bert_begins_from_random_weights_with_the_starts_tokenizer(given, 
     assert student.config.model_type == "ib_bert"
     assert student.config.num_hidden_layers == len(lines) == 3
     assert student.config.vocab_size == len(given.data.tokenizer)
+    assert_learns_no_padding(student)
     with pytest.raises(ConfigError, match="33 cannot be cut into 2 heads"):
         mlm.build_student(smoke_config(NAME, {"ib_bert": shape | {"intra_size": 33}}), given)
+
+
+def assert_learns_no_padding(student):
+    """The trigram of a text's last token reads PAD's row in a batch, and zeros alone: they must be the same."""
+    words = student.get_input_embeddings()
+    assert words.weight[words.padding_idx].abs().max().item() == 0
+    assert words.weight.abs().max().item() > 0
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_mobilebert_learns_nothing_into_padding(given, tmp_path, weight):
+    teacher = tiny_model("mobilebert", "mlm")
+    torch.nn.init.normal_(teacher.get_input_embeddings().weight)
+    made = ingredients_in_pairs(tmp_path) if weight else given
+    start = replace(made, start=save_checkpoint(tmp_path / "start", teacher))
+    student, _ = cook(NAME, smoke_config(NAME, {"next_sentence": weight}, max_steps=3), start, tmp_path / "run")
+    assert_learns_no_padding(student)

@@ -148,6 +148,8 @@ def test_corpus_feeds_the_transfer(tmp_path):
     _, lines = cook(NAME, settings(), ingredients(tmp_path, corpus=corpus), tmp_path / "run")
     assert {line["tokens"] for line in lines if line["stage"] == "transfer"} == {8 * 8}
     assert len({line["tokens"] for line in lines if line["stage"] == "distill"}) > 1
+    assert settings().reads_corpus
+    assert not settings(strategy="auxiliary").reads_corpus
 
 
 @pytest.mark.parametrize("loss", ["mse", "kl"])
@@ -251,10 +253,31 @@ def test_augmenting_changes_what_is_read_and_takes_no_labels(given, tmp_path):
         settings(augment=0.5, polish={"labels": 1.0})
 
 
+@pytest.mark.parametrize("term", ["logits", "labels", "next_sentence"])
+def test_a_single_layer_has_no_answers_to_learn(term):
+    with pytest.raises(ConfigError, match="a single layer has no answers"):
+        settings(strategy="progressive", transfer={term: 1.0})
+
+
+def test_every_stage_begins_with_an_optimiser_without_memory(given, tmp_path):
+    """After a transfer too slow to change a weight, the distillation goes as if there had been none."""
+    slow = {"lr": 1e-20, "max_steps": 3, "batch_size": 8}
+    _, alone = cook(NAME, settings(strategy="auxiliary"), given, tmp_path / "alone")
+    _, after = cook(NAME, settings(transfer_optim=slow), given, tmp_path / "after")
+    found = [[line["terms"] for line in lines if line["stage"] == "distill"] for lines in (alone, after)]
+    assert found[0] == found[1]
+    assert len(found[0]) > 1
+
+
 @pytest.fixture
 def words(tmp_path):
     """A teacher that guesses words, and raw text."""
     return replace(ingredients_of("mlm", tmp_path / "words"), start=None)
+
+
+def test_words_of_raw_text_are_not_replaced(words):
+    with pytest.raises(ConfigError, match="words of raw text are hidden instead"):
+        mobilebert.build_student(settings(augment=0.5), words)
 
 
 def test_pretraining_distillation_on_raw_text(words, tmp_path):

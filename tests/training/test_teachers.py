@@ -10,7 +10,7 @@ from edgedistill.data.cache_card import Fingerprint, Kept
 from edgedistill.data.logit_cache import LogitCache
 from edgedistill.errors import CheckpointError, TrainingError
 from edgedistill.models.outputs import Want
-from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher
+from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher, average_for
 from tests.support import LABELS, TinyRows, tiny_model
 
 FINGERPRINT = Fingerprint(teacher="t", tokenizer="k", max_length=32, data="d")
@@ -122,6 +122,17 @@ def test_ensemble_averages_probabilities_or_logits():
     assert torch.allclose(EnsembleTeacher(members, "logits")(PROBE).logits, logits.mean(0))
     mean = EnsembleTeacher(members, "probabilities")(PROBE).logits.softmax(-1)
     assert torch.allclose(mean, logits.softmax(-1).mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "head"), [("single", "sequence"), ("tokens", "tokens"), ("span", "span")])
+def test_equal_teachers_answer_together_as_each_alone(kind, head):
+    """Over classes, or over a span's places; logits of classes may differ by what softmax does not see."""
+    member = online(kind=kind, head=head)
+    alone = member(PROBE).logits
+    together = EnsembleTeacher([member, member], average_for(kind))(PROBE).logits
+    classes = 1 if kind == "span" else -1
+    assert torch.allclose(together.softmax(classes), alone.softmax(classes), atol=1e-6)
+    assert average_for("regression") == average_for("ranking") == "logits"
 
 
 def test_ensemble_refuses_what_it_cannot_do():
