@@ -30,6 +30,7 @@ from edgedistill.models.layers import patient_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.models.shortened import shorten
+from edgedistill.progress import say
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, Step
@@ -105,6 +106,8 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
             f"num_layers: a student of {depth} layers cannot start from the {own} of '{given.start}'. Set num_layers "
             f"to at most {own}."
         )
+    if start is None:
+        say(f"no --student: it starts from the teacher's own first {depth} layers, not from a pre-trained encoder's")
     return shorten(model, range(1, depth + 1))
 
 

@@ -37,8 +37,9 @@ def terms_of(given, **values):
     return student, step, next(iter(given.data.train.all(8)))
 
 
-def test_the_student_is_the_teachers_first_layers(given):
+def test_the_student_is_the_teachers_first_layers(given, capsys):
     student = pkd.build_student(settings(), given)
+    assert "no --student: it starts from the teacher's own first 2 layers" in capsys.readouterr().err
     teacher = load(given.teacher.facts.source).model
     assert student.config.num_hidden_layers == 2
     assert all(torch.equal(value, teacher.state_dict()[name]) for name, value in student.state_dict().items())
@@ -71,6 +72,8 @@ def test_terms_are_those_of_section_3_2(given):
     assert found["labels"].item() == pytest.approx(0.75 * label_loss("single", s.logits, batch.labels).item())
     assert found["soft"].item() == pytest.approx(0.25 * soft_targets(s.logits, t.logits, 4.0).item())
     assert found["patience"].item() == pytest.approx(3.0 * (2 - 2 * nearness).mean().item(), rel=1e-5)
+    without = pkd._step(settings(alpha=0.25, beta=0.0, temperature=4.0), "single", given.teacher, student)(batch)
+    assert without == {name: found[name] for name in ("labels", "soft")}
 
 
 def test_skip_and_last_follow_other_layers(given):
