@@ -6,7 +6,7 @@ Asks the judged rows one at a time, each at its own length, and in batches; the 
 turns in every round, and the median round counts. Wall-clock is PyTorch's on this machine, so it is no phone's; FLOPs
 say less than they seem to, since small layers do not use a processor as well as large ones. With --budget-ms it also
 chooses the speed that scores best on the development rows within so many milliseconds a text, by the time that each
-exit was measured to take.
+exit was measured to take. A page with the table and the curve's plot is written beside the JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import compare
 import torch
 
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.data.batches import Encoded
 from edgedistill.data.task_data import TaskData, load_task_data
 from edgedistill.data.tasks import find_task
@@ -56,14 +57,18 @@ def main() -> None:
         for found in curve(judged, speeds)
     ]
     results = {
-        "created": now(), "environment": environment().model_dump(), "threads": options.threads,
-        "texts": len(alone), "rounds": options.rounds, "metric": data.task.metric, "own_speed": model.config.speed,
+        **compare.about(), "task": data.task.name, "threads": options.threads, "batch": options.batch,
+        "judged_rows": len(data.judged), "texts": len(alone), "rounds": options.rounds,
+        "metric": data.task.metric, "own_speed": model.config.speed,
         "ms_without_exits": {"alone": one[WHOLE], f"in_{options.batch}": many[WHOLE]}, "ms_to_exit": costs,
         "budget_ms": options.budget_ms, "speed_for_budget": chosen,
         "judged_at_budget": None if chosen is None else point(judged, chosen).model_dump(), "judged": rows,
     }  # fmt: skip
     files.write_json(options.out, results)
-    print(_markdown(results, options.batch))
+    _plot(options.out.with_suffix(".svg"), results)
+    page = _markdown(results, options.out.with_suffix(".svg").name)
+    files.write_text(options.out.with_suffix(".md"), page)
+    print(page)
 
 
 def _options() -> argparse.Namespace:
@@ -119,19 +124,48 @@ def _times(
     return {name: round(statistics.median(values), 4) for name, values in taken.items()}
 
 
-def _markdown(results: dict[str, object], batch: int) -> str:
-    whole = dict(results["ms_without_exits"])  # type: ignore[call-overload]
+def _markdown(results: dict[str, Any], plot: str) -> str:
+    whole, batch = results["ms_without_exits"], results["batch"]
     lines = [
+        "# Early exits",
+        "",
+        f"A FastBERT on {results['task']} at every speed: what it scores on the {results['judged_rows']} judged rows, "
+        f"the layers that a text takes, and milliseconds a text in PyTorch, threads: {results['threads']}, over "
+        f"{results['texts']} of them: one at a time, and in batches of {batch} that shrink as texts leave. All in "
+        f"turns, the median of {results['rounds']} rounds. FLOPs are those of a text's layers and exits.",
+        "",
+        f"Measured {results['created']} by `{results['command']}`. Without exits: {whole['alone']:.2f} ms alone, "
+        f"{whole[f'in_{batch}']:.2f} in {batch}.",
+        "",
         f"| speed | {results['metric']} | layers | FLOPs fewer | ms alone | faster | ms in {batch} | faster |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in results["judged"]:  # type: ignore[attr-defined]
+    for row in results["judged"]:
         alone, many = row["ms_alone"], row[f"ms_in_{batch}"]
         lines.append(
             f"| {row['speed']:g} | {row['score']:.4f} | {row['mean_layers']:.2f} | {row['speedup']:.2f}x | {alone:.2f} "
             f"| {whole['alone'] / alone:.2f}x | {many:.2f} | {whole[f'in_{batch}'] / many:.2f}x |"
         )
-    return "\n".join([*lines, f"\nwithout exits: {whole['alone']:.2f} ms alone, {whole[f'in_{batch}']:.2f} in {batch}"])
+    return "\n".join(
+        [*lines, "", f"![score over milliseconds]({plot})", "", compare.footnote(results["environment"]), ""]
+    )
+
+
+def _plot(path: Path, results: dict[str, Any]) -> None:
+    """The score over a text's milliseconds, a dot for every speed; the cross is the model without exits."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    panel = figure.subplots()
+    whole = next(row["score"] for row in results["judged"] if row["speed"] == 0)  # no text leaves early
+    for way in ("alone", f"in_{results['batch']}"):
+        found = sorted((row[f"ms_{way}"], row["score"]) for row in results["judged"])
+        (line,) = panel.plot(*zip(*found, strict=True), "o-", label=way.replace("_", " batches of "), markersize=3)
+        panel.plot(results["ms_without_exits"][way], whole, "x", color=line.get_color())
+    panel.set_xlabel("milliseconds a text (cross: without exits)")
+    panel.set_ylabel(results["metric"])
+    panel.legend()
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
