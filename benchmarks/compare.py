@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 import edgedistill
 from edgedistill import files, parity
 from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, environment, now, reference_of
-from edgedistill.data.tasks import find_task
+from edgedistill.data.tasks import Task, find_task
 from edgedistill.evaluate import answer_texts, decide, rankings
 from edgedistill.gate.resampled import WeightedScore, weighted_score
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
@@ -82,10 +82,27 @@ def answers(students: Sequence[Path], task: str | None = None) -> Answers:
     return Answers(found[0].rows, lambda w: np.mean([one.score(w) for one in found], axis=0))
 
 
+def commonest(student: Path) -> float | None:
+    """What always giving the judged rows' most frequent label scores; none for tasks without classes."""
+    task = _task_of(student)
+    if not task.has_classes or task.kind == "tokens":
+        return None
+    right: list[Any] = [row.label for row in _rows(student / REFERENCE)]
+    label = max(set(right), key=right.count)
+    return float(weighted_score(task.metric, [label] * len(right), right)(np.ones((1, len(right))))[0])
+
+
+def _task_of(student: Path) -> Task:
+    return find_task(str(read(StudentCard, student / STUDENT_CARD).task.name))
+
+
+def _rows(stored: Path) -> list[ReferenceRow]:
+    return [ReferenceRow.model_validate_json(line) for line in stored.read_text(encoding="utf-8").splitlines()]
+
+
 def _answers(student: Path, name: str | None) -> Answers:
-    task = find_task(name or str(read(StudentCard, student / STUDENT_CARD).task.name))
-    stored = (student / (REFERENCE if name is None else reference_of(name))).read_text(encoding="utf-8")
-    rows = [ReferenceRow.model_validate_json(line) for line in stored.splitlines()]
+    task = find_task(name) if name else _task_of(student)
+    rows = _rows(student / (REFERENCE if name is None else reference_of(name)))
     logits = [np.array(row.student) for row in rows]
     right: list[Any] = [row.label for row in rows]
     given: list[Any] = decide(task.kind, logits)
@@ -114,6 +131,11 @@ def gain(first: Answers, second: Answers) -> dict[str, float]:
 def told(points: dict[str, float] | None) -> str:
     """`gain` as a table's cell."""
     return "" if points is None else f"{points['points']:+.2f} [{points['low']:+.2f}, {points['high']:+.2f}]"
+
+
+def beside(teacher: float, always: float | None) -> str:
+    """What a table's scores are to be seen beside."""
+    return f"Teacher: {teacher:.4f}" + ("" if always is None else f"; always the commonest label: {always:.4f}")
 
 
 def title(task: str, limit: int | None, seeds: int = 1) -> str:

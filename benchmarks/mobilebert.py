@@ -57,7 +57,8 @@ def main() -> None:
     page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
     page.keep(compare.title(options.task, options.limit, options.seeds), {
         **compare.about(),
-        "length": length, "judged_rows": rows[0]["answers"].rows, "teacher": measured["teacher"],
+        "length": length, "judged_rows": rows[0]["answers"].rows, "commonest": compare.commonest(rows[0]["student"]),
+        "teacher": measured["teacher"],
         "first": first["name"], "rows": [_written(row) for row in rows],
     })  # fmt: skip
 
@@ -134,7 +135,8 @@ def _table(found: dict[str, Any]) -> list[str]:
     teacher, whole = found["rows"][0]["teacher_score"], found["teacher"]
     lines = [
         f"Measured {found['created']} by `{found['command']}` on {found['judged_rows']} judged rows, length "
-        f"{found['length']}. Teacher: {teacher:.4f}, {whole['bytes']:,} bytes, p90 {whole['p90_ms']:.1f} ms.",
+        f"{found['length']}. {compare.beside(teacher, found['commonest'])}. The teacher has {whole['bytes']:,} bytes and "
+        f"a p90 of {whole['p90_ms']:.1f} ms.",
         "",
         "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training "
         + "".join(f"| {target}: of the teacher | fewer bytes | faster | verdict " for target in TARGETS)

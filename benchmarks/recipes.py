@@ -79,6 +79,7 @@ def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
         "interval": compare.interval(answers),
+        "commonest": compare.commonest(students[0]),
         "answers": answers,
     }
 
@@ -102,10 +103,11 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         **compare.about(),
         "teacher": next(row["teacher"] for row in rows if row["teacher"] is not None),
         "judged_rows": rows[0]["answers"].rows,
+        "commonest": rows[0]["commonest"],
         "length": found["length"],
         "plot": plot,
         "costs": found["costs"],
-        "rows": [{key: value for key, value in row.items() if key != "answers"} for row in rows],
+        "rows": [{key: value for key, value in row.items() if key not in {"answers", "commonest"}} for row in rows],
     }
     _plot(compare.RESULTS / plot, results)
     compare.Page("recipes", "Recipes", TOLD, _table).keep(task, results)
@@ -115,8 +117,9 @@ def _table(results: dict[str, Any]) -> list[str]:
     teacher, costs = results["teacher"], results["costs"]
     whole = costs["teacher"]
     lines = [
-        f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows. Teacher: "
-        f"{teacher:.4f}, {whole['macs'] / 1e6:,.0f} M MACs and {whole['p90_ms']:.1f} ms at {results['length']} tokens.",
+        f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows. "
+        f"{compare.beside(teacher, results['commonest'])}. The teacher takes {whole['macs'] / 1e6:,.0f} M MACs and "
+        f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.",
         "",
         "| recipe | learns from | each seed | 95 % | of the teacher | gain | parameters | MACs | p90 |",
         "|---|---|---|---|---|---|---|---|---|",
