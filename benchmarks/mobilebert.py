@@ -135,8 +135,8 @@ def _table(found: dict[str, Any]) -> list[str]:
     teacher, whole = found["rows"][0]["teacher_score"], found["teacher"]
     lines = [
         f"Measured {found['created']} by `{found['command']}` on {found['judged_rows']} judged rows, length "
-        f"{found['length']}. {compare.beside(teacher, found['commonest'])}. The teacher has {whole['bytes']:,} bytes, a "
-        f"p90 of {whole['p90_ms']:.1f} ms.",
+        f"{found['length']}. {compare.beside(teacher, found['commonest'])}. "
+        f"The teacher has {whole['bytes']:,} bytes and a p90 of {whole['p90_ms']:.1f} ms.",
         "",
         "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training "
         + "".join(f"| {target}: of the teacher | fewer bytes | faster | verdict " for target in TARGETS)
