@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import compare
+
 import edgedistill
 from edgedistill import files
-from edgedistill.artifacts import environment, now
 from edgedistill.models.loading import load
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
-RESULTS = Path(__file__).parent.parent / "docs" / "results"
 LAYERS = 24
 TEACHER = {
     "hidden_size": 128, "intra_size": 128, "ffn_size": 256, "embedding_size": 64,
@@ -87,17 +85,16 @@ def _trained(recipe: str, out: Path, text: dict[str, Any], settings: list[str], 
 def _write(students: dict[str, Path]) -> None:
     cards = {who: read(StudentCard, folder / STUDENT_CARD) for who, folder in students.items()}
     stages = {who: _curves(folder.parent / "stages") for who, folder in students.items()}
-    command = "python " + shlex.join(Path(a).name if a.startswith(("/", "..")) else a for a in sys.argv)
     results = {
-        "created": now(), "command": command, "environment": environment().model_dump(mode="json"), "seed": 0,
+        **compare.about(), "seed": 0,
         "layers": LAYERS, "shapes": {"teacher": TEACHER, "student": STUDENT},
         "parameters": {who: card.student.parameters for who, card in cards.items()},
         "scores": {who: card.scores for who, card in cards.items()},
         "padding": {who: _padding(folder) for who, folder in students.items()},
         "seconds": {who: card.seconds for who, card in cards.items()}, "curves": stages,
     }  # fmt: skip
-    files.write_json(RESULTS / "ib_bert.json", results)
-    files.write_text(RESULTS / "ib_bert.md", _markdown(results))
+    files.write_json(compare.RESULTS / "ib_bert.json", results)
+    files.write_text(compare.RESULTS / "ib_bert.md", _markdown(results))
 
 
 def _padding(student: Path) -> float:
@@ -149,7 +146,7 @@ def _markdown(results: dict[str, Any]) -> str:
         for group, curve in _grouped(stages).items():
             lines += ["", f"{group}: mean over each tenth of its steps.", "", *_table(curve)]
     lines += ["", "Every layer's transfer is in ib_bert.json beside this file.", ""]
-    lines += [f"Environment: `{json.dumps(results['environment'])}`", ""]
+    lines += [compare.footnote(results["environment"]), ""]
     return "\n".join(lines)
 
 

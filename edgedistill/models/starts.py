@@ -15,6 +15,25 @@ if TYPE_CHECKING:
 _FAMILY = "mobilebert"
 
 
+def refuse_other_shape(student: PreTrainedModel, path: object, asked: Mapping[str, int | None]) -> None:
+    """Make sure that a student to start from has the shape that is asked for.
+
+    Args:
+        student: what was loaded.
+        path: from where.
+        asked: num_layers, hidden_size, ffn_size and so on; none where any will do.
+
+    Raises:
+        ConfigError: it has another.
+    """
+    names = {"num_layers": "num_hidden_layers", "ffn_size": "intermediate_size", "num_heads": "num_attention_heads"}
+    names["intra_size"] = "intra_bottleneck_size"
+    for setting, wanted in asked.items():
+        found = getattr(student.config, names.get(setting, setting), None)
+        if wanted is not None and found is not None and wanted != found:
+            raise ConfigError(f"{setting}: {wanted} is asked for, but --student '{path}' has {found}. Leave it out.")
+
+
 def refuse_unused_shape(cfg: BaseModel, found: Mapping[str, object], path: object) -> None:
     """Make sure that settings which shape a new student are left alone where one is given.
 

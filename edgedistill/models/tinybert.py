@@ -5,7 +5,6 @@ Reference: Jiao et al., 2020 (arXiv:1909.10351), sections 3.1 and 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,25 +96,6 @@ def tinybert_config(shape: Shape, teacher: PreTrainedModel | None = None) -> Ber
             "problem_type": given.problem_type,
         }
     return BertConfig(**values)
-
-
-def refuse_other_shape(student: PreTrainedModel, path: object, asked: Mapping[str, int | None]) -> None:
-    """Make sure that a student to start from has the shape that is asked for.
-
-    Args:
-        student: what was loaded.
-        path: from where.
-        asked: num_layers, hidden_size, ffn_size and so on; none where any will do.
-
-    Raises:
-        ConfigError: it has another.
-    """
-    names = {"num_layers": "num_hidden_layers", "ffn_size": "intermediate_size", "num_heads": "num_attention_heads"}
-    names["intra_size"] = "intra_bottleneck_size"
-    for setting, wanted in asked.items():
-        found = getattr(student.config, names.get(setting, setting), None)
-        if wanted is not None and found is not None and wanted != found:
-            raise ConfigError(f"{setting}: {wanted} is asked for, but --student '{path}' has {found}. Leave it out.")
 
 
 class Projections(nn.Module):

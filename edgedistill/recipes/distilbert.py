@@ -31,7 +31,7 @@ from edgedistill.models.distilbert import distilbert_for
 from edgedistill.models.layers import spread_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.models.tinybert import refuse_other_shape
+from edgedistill.models.starts import refuse_other_shape
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens, valid_tokens

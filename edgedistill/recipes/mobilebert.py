@@ -34,8 +34,7 @@ from edgedistill.models.layers import layer_map
 from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
-from edgedistill.models.starts import refuse_other_mobilebert
-from edgedistill.models.tinybert import refuse_other_shape
+from edgedistill.models.starts import refuse_other_mobilebert, refuse_other_shape
 from edgedistill.recipes import CutsVocabulary, Ingredients
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, Count, OptimConfig, Stage, Step, labelled_tokens, valid_tokens

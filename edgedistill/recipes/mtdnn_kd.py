@@ -23,7 +23,7 @@ from torch import Tensor
 
 from edgedistill.data.batches import Batch
 from edgedistill.data.mixed import Mixed
-from edgedistill.data.tasks import SCORES, Kind
+from edgedistill.data.tasks import Kind
 from edgedistill.errors import ConfigError, DataError
 from edgedistill.losses.labels import label_loss
 from edgedistill.losses.ranking import candidate_probabilities, ranking_soft_targets
@@ -36,7 +36,7 @@ from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.checkpoint import number_from
 from edgedistill.training.judging import Ask, dev_score
 from edgedistill.training.stage import Count, OptimConfig, Stage, Step, ranked_questions
-from edgedistill.training.teachers import Average, averaged
+from edgedistill.training.teachers import Average, average_for, averaged
 
 if TYPE_CHECKING:
     from edgedistill.models.multitask import MultiTaskBertForSequenceClassification as MultiTask
@@ -149,8 +149,7 @@ def _teachers(cfg: Config, given: Ingredients, members: Sequence[MultiTask]) -> 
     found: dict[str, Ask] = dict(given.teachers)
     if members:
         for name, data in given.tasks.items():
-            average: Average = "logits" if data.task.kind in SCORES else cfg.average
-            found[name] = partial(_ensemble, members, name, average)
+            found[name] = partial(_ensemble, members, name, average_for(data.task.kind, cfg.average))
     return {name: ask for name, ask in found.items() if not cfg.taught or name in cfg.taught}
 
 

@@ -36,7 +36,8 @@ from edgedistill.models.answers import answer
 from edgedistill.models.layers import layer_map, strategy_map
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.models.tinybert import Projections, Shape, Sharing, refuse_other_shape, tinybert_for
+from edgedistill.models.starts import refuse_other_shape
+from edgedistill.models.tinybert import Projections, Shape, Sharing, tinybert_for
 from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
 from edgedistill.recipes import CutsVocabulary, Ingredients

@@ -157,6 +157,6 @@ class Stage:
         if self.optim.batch_tokens is not None:
             return None
         epochs, rest = divmod(self.rows, len(self.batches))
-        sizes = getattr(self.batches, "sizes", (len(self.batches),))  # of each task: no batch is of two
+        sizes = getattr(self.batches, "sizes", (len(self.batches),))  # of each task or pass: no batch is of two
         in_one = sum(math.ceil(size / self.optim.batch_size) for size in sizes)
         return epochs * in_one + math.ceil(rest / self.optim.batch_size)

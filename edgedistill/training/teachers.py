@@ -214,9 +214,9 @@ class EnsembleTeacher:
         return Outputs(logits=averaged(stacked, self._average))
 
 
-def average_for(kind: Kind) -> Average:
-    """How answers of a kind are averaged: classes by their probabilities; scores, and a span's places, by logits."""
-    return "logits" if kind in SCORES or kind == "span" else "probabilities"
+def average_for(kind: Kind, classes: Average = "probabilities") -> Average:
+    """How answers of a kind are averaged: classes as is asked for; scores, and a span's places, by logits."""
+    return "logits" if kind in SCORES or kind == "span" else classes
 
 
 def averaged(logits: Tensor, average: Average) -> Tensor:

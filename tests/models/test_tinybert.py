@@ -3,7 +3,8 @@ import torch
 from transformers import AutoModel
 
 from edgedistill.errors import ConfigError
-from edgedistill.models.tinybert import Projections, Shape, refuse_other_shape, tinybert_config, tinybert_for
+from edgedistill.models.starts import refuse_other_shape
+from edgedistill.models.tinybert import Projections, Shape, tinybert_config, tinybert_for
 from tests.support import tiny_model
 
 

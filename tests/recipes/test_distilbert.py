@@ -115,7 +115,7 @@ def test_a_general_student_goes_on_with_a_task(tmp_path):
         ({"num_layers": 5}, ConfigError, "deeper than its teacher of 4"),
         ({"layer_map": (1, 9)}, ConfigError, "no teacher layer 9"),
         ({"layer_map": (3, 1)}, ConfigError, "must not go back"),
-        ({"layer_map": (1, 4), "num_layers": 3}, ConfigError, "3"),
+        ({"layer_map": (1, 4), "num_layers": 3}, ConfigError, "2 entries for 3 student layers"),
     ],
 )
 def test_layers_that_do_not_fit(words, settings, error, message):
