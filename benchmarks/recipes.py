@@ -15,9 +15,13 @@ from typing import Any
 
 import compare
 import numpy as np
+import torch
 from recipe_costs import macs, p90_ms
 
 from edgedistill.config import read_yaml
+from edgedistill.data.tasks import find_task
+from edgedistill.models.loading import load
+from edgedistill.models.tinybert import Shape, tinybert_for
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 HERE = Path(__file__).parent
@@ -56,15 +60,28 @@ def _options() -> argparse.Namespace:
 
 
 def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], length: int) -> list[Path]:
+    asked = {**settings.get("shared", {}), **settings[variant], "max_length": length}
     given = {"student": options.teacher} if recipe == "fastbert" else {"teacher": options.teacher}
-    shared = {**settings.get("shared", {}), **settings[variant], "max_length": length}
-    return [
-        compare.trained(
-            recipe, options.out / f"{recipe}-{variant}-{seed}", {**shared, "seed": seed},
-            task=options.task, data=options.data, limit=options.limit, **given,
-        )
-        for seed in range(options.seeds)
-    ]  # fmt: skip
+    students = []
+    for seed in range(options.seeds):
+        out = options.out / f"{recipe}-{variant}-{seed}"
+        by, own = recipe, {**asked, "seed": seed}
+        if (recipe, variant) == ("tinybert", "labels"):  # the recipe has no loss of labels
+            given = {"student": _untrained_tinybert(options, asked["num_layers"], seed)}
+            by, own = "finetune", {"optim": own["prediction_optim"], "max_length": length, "seed": seed}
+        more = {"task": options.task, "data": options.data, "limit": options.limit}
+        students.append(compare.trained(by, out, own, **more, **given))
+    return students
+
+
+def _untrained_tinybert(options: Any, layers: int, seed: int) -> Path:
+    """A student of the recipe's shape with random weights, as a checkpoint to fine-tune."""
+    folder: Path = options.out / f"tinybert-untrained-{seed}"
+    kind, teacher = find_task(options.task).kind, load(options.teacher)
+    torch.manual_seed(seed)
+    tinybert_for(teacher.model, kind, Shape(layers)).save_pretrained(folder)
+    teacher.tokenizer.save_pretrained(folder)
+    return folder
 
 
 def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]:
