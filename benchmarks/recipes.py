@@ -39,7 +39,8 @@ VARIANTS = {"labels": "labels alone", "answers": "the teacher's answers alone", 
 def main() -> None:
     """Train, measure and write the tables."""
     options = _options()
-    options.out /= compare.slug(compare.title(options.task, options.limit))
+    title = _title(options)
+    options.out /= compare.slug(title)
     plan = read_yaml(HERE / "recipes.yaml")
     length = compare.of_task(plan["lengths"], options.task)
     recipes = {name: plan["recipes"][name] for name in options.recipe or plan["recipes"]}
@@ -50,17 +51,24 @@ def main() -> None:
         if variant in settings
     ]
     costs = _costs(options, list(recipes), length)
-    _keep(compare.title(options.task, options.limit), {"length": length, "costs": costs, "rows": rows})
+    _keep(title, {"length": length, "costs": costs, "rows": rows})
 
 
 def _options() -> argparse.Namespace:
     parser = compare.parser(__doc__, "runs/recipes")
     parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
+    parser.add_argument("--longer", type=float, default=1, help="times the epochs of recipes.yaml")
     return parser.parse_args()
 
 
+def _title(options: Any) -> str:
+    longer = f", {options.longer:g} times as long" if options.longer != 1 else ""
+    return compare.title(options.task, options.limit) + longer
+
+
 def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], length: int) -> list[Path]:
-    asked = {**settings.get("shared", {}), **settings[variant], "max_length": length}
+    epochs = compare.longer({**settings.get("shared", {}), **settings[variant]}, options.longer)
+    asked = {**epochs, "max_length": length}
     given = {"student": options.teacher} if recipe == "fastbert" else {"teacher": options.teacher}
     students = []
     for seed in range(options.seeds):
