@@ -25,7 +25,8 @@ from edgedistill.losses.labels import label_loss
 from edgedistill.losses.soft_targets import reverse_soft_targets, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.fastbert import FAMILY, FastBertForSequenceClassification, fastbert_for
-from edgedistill.models.loading import Checkpoint, load
+from edgedistill.models.loading import load
+from edgedistill.models.starts import refuse_unused_shape
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.reports import FlopsCount
 from edgedistill.training.exits import dev_area
@@ -134,8 +135,9 @@ def build_student(cfg: Config, given: Ingredients) -> nn.Module:
             f"{len(given.data.labels)} labels. Give a checkpoint fine-tuned for it, or leave finetune_optim alone."
         )
     if start.model.config.model_type == FAMILY:
-        _refuse_other_shape(cfg, start)
         student: nn.Module = start.model
+        own = {name: getattr(start.model.config, name) for name in ("classifier_size", "classifier_heads")}
+        refuse_unused_shape(cfg, own, given.start)
         return student
     return fastbert_for(start.model, size=cfg.classifier_size, heads=cfg.classifier_heads, keeps_head=keeps_head)
 
@@ -179,12 +181,3 @@ def _self_distillation(cfg: Config, student: FastBertForSequenceClassification) 
         return {f"exit_{number:02d}": divergence(own, last) for number, own in enumerate(branches, start=1)}
 
     return step
-
-
-def _refuse_other_shape(cfg: Config, start: Checkpoint) -> None:
-    own = (start.model.config.classifier_size, start.model.config.classifier_heads)
-    if own != (cfg.classifier_size, cfg.classifier_heads):
-        raise ConfigError(
-            f"'{start.path}' is a FastBERT with classifiers {own[0]} wide with {own[1]} heads. Set classifier_size and "
-            "classifier_heads to these, or start from a BERT."
-        )
