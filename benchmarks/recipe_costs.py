@@ -15,6 +15,7 @@ import edgedistill
 from edgedistill.data.batches import Encoded
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
+from edgedistill.reports import STUDENT_CARD
 
 
 def macs(folder: str | Path, length: int) -> int:
@@ -47,7 +48,9 @@ def p90_ms(teacher: str, students: Sequence[Path], task: str, data: Path, length
     Returns:
         Milliseconds a text, by the folder above each student.
     """
-    folders = {"teacher": exported(teacher, out / "teacher", "onnx", "fp32", length, task=task, data=data)}
+    is_ours = Path(teacher, STUDENT_CARD).is_file()  # and says itself what it was judged on
+    judged = {} if is_ours else {"task": task, "data": data}
+    folders = {"teacher": exported(teacher, out / "teacher", "onnx", "fp32", length, **judged)}
     for student in students:
         folders[student.parent.name] = exported(student, out / student.parent.name, "onnx", "fp32", length)
     bench = edgedistill.bench(
