@@ -49,7 +49,7 @@ def p90_ms(teacher: str, students: Sequence[Path], task: str, data: Path, length
         Milliseconds a text, by the folder above each student.
     """
     is_ours = Path(teacher, STUDENT_CARD).is_file()  # and says itself what it was judged on
-    judged = {} if is_ours else {"task": task, "data": data}
+    judged: dict[str, Any] = {} if is_ours else {"task": task, "data": data}
     folders = {"teacher": exported(teacher, out / "teacher", "onnx", "fp32", length, **judged)}
     for student in students:
         folders[student.parent.name] = exported(student, out / student.parent.name, "onnx", "fp32", length)
