@@ -78,8 +78,39 @@ def answers(students: Sequence[Path], task: str | None = None) -> Answers:
         students: their folders.
         task: which one, of several that they learnt; their main one when not given.
     """
-    found = [_answers(student, task) for student in students]
+    return together([_answers(student, task) for student in students])
+
+
+def answers_of_teacher(student: Path) -> Answers:
+    """What a student's teacher answered to the rows that the student was judged on."""
+    return _answers(student, None, is_teacher=True)
+
+
+def together(found: Sequence[Answers]) -> Answers:
+    """The mean of several."""
     return Answers(found[0].rows, lambda w: np.mean([one.score(w) for one in found], axis=0))
+
+
+def answers_to(student: Path, logits: Sequence[Any], name: str | None = None) -> Answers:
+    """Answers to the rows that a student was judged on.
+
+    Args:
+        student: its folder.
+        logits: of each row, in order.
+        name: of the task, of several that it learnt; its main one when not given.
+    """
+    task = find_task(name) if name else _task_of(student)
+    rows = _rows(student / (REFERENCE if name is None else reference_of(name)))
+    right: list[Any] = [row.label for row in rows]
+    given: list[Any] = decide(task.kind, logits)
+    if task.kind == "span":
+        tokenizer = Tokenizer.from_file(str(student / "tokenizer.json"))
+        contexts = [row.text_pair or "" for row in rows]
+        length = read(StudentCard, student / STUDENT_CARD).task.max_length
+        given = answer_texts(tokenizer, [row.text for row in rows], contexts, logits, length)
+    elif task.kind == "ranking":
+        given, right = rankings(given, right)
+    return Answers(len(given), weighted_score(task.metric, given, right))
 
 
 def commonest(student: Path) -> float | None:
@@ -100,20 +131,9 @@ def _rows(stored: Path) -> list[ReferenceRow]:
     return [ReferenceRow.model_validate_json(line) for line in stored.read_text(encoding="utf-8").splitlines()]
 
 
-def _answers(student: Path, name: str | None) -> Answers:
-    task = find_task(name) if name else _task_of(student)
+def _answers(student: Path, name: str | None, *, is_teacher: bool = False) -> Answers:
     rows = _rows(student / (REFERENCE if name is None else reference_of(name)))
-    logits = [np.array(row.student) for row in rows]
-    right: list[Any] = [row.label for row in rows]
-    given: list[Any] = decide(task.kind, logits)
-    if task.kind == "span":
-        tokenizer = Tokenizer.from_file(str(student / "tokenizer.json"))
-        contexts = [row.text_pair or "" for row in rows]
-        length = read(StudentCard, student / STUDENT_CARD).task.max_length
-        given = answer_texts(tokenizer, [row.text for row in rows], contexts, logits, length)
-    elif task.kind == "ranking":
-        given, right = rankings(given, right)
-    return Answers(len(given), weighted_score(task.metric, given, right))
+    return answers_to(student, [np.array(row.teacher if is_teacher else row.student) for row in rows], name)
 
 
 def interval(found: Answers) -> tuple[float, float]:
@@ -126,6 +146,20 @@ def gain(first: Answers, second: Answers) -> dict[str, float]:
     """Points that the second gains, with the 95 % interval over rows, both scored on the same ones."""
     found = parity.paired_bootstrap(second.score, first.score, first.rows)
     return {"points": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
+
+
+def share(found: Answers, teacher: Answers) -> tuple[float, float]:
+    """95 % of the score's ratio to the teacher's, both on the same resampled rows."""
+    spread = parity.paired_bootstrap(
+        lambda w: found.score(w) / teacher.score(w), lambda w: np.zeros(len(w)), found.rows
+    )
+    return spread.low, spread.high
+
+
+def told_share(score: float, teacher: float, spread: Sequence[float] | None) -> str:
+    """A score as a share of the teacher's with what `share` found, as a table's cell."""
+    within = "" if spread is None else f" ({100 * spread[0]:.1f} to {100 * spread[1]:.1f})"
+    return f"{100 * score / teacher:.1f} %{within}"
 
 
 def told(points: dict[str, float] | None) -> str:

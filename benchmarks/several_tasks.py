@@ -2,8 +2,8 @@
 
     python benchmarks/several_tasks.py --data DIR --start CHECKPOINT --out runs/several_tasks
 
-DIR holds a folder for each task. All students start from the same checkpoint and see every row as often. Writes
-`docs/results/several_tasks.json` and `several_tasks.md`; differences are paired, on the same resampled rows.
+DIR holds a folder for each task. All students start from the same checkpoint and see every row as often. Puts the tasks
+into `docs/results/several_tasks.json` and `several_tasks.md`; differences are paired, on the same resampled rows.
 
 Reference: Liu et al., 2019 (arXiv:1904.09482), table 1.
 """
@@ -19,9 +19,12 @@ import compare
 import numpy as np
 from compare import Answers
 
-from edgedistill import files
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
+TOLD = (
+    "Each task's headline metric with its 95 % interval over what is judged (rows, or the questions of a ranking), and "
+    "the gain over a model of its own in points with its paired interval."
+)
 ALONE = "each task alone"
 TOGETHER: dict[str, dict[str, Any]] = {"all tasks, labels alone": {"members": 0}, "mtdnn_kd": {"members": 2}}
 
@@ -42,8 +45,7 @@ def main() -> None:
         "start": Path(options.start).name, "epochs": options.epochs, "seeds": options.seeds, "parameters": parameters,
         "rows": [_row(task, found) for task in options.tasks],
     }  # fmt: skip
-    files.write_json(compare.RESULTS / "several_tasks.json", results)
-    files.write_text(compare.RESULTS / "several_tasks.md", _markdown(results))
+    compare.Page("several_tasks", "Several tasks at once", TOLD, _table).keep(", ".join(options.tasks), results)
 
 
 def _options() -> argparse.Namespace:
@@ -94,17 +96,14 @@ def _row(task: str, found: Mapping[str, Mapping[str, Answers]]) -> dict[str, Any
     }
 
 
-def _markdown(results: dict[str, Any]) -> str:
+def _table(results: dict[str, Any]) -> list[str]:
     names, parameters = list(results["parameters"]), results["parameters"]
     lines = [
-        "# Several tasks at once",
-        "",
         f"Measured {results['created']} by `{results['command']}`, {results['seeds']} seed(s), "
-        f"{results['epochs']:g} epochs. Each task's headline metric with its 95 % interval over rows, and the gain "
-        "over a model of its own in points with its paired interval. Parameters of all that answers every task: "
+        f"{results['epochs']:g} epochs. Parameters of all that answers every task: "
         f"{', '.join(f'{name} {parameters[name]:,}' for name in names)}.",
         "",
-        f"| task | rows | {' | '.join(names)} |",
+        f"| task | judged | {' | '.join(names)} |",
         "|---" * (2 + len(names)) + "|",
     ]
     for row in results["rows"]:
@@ -114,7 +113,7 @@ def _markdown(results: dict[str, Any]) -> str:
             gain = compare.told(row["students"][name]["gain"])
             cells.append(f"{row['students'][name]['score']:.4f} ({low:.3f} to {high:.3f}) {gain}".strip())
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", compare.footnote(results["environment"]), ""])
+    return lines
 
 
 if __name__ == "__main__":
