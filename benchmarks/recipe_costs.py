@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from compare import exported
+from compare import Answers, answers_to, exported
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import edgedistill
 from edgedistill.data.batches import Encoded
+from edgedistill.data.task_data import load_task_data
+from edgedistill.data.tasks import find_task
 from edgedistill.models.answers import answer
+from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.loading import load
 from edgedistill.reports import STUDENT_CARD
+from edgedistill.training.exits import ask_exits, leave_at, point
 
 
 def macs(folder: str | Path, length: int) -> int:
@@ -42,11 +48,50 @@ def _lstm_macs(lstm: nn.LSTM, given: Any) -> int:
     return int(tokens) * weights
 
 
-def p90_ms(teacher: str, students: Sequence[Path], task: str, data: Path, length: int, out: Path) -> dict[str, float]:
+@dataclass(frozen=True)
+class Leaving:
+    """A FastBERT's texts, leaving at its own speed.
+
+    Attributes:
+        answers: to the judged rows.
+        score: the task's metric.
+        macs: mean multiply-accumulates of a text of the longest length, with the classifiers it passes.
+    """
+
+    answers: Answers
+    score: float
+    macs: float
+
+
+def leaving(student: Path, data: Path, limit: int | None) -> Leaving:
+    """Ask a FastBERT the judged rows at its own speed.
+
+    Args:
+        student: folder that the recipe made.
+        data: of its task.
+        limit: of the training run: the same judged rows.
+    """
+    found = load(student)
+    assert found.card is not None
+    assert isinstance(found.model, FastBertForSequenceClassification)
+    task, seed = found.card.task, found.card.seed
+    whole = load_task_data(
+        find_task(str(task.name)), data, found.tokenizer, max_length=task.max_length, seed=seed, limit=limit
+    )
+    asked, speed = ask_exits(found.model, whole.judged, whole), float(found.model.config.speed)
+    layers, cost = leave_at(asked.uncertainties, speed), point(asked, speed)
+    answers = answers_to(student, list(asked.logits[np.arange(len(layers)), layers - 1]))
+    return Leaving(answers, cost.score, cost.macs["padded_all"])
+
+
+def latencies(
+    teacher: str, students: Sequence[Path], task: str, data: Path, length: int, out: Path
+) -> dict[str, dict[str, Any]]:
     """90th percentile of the teacher (named "teacher") and the students, exported to onnx fp32, in turns, one thread.
 
     Returns:
-        Milliseconds a text, by the folder above each student.
+        By the folder above each student: p90_ms, milliseconds a text, and is_throttled, whether the processor became
+        slower meanwhile.
     """
     is_ours = Path(teacher, STUDENT_CARD).is_file()  # and says itself what it was judged on
     judged: dict[str, Any] = {} if is_ours else {"task": task, "data": data}
@@ -56,5 +101,5 @@ def p90_ms(teacher: str, students: Sequence[Path], task: str, data: Path, length
     bench = edgedistill.bench(
         list(folders.values()), mode="rapid", threads=(1,), lengths=(length,), reference=False, out=out / "bench.json"
     )
-    found = {row.artifact: row.latency.p90_ms for row in bench.rows}
+    found = {row.artifact: {"p90_ms": row.latency.p90_ms, "is_throttled": row.is_throttled} for row in bench.rows}
     return {name: found[folder.name] for name, folder in folders.items()}

@@ -1,6 +1,6 @@
 """Every recipe beside its own student without the teacher, and with the teacher's answers alone.
 
-    python benchmarks/recipes.py --task trec --data DIR --teacher FOLDER --out runs/recipes
+    python benchmarks/recipes.py --task trec --data DIR --teacher FOLDER --words FOLDER --corpus FILE --conllu FILE
 
 Trains what `recipes.yaml` beside this file says, for each seed, and puts the task's results into
 `docs/results/recipes.json`, its table into `recipes.md` and its plot into `recipes-TASK.svg`. The differences are
@@ -15,25 +15,33 @@ from typing import Any
 
 import compare
 import numpy as np
-import torch
-from recipe_costs import macs, p90_ms
+from recipe_costs import latencies, leaving, macs
+from recipe_students import trained
 
 from edgedistill.config import read_yaml
-from edgedistill.data.tasks import find_task
-from edgedistill.models.loading import load
-from edgedistill.models.tinybert import Shape, tinybert_for
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 HERE = Path(__file__).parent
 TOLD = (
     "Every recipe's student from labels alone, from the teacher's answers alone and as the recipe has it, with the "
-    "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. The task's metric with its "
-    "95 % interval over rows; the gain is over the first row of the same recipe, in points, with its paired interval. "
-    "MACs are of one text of the length given; p90 is the 90th percentile of the onnx fp32 export on one thread, all "
-    "measured in turns, as a share of the teacher's. How long each training took is in recipes.json, on a machine that "
-    "did other work too."
+    "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. pkd's students start from the "
+    "first layers of the pre-trained encoder; distilbert's from every second one, the recipe's after learning raw text "
+    "from a teacher that guesses words; tinybert's, mobilebert's and bilstm's from random weights (a bilstm's words "
+    "from the teacher's), tinybert's recipe learning raw text first. The recipes of tinybert and bilstm also see texts "
+    "with words replaced. fastbert's first row is its last classifier, before which no text leaves; in its second, "
+    "texts leave at the speed chosen on the development rows. The task's metric with its 95 % interval over rows; the "
+    "gain is over the first row of the same recipe, in points, with its paired interval over rows, whatever other "
+    "seeds would give. MACs are of one text of the length given, with early exits the mean; p90 is the 90th percentile "
+    "of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's, in brackets where the "
+    "processor became slower meanwhile. Seconds of training are in recipes.json, on a machine that did other work too. "
+    "Seeds are 0, 1 and so on."
 )
-VARIANTS = {"labels": "labels alone", "answers": "the teacher's answers alone", "recipe": "the recipe"}
+VARIANTS = {
+    "labels": "labels alone",
+    "answers": "the teacher's answers alone",
+    "whole": "no text leaves early",
+    "recipe": "the recipe",
+}
 
 
 def main() -> None:
@@ -44,18 +52,24 @@ def main() -> None:
     plan = read_yaml(HERE / "recipes.yaml")
     length = compare.of_task(plan["lengths"], options.task)
     recipes = {name: plan["recipes"][name] for name in options.recipe or plan["recipes"]}
-    rows = [
-        _measured(recipe, variant, _trained(options, recipe, variant, settings, length))
-        for recipe, settings in recipes.items()
-        for variant in VARIANTS
-        if variant in settings
-    ]
+    rows = []
+    for recipe, settings in recipes.items():
+        for variant in VARIANTS:
+            if variant in settings:
+                asked = {**settings.get("shared", {}), **settings[variant]}
+                asked = {**compare.longer(asked, options.longer), "max_length": length}
+                students = trained(options, recipe, variant, asked, settings.get("general"))
+                rows += _left(students, options) if recipe == "fastbert" else [_measured(recipe, variant, students)]
     costs = _costs(options, list(recipes), length)
     _keep(title, {"length": length, "costs": costs, "rows": rows})
 
 
 def _options() -> argparse.Namespace:
     parser = compare.parser(__doc__, "runs/recipes")
+    parser.add_argument("--pretrained", default="minilm", help="encoder that the teacher was fine-tuned from")
+    parser.add_argument("--words", required=True, help="the same one with a head that guesses words")
+    parser.add_argument("--corpus", type=Path, required=True, help="raw text")
+    parser.add_argument("--conllu", type=Path, required=True, help="treebank to learn parts of speech from")
     parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
     parser.add_argument("--longer", type=float, default=1, help="times the epochs of recipes.yaml")
     return parser.parse_args()
@@ -66,41 +80,34 @@ def _title(options: Any) -> str:
     return compare.title(options.task, options.limit) + longer
 
 
-def _trained(options: Any, recipe: str, variant: str, settings: dict[str, Any], length: int) -> list[Path]:
-    epochs = compare.longer({**settings.get("shared", {}), **settings[variant]}, options.longer)
-    asked = {**epochs, "max_length": length}
-    given = {"student": options.teacher} if recipe == "fastbert" else {"teacher": options.teacher}
-    students = []
-    for seed in range(options.seeds):
-        out = options.out / f"{recipe}-{variant}-{seed}"
-        by, own = recipe, {**asked, "seed": seed}
-        if (recipe, variant) == ("tinybert", "labels"):  # the recipe has no loss of labels
-            given = {"student": _untrained_tinybert(options, asked["num_layers"], seed)}
-            by, own = "finetune", {"optim": own["prediction_optim"], "max_length": length, "seed": seed}
-        more = {"task": options.task, "data": options.data, "limit": options.limit}
-        students.append(compare.trained(by, out, own, **more, **given))
-    return students
-
-
-def _untrained_tinybert(options: Any, layers: int, seed: int) -> Path:
-    """A student of the recipe's shape with random weights, as a checkpoint to fine-tune."""
-    folder: Path = options.out / f"tinybert-untrained-{seed}"
-    kind, teacher = find_task(options.task).kind, load(options.teacher)
-    torch.manual_seed(seed)
-    tinybert_for(teacher.model, kind, Shape(layers)).save_pretrained(folder)
-    teacher.tokenizer.save_pretrained(folder)
-    return folder
-
-
 def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]:
     cards = [read(StudentCard, folder / STUDENT_CARD) for folder in students]
-    answers = compare.answers(students)
+    scores = [card.scores["student"] for card in cards]
+    found = _row(recipe, variant, students, scores, compare.answers(students))
+    if "teacher" in cards[0].scores:
+        found["teacher"] = cards[0].scores["teacher"]
+        found["share"] = compare.share(found["answers"], compare.answers_of_teacher(students[0]))
+    return found
+
+
+def _left(students: list[Path], options: Any) -> list[dict[str, Any]]:
+    """FastBERTs where no text leaves early, and where texts leave at each student's own speed."""
+    left = [leaving(student, options.data, options.limit) for student in students]
+    early = compare.together([one.answers for one in left])
+    rows = [_measured("fastbert", "whole", students)]
+    rows.append(_row("fastbert", "recipe", students, [one.score for one in left], early))
+    return [{**row, "macs": macs} for row, macs in zip(rows, (None, left[0].macs), strict=True)]
+
+
+def _row(recipe: str, variant: str, students: list[Path], scores: list[float], answers: Any) -> dict[str, Any]:
+    cards = [read(StudentCard, folder / STUDENT_CARD) for folder in students]
     return {
         "recipe": recipe,
         "variant": variant,
         "metric": cards[0].task.metric,
-        "scores": [card.scores["student"] for card in cards],
-        "teacher": cards[0].scores.get("teacher"),
+        "scores": scores,
+        "teacher": None,
+        "share": None,
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
         "interval": compare.interval(answers),
@@ -109,13 +116,12 @@ def _measured(recipe: str, variant: str, students: list[Path]) -> dict[str, Any]
     }
 
 
-def _costs(options: Any, recipes: list[str], length: int) -> dict[str, dict[str, float]]:
-    """MACs and 90th percentile of the teacher and of each recipe's first student."""
+def _costs(options: Any, recipes: list[str], length: int) -> dict[str, dict[str, Any]]:
+    """MACs and time of the teacher and of each recipe's first student."""
     students = [options.out / f"{recipe}-recipe-0" / "student" for recipe in recipes]
-    measured = options.out / "exports"
-    times = p90_ms(options.teacher, students, options.task, options.data, length, measured)
+    times = latencies(options.teacher, students, options.task, options.data, length, options.out / "exports")
     sources = {"teacher": options.teacher} | {student.parent.name: student for student in students}
-    return {name: {"macs": macs(source, length), "p90_ms": times[name]} for name, source in sources.items()}
+    return {name: {"macs": macs(source, length), **times[name]} for name, source in sources.items()}
 
 
 def _keep(task: str, found: dict[str, Any]) -> None:
@@ -150,14 +156,20 @@ def _table(results: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results["rows"]:
-        scores, cost = row["scores"], costs[f"{row['recipe']}-recipe-0"]
-        low, high = row["interval"]
+        cost, (low, high) = costs[f"{row['recipe']}-recipe-0"], row["interval"]
+        spent, time = row.get("macs") or cost["macs"], "" if row["variant"] == "whole" else _time(cost, whole)
+        share = compare.told_share(float(np.mean(row["scores"])), teacher, row.get("share"))
         lines.append(
-            f"| {row['recipe']} | {VARIANTS[row['variant']]} | {', '.join(f'{score:.4f}' for score in scores)} "
-            f"| {low:.3f} to {high:.3f} | {100 * float(np.mean(scores)) / teacher:.1f} % | {compare.told(row['gain'])} "
-            f"| {row['parameters']:,} | {cost['macs'] / 1e6:,.0f} M | {cost['p90_ms'] / whole['p90_ms']:.2f} |"
+            f"| {row['recipe']} | {VARIANTS[row['variant']]} | {', '.join(f'{score:.4f}' for score in row['scores'])} "
+            f"| {low:.3f} to {high:.3f} | {share} | {compare.told(row['gain'])} | {row['parameters']:,} "
+            f"| {spent / 1e6:,.0f} M | {time} |"
         )
     return [*lines, "", f"![each recipe's students beside the teacher]({results['plot']})"]
+
+
+def _time(cost: dict[str, Any], whole: dict[str, Any]) -> str:
+    share = f"{cost['p90_ms'] / whole['p90_ms']:.2f}"
+    return f"({share})" if cost.get("is_throttled") or whole.get("is_throttled") else share
 
 
 def _plot(path: Path, results: dict[str, Any]) -> None:

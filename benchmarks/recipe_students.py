@@ -1,0 +1,84 @@
+"""The students that `recipes.py` compares: what each starts from, and what it is given beside the task.
+
+A recipe's own row gets all that the paper gives it, such as raw text. The rows beside it have its student's shape and
+never see the teacher: they start from a pre-trained encoder, or from random weights as the recipe's own student does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import compare
+import torch
+
+from edgedistill.data.tasks import find_task
+from edgedistill.models.distilbert import distilbert_for
+from edgedistill.models.layers import spread_layers
+from edgedistill.models.loading import Checkpoint, load
+from edgedistill.models.tinybert import Shape, tinybert_for
+
+
+def trained(
+    options: Any, recipe: str, variant: str, settings: dict[str, Any], general: dict[str, Any] | None
+) -> list[Path]:
+    """One student for each seed.
+
+    Args:
+        options: of the command.
+        recipe: its name.
+        variant: labels, answers or recipe.
+        settings: of the variant.
+        general: of DistilBERT's training on raw text.
+    """
+    folders = []
+    for seed in range(options.seeds):
+        by, own, given = recipe, {**settings, "seed": seed}, {"teacher": options.teacher}
+        if recipe == "fastbert":
+            given = {"student": options.teacher}
+        elif recipe == "pkd":
+            given["student"] = options.pretrained
+        elif recipe == "distilbert":
+            is_whole = variant == "recipe" and general is not None
+            given["student"] = _general_distilbert(options, own, general) if is_whole else _cut(options, own)
+        elif recipe == "tinybert" and variant == "labels":  # the recipe has no loss of labels
+            given = {"student": _untrained_tinybert(options, own["num_layers"], seed)}
+            by, own = "finetune", {"optim": own["prediction_optim"], "max_length": own["max_length"], "seed": seed}
+        elif recipe == "tinybert" and variant == "recipe":
+            given["corpus"] = options.corpus
+            own["augment_with"] = options.words
+        elif recipe == "bilstm" and variant == "recipe":
+            own["conllu"] = str(options.conllu)
+        out = options.out / f"{recipe}-{variant}-{seed}"
+        folders.append(
+            compare.trained(by, out, own, task=options.task, data=options.data, limit=options.limit, **given)
+        )
+    return folders
+
+
+def _general_distilbert(options: Any, settings: dict[str, Any], general: dict[str, Any]) -> Path:
+    """DistilBERT's first distillation, on raw text: one student for all tasks."""
+    out = options.out.parent / "distilbert-general"
+    own = {"num_layers": settings["num_layers"], **general}
+    return compare.trained("distilbert", out, own, teacher=options.words, corpus=options.corpus)
+
+
+def _cut(options: Any, settings: dict[str, Any]) -> Path:
+    """What that student is before any step: every second layer of the encoder."""
+    source = load(options.words)
+    layers = spread_layers(source.model.config.num_hidden_layers, settings["num_layers"], ())
+    return _saved(distilbert_for(source.model, "mlm", layers), source, options.out.parent / "distilbert-cut")
+
+
+def _untrained_tinybert(options: Any, layers: int, seed: int) -> Path:
+    """A student of the recipe's shape with random weights, as a checkpoint to fine-tune."""
+    kind, teacher = find_task(options.task).kind, load(options.teacher)
+    torch.manual_seed(seed)
+    student = tinybert_for(teacher.model, kind, Shape(layers))
+    return _saved(student, teacher, options.out / f"tinybert-untrained-{seed}")
+
+
+def _saved(model: Any, source: Checkpoint, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    source.tokenizer.save_pretrained(folder)
+    return folder
