@@ -69,8 +69,8 @@ def provider_of(
 
     Raises:
         CheckpointError: members of an ensemble that do not have the same labels in the same order.
-        ConfigError: members with different tokenizers, a cache for a task whose answers cannot be kept, or settings
-            that do not fit the teacher.
+        ConfigError: members with different tokenizers, a student of other tokens where every token has an answer, a
+            cache for a task whose answers cannot be kept, or settings that do not fit the teacher.
         TrainingError: the cache holds something else.
     """
     from edgedistill.data.logit_cache import LogitCache
@@ -79,6 +79,7 @@ def provider_of(
     from edgedistill.training.teachers import CachedTeacher, EnsembleTeacher, OnlineTeacher, average_for
 
     first = checkpoints[0]
+    _refuse_other_tokens(first, data)
     for other in checkpoints[1:]:
         if not same_tokens(first.tokenizer, other.tokenizer):
             raise ConfigError(
@@ -218,7 +219,7 @@ def _unit_of_answers(data: TaskData) -> Any:
     """Whether a row has one answer, or every token has.
 
     Raises:
-        ConfigError: answers to this task are not worth keeping, or are about other tokens than the student's.
+        ConfigError: answers to this task are not worth keeping.
     """
     kind, name = data.task.kind, data.task.name
     if kind == "mlm":
@@ -231,12 +232,16 @@ def _unit_of_answers(data: TaskData) -> Any:
             f"--teacher-cache: in '{name}' the teacher is trained first, then asked once, and that is kept anyway. "
             "Leave it out."
         )
-    if kind in {"span", "tokens"} and not data.train.shares_tokens:
-        raise ConfigError(
-            f"--teacher-cache: in '{name}' every token has an answer, and the student's tokens are not the teacher's. "
-            "Leave it out, or use a student with the teacher's tokenizer."
-        )
     return "token" if kind in {"span", "tokens"} else "row"
+
+
+def _refuse_other_tokens(teacher: Checkpoint, data: TaskData) -> None:
+    """Said before anything is trained or written."""
+    if data.task.kind in {"span", "tokens", "mlm"} and not data.train.shares_tokens:
+        raise ConfigError(
+            f"'{teacher.path}' splits text into other tokens than the student, and in '{data.task.name}' every token "
+            "has an answer: they cannot be compared. Leave --student out, or give one with the teacher's tokenizer."
+        )
 
 
 def _own_folder(first: Checkpoint, data: TaskData, wanted: Fingerprint) -> Path:

@@ -19,7 +19,7 @@ from transformers import (
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import as_begun_here
-from tests.support import save_checkpoint, tiny_model, vocabulary, write_jsonl
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
 MOBILEBERT = {
     "vocab_size": len(vocabulary()), "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 4,
@@ -255,4 +255,16 @@ def test_something_must_be_judged_by(recipe, tiny_bert, unlabelled, tmp_path):
     done = distil(recipe, tmp_path / "run", *given, *WITHOUT[recipe])
     assert done.exit_code == 2
     assert "no labelled test or validation split" in " ".join(done.output.split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("recipe", ["distilbert", "mobilebert"])
+def test_words_are_not_compared_across_tokenizers(recipe, corpus, tmp_path):
+    other = tiny_tokenizer([*vocabulary()[:-1], "unheard"])
+    teacher = save_checkpoint(tmp_path / "teacher", tiny_model(head="mlm"))
+    student = save_checkpoint(tmp_path / "student", published(recipe), other)
+    done = distil(recipe, tmp_path / "run", "--teacher", teacher, "--corpus", corpus, "--student", student)
+    assert done.exit_code == 2
+    assert "splits text into other tokens than the student" in done.output
+    assert "Leave --student out" in done.output
     assert not (tmp_path / "run").exists()
