@@ -156,10 +156,10 @@ def share(found: Answers, teacher: Answers) -> tuple[float, float]:
     return spread.low, spread.high
 
 
-def told_share(score: float, teacher: float, spread: Sequence[float] | None) -> str:
-    """A score as a share of the teacher's with what `share` found, as a table's cell."""
+def told_share(ratio: float, spread: Sequence[float] | None) -> str:
+    """A score's ratio to the teacher's with what `share` found, as a table's cell."""
     within = "" if spread is None else f" ({100 * spread[0]:.1f} to {100 * spread[1]:.1f})"
-    return f"{100 * score / teacher:.1f} %{within}"
+    return f"{100 * ratio:.1f} %{within}"
 
 
 def told(points: dict[str, float] | None) -> str:

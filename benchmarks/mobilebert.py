@@ -98,6 +98,7 @@ def _trained(
         "seconds": [sum(card.seconds.values()) for card in cards],
         "teacher_score": cards[0].scores["teacher"],
         "interval": compare.interval(answers),
+        "share": compare.share(answers, compare.answers_of_teacher(students[0])),
         "answers": answers,
     }
 
@@ -117,8 +118,9 @@ def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> 
     times = {row.artifact: row for row in bench.rows}
     found = {}
     for name, folder in artifacts.items():
-        measures = {f"{r.name}/{m.name}": m.value for r in verdicts[name].rungs for m in r.measures}
-        accuracy = next((value for measure, value in measures.items() if measure.startswith(ACCURACY)), None)
+        measures = {f"{r.name}/{m.name}": m for r in verdicts[name].rungs for m in r.measures}
+        accuracy = next((m.value for measure, m in measures.items() if measure.startswith(ACCURACY)), None)
+        ratio = measures.get(OF_TEACHER)
         found[name] = {
             "bytes": read_manifest(folder).model_size_bytes,
             "p50_ms": times[folder.name].latency.p50_ms,
@@ -126,7 +128,8 @@ def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> 
             "is_throttled": times[folder.name].is_throttled,
             "verdict": verdicts[name].status,
             "score": accuracy,
-            "of_teacher": measures.get(OF_TEACHER),
+            "of_teacher": ratio and ratio.value,
+            "of_teacher_interval": ratio and (ratio.low, ratio.high),
         }
     return found
 
@@ -143,21 +146,27 @@ def _table(found: dict[str, Any]) -> list[str]:
         + "|",
         "|---" * (8 + 4 * len(TARGETS)) + "|",
     ]
-    for row in found["rows"]:
-        low, high = row["interval"]
-        cells = [
-            row["name"], ", ".join(f"{score:.4f}" for score in row["scores"]), f"{low:.3f} to {high:.3f}",
-            f"{100 * float(np.mean(row['scores'])) / teacher:.1f} %", f"{float(np.mean(row['agreement'])):.3f}",
-            compare.told(row["gain"]), f"{row['parameters']:,}", f"{np.mean(row['seconds']):.0f} s",
-        ]  # fmt: skip
-        for target in TARGETS:
-            artifact = row["artifacts"][target]
-            share, faster = artifact["of_teacher"], f"{whole['p90_ms'] / artifact['p90_ms']:.1f}x"
-            is_doubtful = whole["is_throttled"] or artifact["is_throttled"]
-            cells += ["" if share is None else f"{100 * share:.1f} %", f"{whole['bytes'] / artifact['bytes']:.1f}x",
-                      f"({faster})" if is_doubtful else faster, artifact["verdict"]]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return [*lines, *(f"| {' | '.join(_cells(row, teacher, whole))} |" for row in found["rows"])]
+
+
+def _cells(row: dict[str, Any], teacher: float, whole: dict[str, Any]) -> list[str]:
+    (low, high), score = row["interval"], float(np.mean(row["scores"]))
+    cells = [
+        row["name"], ", ".join(f"{score:.4f}" for score in row["scores"]), f"{low:.3f} to {high:.3f}",
+        compare.told_share(score / teacher, row["share"]), f"{float(np.mean(row['agreement'])):.3f}",
+        compare.told(row["gain"]), f"{row['parameters']:,}", f"{np.mean(row['seconds']):.0f} s",
+    ]  # fmt: skip
+    for target in TARGETS:
+        artifact = row["artifacts"][target]
+        share, faster = artifact["of_teacher"], f"{whole['p90_ms'] / artifact['p90_ms']:.1f}x"
+        is_doubtful = whole["is_throttled"] or artifact["is_throttled"]
+        cells += [
+            "" if share is None else compare.told_share(share, artifact["of_teacher_interval"]),
+            f"{whole['bytes'] / artifact['bytes']:.1f}x",
+            f"({faster})" if is_doubtful else faster,
+            artifact["verdict"],
+        ]
+    return cells
 
 
 if __name__ == "__main__":

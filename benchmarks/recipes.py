@@ -158,7 +158,7 @@ def _table(results: dict[str, Any]) -> list[str]:
     for row in results["rows"]:
         cost, (low, high) = costs[f"{row['recipe']}-recipe-0"], row["interval"]
         spent, time = row.get("macs") or cost["macs"], "" if row["variant"] == "whole" else _time(cost, whole)
-        share = compare.told_share(float(np.mean(row["scores"])), teacher, row.get("share"))
+        share = compare.told_share(float(np.mean(row["scores"])) / teacher, row.get("share"))
         lines.append(
             f"| {row['recipe']} | {VARIANTS[row['variant']]} | {', '.join(f'{score:.4f}' for score in row['scores'])} "
             f"| {low:.3f} to {high:.3f} | {share} | {compare.told(row['gain'])} | {row['parameters']:,} "
