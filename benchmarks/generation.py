@@ -86,7 +86,14 @@ def _row(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> di
         "parameters": cards[0].student.parameters,
         "scores": [{number: card.scores[number] for number in NUMBERS} for card in cards],
         "seconds": [sum(card.seconds.values()) for card in cards],
+        "teacher_guesses": [_guesses(student) for student in students] if settings["alpha"] else [],
     }
+
+
+def _guesses(student: Path) -> float:
+    """Share of the hidden words of development targets that the teacher guesses, in its best epoch."""
+    lines = (student.parent / "stages" / "01-teacher" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
+    return float(max(json.loads(line)["score"] for line in lines))
 
 
 def _written(student: Path) -> list[dict[str, Any]]:
@@ -108,8 +115,10 @@ def _p_value(first: Path, second: Path) -> float:
 
 
 def _table(results: dict[str, Any]) -> list[str]:
+    guessed = sorted({guess for row in results["rows"] for guess in row["teacher_guesses"]})
     lines = [
-        f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows, beams of 5.",
+        f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows, beams of 5. "
+        f"Hidden words of development rows that the teacher guesses: {', '.join(f'{guess:.4f}' for guess in guessed)}.",
         "",
         "| student | BLEU | each seed | p | ROUGE-1 | ROUGE-2 | ROUGE-L | greedy BLEU | next word | parameters |",
         "|---|---|---|---|---|---|---|---|---|---|",

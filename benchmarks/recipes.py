@@ -61,7 +61,14 @@ def main() -> None:
                 students = trained(options, recipe, variant, asked, settings.get("general"))
                 rows += _left(students, options) if recipe == "fastbert" else [_measured(recipe, variant, students)]
     costs = _costs(options, list(recipes), length)
-    _keep(title, {"length": length, "costs": costs, "rows": rows})
+    words = _words(options.out.parent / "distilbert-general") if "distilbert" in recipes else None
+    _keep(title, {"length": length, "words": words, "costs": costs, "rows": rows})
+
+
+def _words(general: Path) -> dict[str, float]:
+    """Share of the hidden words of held-out text that DistilBERT's first teacher guesses, and its student."""
+    scores = read(StudentCard, general / "student" / STUDENT_CARD).scores
+    return {who: scores[who] for who in ("teacher", "student")}
 
 
 def _options() -> argparse.Namespace:
@@ -136,6 +143,7 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "judged_rows": rows[0]["answers"].rows,
         "commonest": rows[0]["commonest"],
         "length": found["length"],
+        "words": found["words"],
         "plot": plot,
         "costs": found["costs"],
         "rows": [{key: value for key, value in row.items() if key not in {"answers", "commonest"}} for row in rows],
@@ -150,7 +158,7 @@ def _table(results: dict[str, Any]) -> list[str]:
     lines = [
         f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows. "
         f"{compare.beside(teacher, results['commonest'])}. The teacher takes {whole['macs'] / 1e6:,.0f} M MACs and "
-        f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.",
+        f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.{_told_words(results.get('words'))}",
         "",
         "| recipe | learns from | each seed | 95 % | of the teacher | gain | parameters | MACs | p90 |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -165,6 +173,15 @@ def _table(results: dict[str, Any]) -> list[str]:
             f"| {spent / 1e6:,.0f} M | {time} |"
         )
     return [*lines, "", f"![each recipe's students beside the teacher]({results['plot']})"]
+
+
+def _told_words(words: dict[str, float] | None) -> str:
+    if words is None:
+        return ""
+    return (
+        f" Of the hidden words of held-out text distilbert's first teacher guesses {words['teacher']:.4f}, its student "
+        f"{words['student']:.4f}."
+    )
 
 
 def _time(cost: dict[str, Any], whole: dict[str, Any]) -> str:
