@@ -21,7 +21,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.fastbert import FastBertForSequenceClassification
 from edgedistill.models.loading import load
 from edgedistill.reports import STUDENT_CARD
-from edgedistill.training.exits import ask_exits, leave_at, point
+from edgedistill.training.exits import ExitAnswers, ask_exits, leave_at, point
 
 
 def macs(folder: str | Path, length: int) -> int:
@@ -79,9 +79,14 @@ def leaving(student: Path, data: Path, limit: int | None) -> Leaving:
         find_task(str(task.name)), data, found.tokenizer, max_length=task.max_length, seed=seed, limit=limit
     )
     asked, speed = ask_exits(found.model, whole.judged, whole), float(found.model.config.speed)
-    layers, cost = leave_at(asked.uncertainties, speed), point(asked, speed)
-    answers = answers_to(student, list(asked.logits[np.arange(len(layers)), layers - 1]))
-    return Leaving(answers, cost.score, cost.macs["padded_all"])
+    cost = point(asked, speed)
+    return Leaving(answers_at(student, asked, speed), cost.score, cost.macs["padded_all"])
+
+
+def answers_at(student: Path, asked: ExitAnswers, speed: float) -> Answers:
+    """What a FastBERT answers to its judged rows where texts leave at a speed."""
+    layers = leave_at(asked.uncertainties, speed)
+    return answers_to(student, list(asked.logits[np.arange(len(layers)), layers - 1]))
 
 
 def latencies(
