@@ -156,9 +156,10 @@ def _markdown(results: dict[str, Any], plot: str) -> str:
     for row in results["judged"]:
         alone, many = row["ms_alone"], row[f"ms_in_{batch}"]
         speed = f"**{own:g}**" if row["speed"] == own else f"{row['speed']:g}"
+        ratios = [f"{whole[way] / ms:.2f}x" for way, ms in (("alone", alone), (f"in_{batch}", many))]
         lines.append(
             f"| {speed} | {row['score']:.4f} | {compare.told(row['gain'])} | {row['mean_layers']:.2f} "
-            f"| {row['speedup']:.2f}x | {alone:.2f} | {whole['alone'] / alone:.2f}x | {many:.2f} | {whole[f'in_{batch}'] / many:.2f}x |"
+            f"| {row['speedup']:.2f}x | {alone:.2f} | {ratios[0]} | {many:.2f} | {ratios[1]} |"
         )
     return "\n".join(
         [*lines, "", f"![score over milliseconds]({plot})", "", compare.footnote(results["environment"]), ""]

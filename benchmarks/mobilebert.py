@@ -43,7 +43,9 @@ def main() -> None:
     plan = read_yaml(HERE / "mobilebert.yaml")
     out = options.out / compare.slug(compare.title(options.task, options.limit))
     length = compare.of_task(plan["lengths"], options.task)
-    asked = {name: differs for name, differs in {**plan["variants"], **plan["shapes"]}.items()
+    variants, shapes = plan["variants"], plan["shapes"]
+    crossed = {f"{shape}, {variant}": variants[variant] | shapes[shape] for shape, variant in plan["crossed"]}
+    asked = {name: differs for name, differs in {**variants, **shapes, **crossed}.items()
              if not options.only or name in options.only}  # fmt: skip
     rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
     teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length)
@@ -52,7 +54,7 @@ def main() -> None:
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
     for row in rows:
         row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
-        row["is_shape"] = row["name"] in plan["shapes"]
+        row["is_shape"] = row["name"] in shapes
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
     page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
     page.keep(compare.title(options.task, options.limit, options.seeds), {
