@@ -172,6 +172,8 @@ def _table(results: dict[str, Any]) -> list[str]:
             f"| {low:.3f} to {high:.3f} | {share} | {compare.told(row['gain'])} | {row['parameters']:,} "
             f"| {spent / 1e6:,.0f} M | {time} |"
         )
+    if "note" in results:
+        lines += ["", results["note"]]
     return [*lines, "", f"![each recipe's students beside the teacher]({results['plot']})"]
 
 
