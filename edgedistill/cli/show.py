@@ -64,6 +64,8 @@ def student(folder: Path, as_json: bool, is_made: bool) -> None:
     _print(scores)
     for line in card.words:
         click.echo(line)
+    if (folder / reports.EXITS).is_file():
+        click.echo(reports.read(reports.ExitReport, folder / reports.EXITS).summary)
     if card.task.kind == "generation":
         click.echo(f"what it wrote: {folder / 'written.jsonl'}")
         return _next("export", folder, "--target", "onnx")

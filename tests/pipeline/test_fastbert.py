@@ -10,6 +10,7 @@ import torch
 
 from edgedistill import check, distill, export, reports
 from edgedistill.artifacts import read_manifest
+from edgedistill.cli import show
 from edgedistill.data.encoding import encode, load_tokenizer, pad
 from edgedistill.errors import ConfigError
 from edgedistill.models.answers import torch_runner
@@ -51,6 +52,11 @@ def test_what_judges_a_student_sees_its_last_classifier(student):
     row = json.loads((student / "reference.jsonl").read_text().splitlines()[0])
     encoded = load(student).tokenizer(row["text"], return_tensors="pt")
     assert torch.allclose(model(**encoded).logits[0], torch.tensor(row["student"]), atol=1e-5)
+
+
+def test_the_result_says_what_leaving_early_comes_to(student, capsys):
+    show.student(student, as_json=False, is_made=True)
+    assert reports.read(ExitReport, student / "exits.json").summary in capsys.readouterr().out
 
 
 def test_the_judged_curve_is_what_early_answers_give(student):
