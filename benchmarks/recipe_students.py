@@ -1,7 +1,7 @@
 """The students that `recipes.py` compares: what each starts from, and what it is given beside the task.
 
 A recipe's own row gets all that the paper gives it, such as raw text. The rows beside it have its student's shape and
-never see the teacher: they start from a pre-trained encoder, or from random weights as the recipe's own student does.
+start as it does, where that is before the teacher learnt the task: from a pre-trained encoder, or from random weights.
 """
 
 from __future__ import annotations
