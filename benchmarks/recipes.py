@@ -28,13 +28,13 @@ TOLD = (
     "first layers of the pre-trained encoder; distilbert's from every second one, the recipe's after learning raw text "
     "from a teacher that guesses words; tinybert's, mobilebert's and bilstm's from random weights (the words of the "
     "last two from the teacher's), tinybert's recipe learning raw text first. The recipes of tinybert and bilstm also "
-    "see texts with words replaced. fastbert's first row is its last classifier, before which no text leaves; in its second, "
-    "texts leave at the speed chosen on the development rows. The task's metric with its 95 % interval over rows; the "
-    "gain is over the first row of the same recipe, in points, with its paired interval over rows, whatever other "
-    "seeds would give. MACs are of one text of the length given, with early exits the mean; p90 is the 90th percentile "
-    "of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's, in brackets where the "
-    "processor became slower meanwhile. Seconds of training are in recipes.json, on a machine that did other work too. "
-    "Seeds are 0, 1 and so on."
+    "see texts with words replaced. fastbert's first row is its last classifier, before which no text leaves; in its "
+    "second, texts leave at the speed chosen on the development rows. The task's metric with its 95 % interval over "
+    "rows; the gain is over the first row of the same recipe, in points, with its paired interval over rows, whatever "
+    "other seeds would give. MACs are of one text of the length given, with early exits the mean; p90 is the 90th "
+    "percentile of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's, in brackets "
+    "where the processor became slower meanwhile. Seconds of training are in recipes.json, on a machine that did other "
+    "work too. Seeds are 0, 1 and so on."
 )
 VARIANTS = {
     "labels": "labels alone",
