@@ -32,9 +32,9 @@ TOLD = (
     "second, texts leave at the speed chosen on the development rows. The task's metric with its 95 % interval over "
     "rows; the gain is over the first row of the same recipe, in points, with its paired interval over rows, whatever "
     "other seeds would give. MACs are of one text of the length given, with early exits the mean; p90 is the 90th "
-    "percentile of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's, in brackets "
-    "where the processor became slower meanwhile. Seconds of training are in recipes.json, on a machine that did other "
-    "work too. Seeds are 0, 1 and so on."
+    "percentile of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's (with early "
+    "exits that of texts that leave late), in brackets where the processor became slower meanwhile. Seconds of "
+    "training are in recipes.json, on a machine that did other work too. Seeds are 0, 1 and so on."
 )
 VARIANTS = {
     "labels": "labels alone",
@@ -52,17 +52,20 @@ def main() -> None:
     plan = read_yaml(HERE / "recipes.yaml")
     length = compare.of_task(plan["lengths"], options.task)
     recipes = {name: plan["recipes"][name] for name in options.recipe or plan["recipes"]}
-    rows = []
-    for recipe, settings in recipes.items():
-        for variant in VARIANTS:
-            if variant in settings:
-                asked = {**settings.get("shared", {}), **settings[variant]}
-                asked = {**compare.longer(asked, options.longer), "max_length": length}
-                students = trained(options, recipe, variant, asked, settings.get("general"))
-                rows += _left(students, options) if recipe == "fastbert" else [_measured(recipe, variant, students)]
+    rows = [row for recipe, settings in recipes.items() for row in _rows(options, recipe, settings, length)]
     costs = _costs(options, list(recipes), length)
     words = _words(options.out.parent / "distilbert-general") if "distilbert" in recipes else None
     _keep(title, {"length": length, "words": words, "costs": costs, "rows": rows})
+
+
+def _rows(options: Any, recipe: str, settings: dict[str, Any], length: int) -> list[dict[str, Any]]:
+    """A recipe's variants, trained and measured."""
+    rows = []
+    for variant in (name for name in VARIANTS if name in settings):
+        asked = compare.longer({**settings.get("shared", {}), **settings[variant]}, options.longer)
+        students = trained(options, recipe, variant, {**asked, "max_length": length}, settings.get("general"))
+        rows += _left(students, options) if recipe == "fastbert" else [_measured(recipe, variant, students)]
+    return rows
 
 
 def _words(general: Path) -> dict[str, float]:
