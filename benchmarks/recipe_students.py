@@ -46,7 +46,7 @@ def trained(
             by, own = "finetune", {"optim": own["prediction_optim"], "max_length": own["max_length"], "seed": seed}
         elif recipe == "tinybert" and variant == "recipe":
             given["corpus"] = options.corpus
-            own["augment_with"] = options.words
+            own |= {"general_teacher": options.pretrained, "augment_with": options.words}
         elif recipe == "bilstm" and variant == "recipe":
             own["conllu"] = str(options.conllu)
         out = options.out / f"{recipe}-{variant}-{seed}"
