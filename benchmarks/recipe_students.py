@@ -34,21 +34,23 @@ def trained(
     folders = []
     for seed in range(options.seeds):
         by, own, given = recipe, {**settings, "seed": seed}, {"teacher": options.teacher}
-        if recipe == "fastbert":
-            given = {"student": options.teacher}
-        elif recipe == "pkd":
-            given["student"] = options.pretrained
-        elif recipe == "distilbert":
-            is_whole = variant == "recipe" and general is not None
-            given["student"] = _general_distilbert(options, own, general) if is_whole else _cut(options, own)
-        elif recipe == "tinybert" and variant == "labels":  # the recipe has no loss of labels
-            given = {"student": _untrained_tinybert(options, own["num_layers"], seed)}
-            by, own = "finetune", {"optim": own["prediction_optim"], "max_length": own["max_length"], "seed": seed}
-        elif recipe == "tinybert" and variant == "recipe":
-            given["corpus"] = options.corpus
-            own |= {"general_teacher": options.pretrained, "augment_with": options.words}
-        elif recipe == "bilstm" and variant == "recipe":
-            own["conllu"] = str(options.conllu)
+        match recipe, variant:
+            case "fastbert", _:
+                given = {"student": options.teacher}
+            case "pkd", _:
+                given["student"] = options.pretrained
+            case "distilbert", "recipe":
+                given["student"] = _general_distilbert(options, own["num_layers"], general or {})
+            case "distilbert", _:
+                given["student"] = _cut(options, own["num_layers"])
+            case "tinybert", "labels":  # the recipe has no loss of labels
+                given = {"student": _untrained_tinybert(options, own["num_layers"], seed)}
+                by, own = "finetune", {"optim": own["prediction_optim"], "max_length": own["max_length"], "seed": seed}
+            case "tinybert", "recipe":
+                given["corpus"] = options.corpus
+                own |= {"general_teacher": options.pretrained, "augment_with": options.words}
+            case "bilstm", "recipe":
+                own["conllu"] = str(options.conllu)
         out = options.out / f"{recipe}-{variant}-{seed}"
         folders.append(
             compare.trained(by, out, own, task=options.task, data=options.data, limit=options.limit, **given)
@@ -56,18 +58,18 @@ def trained(
     return folders
 
 
-def _general_distilbert(options: Any, settings: dict[str, Any], general: dict[str, Any]) -> Path:
+def _general_distilbert(options: Any, layers: int, general: dict[str, Any]) -> Path:
     """DistilBERT's first distillation, on raw text: one student for all tasks."""
     out = options.out.parent / "distilbert-general"
-    own = {"num_layers": settings["num_layers"], **general}
+    own = {"num_layers": layers, **general}
     return compare.trained("distilbert", out, own, teacher=options.words, corpus=options.corpus)
 
 
-def _cut(options: Any, settings: dict[str, Any]) -> Path:
+def _cut(options: Any, layers: int) -> Path:
     """What that student is before any step: every second layer of the encoder."""
     source = load(options.words)
-    layers = spread_layers(source.model.config.num_hidden_layers, settings["num_layers"], ())
-    return _saved(distilbert_for(source.model, "mlm", layers), source, options.out.parent / "distilbert-cut")
+    kept = spread_layers(source.model.config.num_hidden_layers, layers, ())
+    return _saved(distilbert_for(source.model, "mlm", kept), source, options.out.parent / "distilbert-cut")
 
 
 def _untrained_tinybert(options: Any, layers: int, seed: int) -> Path:

@@ -24,17 +24,18 @@ from edgedistill.reports import STUDENT_CARD, StudentCard, read
 HERE = Path(__file__).parent
 TOLD = (
     "Every recipe's student from labels alone, from the teacher's answers alone and as the recipe has it, with the "
-    "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. pkd's students start from the "
-    "first layers of the pre-trained encoder; distilbert's from every second one, the recipe's after learning raw text "
-    "from a teacher that guesses words; tinybert's, mobilebert's and bilstm's from random weights (the words of the "
-    "last two from the teacher's), tinybert's recipe learning raw text from the pre-trained encoder first. The recipes "
-    "of tinybert and bilstm also see texts with words replaced. fastbert's first row is its last classifier, before which no text leaves; in its "
-    "second, texts leave at the speed chosen on the development rows. The task's metric with its 95 % interval over "
-    "rows; the gain is over the first row of the same recipe, in points, with its paired interval over rows, whatever "
-    "other seeds would give. MACs are of one text of the length given, with early exits the mean; p90 is the 90th "
-    "percentile of the onnx fp32 export on one thread, all measured in turns, as a share of the teacher's (with early "
-    "exits that of texts that leave late), in brackets where the processor became slower meanwhile. Seconds of "
-    "training are in recipes.json, on a machine that did other work too. Seeds are 0, 1 and so on."
+    "settings of benchmarks/recipes.yaml: trained for minutes, not for the papers' days. pkd's students start from "
+    "the first layers of the pre-trained encoder; distilbert's from every second one, the recipe's after learning raw "
+    "text from a teacher that guesses words; tinybert's, mobilebert's and bilstm's from random weights (the words of "
+    "the last two from the teacher's), tinybert's recipe learning raw text from the pre-trained encoder first. The "
+    "recipes of tinybert and bilstm also see texts with words replaced. fastbert's first row is its last classifier, "
+    "before which no text leaves; in its second, texts leave at the speed chosen on the development rows. The task's "
+    "metric with its 95 % interval over rows; the gain is over the first row of the same recipe, in points, with its "
+    "paired interval over rows, whatever other seeds would give. MACs are of one text of the length given, with early "
+    "exits the mean; p90 is the 90th percentile of the onnx fp32 export on one thread, all measured in turns, as a "
+    "share of the teacher's (with early exits that of texts that leave late), in brackets where the processor became "
+    "slower meanwhile. Seconds of training are in recipes.json, on a machine that did other work too. Seeds are 0, 1 "
+    "and so on."
 )
 VARIANTS = {
     "labels": "labels alone",
@@ -82,7 +83,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--conllu", type=Path, required=True, help="treebank to learn parts of speech from")
     parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
     parser.add_argument("--longer", type=float, default=1, help="times the epochs of recipes.yaml")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.recipe == ["fastbert"]:
+        parser.error("a FastBERT learns from itself and no other score is known then: name another --recipe as well")
+    return options
 
 
 def _title(options: Any) -> str:
