@@ -189,9 +189,9 @@ def of_task(table: Mapping[str, Any], task: str) -> Any:
 
 
 def longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
-    """Settings whose every stage has so many times the epochs."""
+    """Settings whose every stage that counts epochs has so many times of them."""
     return {
-        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and value else value
+        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and "epochs" in (value or {}) else value
         for key, value in settings.items()
     }
 
