@@ -190,10 +190,11 @@ def of_task(table: Mapping[str, Any], task: str) -> Any:
 
 def longer(settings: dict[str, Any], times: float) -> dict[str, Any]:
     """Settings whose every stage that counts epochs has so many times of them."""
-    return {
-        key: {**value, "epochs": value["epochs"] * times} if key.endswith("optim") and "epochs" in (value or {}) else value
-        for key, value in settings.items()
-    }
+    lengthened = dict(settings)
+    for key, stage in settings.items():
+        if key.endswith("optim") and stage and "epochs" in stage:
+            lengthened[key] = {**stage, "epochs": stage["epochs"] * times}
+    return lengthened
 
 
 @dataclass(frozen=True)

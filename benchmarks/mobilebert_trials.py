@@ -1,11 +1,11 @@
 """What was tried to keep more of the teacher in a small MobileBERT: every trial, by the development rows alone.
 
-    python benchmarks/mobilebert_trials.py --task trec --data DIR --teacher FOLDER --out runs/mobilebert_trials
+    python benchmarks/mobilebert_trials.py --task trec --data DIR --teacher FOLDER --corpus FILE
 
 Trains each of the `trials` of `mobilebert.yaml` beside this file at the shape named there, one setting changed at a
-time, and puts the task into `docs/results/mobilebert_trials.json` and its table into `mobilebert_trials.md`. The
-development rows are held out from the task's training rows; what the judged rows say is not looked at here. Done work
-is kept.
+time (`corpus` stands for what --corpus names), and puts the task into `docs/results/mobilebert_trials.json` and its
+table into `mobilebert_trials.md`. The development rows are held out from the task's training rows; what the judged rows
+say is not looked at here. Done work is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ TOLD = (
 
 def main() -> None:
     """Train every trial and write the table."""
-    options = compare.parser(__doc__, "runs/mobilebert_trials").parse_args()
+    parser = compare.parser(__doc__, "runs/mobilebert_trials")
+    parser.add_argument("--corpus", type=Path, required=True, help="raw text, for the trial that learns from it")
+    options = parser.parse_args()
     plan = read_yaml(HERE / "mobilebert.yaml")
     shape, trials = plan["trials"]["shape"], plan["trials"]["differs"]
     length = compare.of_task(plan["lengths"], options.task)
@@ -46,10 +48,11 @@ def main() -> None:
 
 
 def _tried(options: argparse.Namespace, out: Path, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    corpus = options.corpus if settings.pop("corpus", False) else None
     students = [
         compare.trained(
             "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
-            data=options.data, teacher=options.teacher, limit=options.limit,
+            data=options.data, teacher=options.teacher, corpus=corpus, limit=options.limit,
         )
         for seed in range(options.seeds)
     ]  # fmt: skip
