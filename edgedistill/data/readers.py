@@ -17,6 +17,8 @@ from edgedistill.data.streams import Place, opened
 from edgedistill.data.table import Row, Table
 from edgedistill.errors import DataError
 
+_NO_TEXT = "It holds zero bytes and is no text. Give a text file."
+
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 """What a data file's name may end with, in the order they are looked for."""
 
@@ -52,13 +54,15 @@ def text_lines(path: Place) -> Iterator[tuple[int, str]]:
         path: on this machine, or a URL that fsspec reads (`data.streams`).
 
     Raises:
-        DataError: the file cannot be opened, is no gzip file although it ends in .gz, or is not UTF-8.
+        DataError: the file cannot be opened, is no gzip file although it ends in .gz, is not UTF-8, or has zero bytes.
     """
     number = 0
     try:
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if "\0" in text:
+                    raise DataError(f"{path}, line {number}: {_NO_TEXT}")
                 yield number, text.rstrip("\r\n")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -80,7 +84,7 @@ def _advice(line: bytes) -> str:
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "It begins as UTF-16 does. Convert it: iconv -f UTF-16 -t UTF-8 FILE"
     if b"\0" in line:
-        return "It holds zero bytes and is no text. Give a text file."
+        return _NO_TEXT
     return "Convert it: iconv -f LATIN1 -t UTF-8 FILE"
 
 

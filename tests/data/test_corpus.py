@@ -31,6 +31,7 @@ def test_limit(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
+        ("a.txt", b"fine\nno\0text\n", r"a.txt, line 2: It holds zero bytes"),
         ("a.txt", b"fine\ncaf\xe9\n", r"a.txt, line 2: not UTF-8 \(byte 0xe9 at position 4\). Convert it: iconv"),
         ("a.txt", b"\n  \n", "holds no text. Give a text file with a paragraph on every line"),
         ("a.txt", b"", "holds no text"),

@@ -75,6 +75,7 @@ def test_byte_order_mark_is_no_part_of_a_column(tmp_path):
             r"line 2: not UTF-8 \(byte 0xe9 at position 11\).*iconv",
         ),
         ("a.jsonl", '{"text": "x"}\n'.encode("utf-16"), "line 1: not UTF-8 .* iconv -f UTF-16 -t UTF-8"),
+        ("a.jsonl", b'{"text": "a\0b"}\n', "a.jsonl, line 1: It holds zero bytes and is no text"),
         ("a.jsonl", b"\x7fELF\0\x80\0", "zero bytes and is no text"),
         ("a.jsonl", b"\n \n", "has no rows. Write at least one"),
         ("a.csv", b"text,label\n", "has no rows"),
