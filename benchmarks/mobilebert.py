@@ -2,7 +2,8 @@
 
     python benchmarks/mobilebert.py --task sst2 --data DIR --teacher FOLDER --out runs/mobilebert
 
-Trains the variants and shapes of `mobilebert.yaml` beside this file, exports each first student as int8_dynamic to
+Trains the variants and shapes of `mobilebert.yaml` beside this file (those after raw text need --words and --corpus:
+their student first learns to guess words, once for all tasks), exports each first student as int8_dynamic to
 ONNX Runtime and LiteRT, judges the artifacts end to end on the judged rows, and times them beside the teacher's fp32
 export, in turns, on one thread. Puts the task into `docs/results/mobilebert.json` and its tables into `mobilebert.md`.
 Nothing here is tuned on the judged rows: change the settings by what the development rows say. Done work is kept.
@@ -11,6 +12,7 @@ Nothing here is tuned on the judged rows: change the settings by what the develo
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,25 @@ TOLD = (
     f"{SCHEME} and judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
     "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export, in brackets where the processor "
     "became slower meanwhile. Variants have the same graph: where their times differ, that is the measurement's. The "
-    "recipe and the shapes also see words replaced by others (augment), which labels alone cannot. Seconds of training "
-    "are the clock's, on a machine that did other work too. Seeds are 0, 1 and so on."
+    "recipe and the shapes also see words replaced by others (augment), which labels alone cannot. After raw text: the "
+    "student first learnt features, attentions and hidden words of raw text, whose seconds are not counted. Seconds of "
+    "training are the clock's, on a machine that did other work too. Seeds are 0, 1 and so on."
 )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One student that is trained.
+
+    Attributes:
+        differs: its settings, where they are not the plan's `shared` ones.
+        is_shape: whether it has another shape than the recipe's own.
+        is_begun: whether it learnt raw text before the task.
+    """
+
+    differs: dict[str, Any]
+    is_shape: bool = False
+    is_begun: bool = False
 
 
 def main() -> None:
@@ -43,18 +61,13 @@ def main() -> None:
     plan = read_yaml(HERE / "mobilebert.yaml")
     out = options.out / compare.slug(compare.title(options.task, options.limit))
     length = compare.of_task(plan["lengths"], options.task)
-    variants, shapes = plan["variants"], plan["shapes"]
-    crossed = {f"{shape}, {variant}": variants[variant] | shapes[shape] for shape, variant in plan["crossed"]}
-    asked = {name: differs for name, differs in {**variants, **shapes, **crossed}.items()
-             if not options.only or name in options.only}  # fmt: skip
-    rows = [_trained(options, plan, name, differs, out, length) for name, differs in asked.items()]
+    rows = [_trained(options, plan, name, arm, out, length) for name, arm in _arms(plan, options.only).items()]
     teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length)
     artifacts = {f"{row['name']} {target}": _artifact(row, target, out, length) for row in rows for target in TARGETS}
     measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
     for row in rows:
         row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
-        row["is_shape"] = row["name"] in shapes
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
     page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
     page.keep(compare.title(options.task, options.limit, options.seeds), {
@@ -71,21 +84,38 @@ def _written(row: dict[str, Any]) -> dict[str, Any]:
 
 def _options() -> argparse.Namespace:
     parser = compare.parser(__doc__, "runs/mobilebert")
-    parser.add_argument("--corpus", type=Path, help="raw text for the transfer")
+    parser.add_argument("--words", help="teacher that guesses words, for the variants after raw text")
+    parser.add_argument("--corpus", type=Path, help="raw text, for the same")
     parser.add_argument("--only", action="append", help="only this variant or shape; may be repeated")
     parser.add_argument("--mode", default="rapid", choices=["submission", "quick", "rapid"])
     return parser.parse_args()
 
 
-def _trained(
-    options: Any, plan: dict[str, Any], name: str, differs: dict[str, Any], out: Path, length: int
-) -> dict[str, Any]:
+def _arms(plan: dict[str, Any], only: list[str] | None) -> dict[str, Arm]:
+    """Everything that can be trained, or what is asked for, by name."""
+    variants, shapes, later = plan["variants"], plan["shapes"], plan["after_raw_text"]["variants"]
+    arms = {name: Arm(differs) for name, differs in variants.items()}
+    arms |= {f"{name}, after raw text": Arm(variants[name], is_begun=True) for name in later}
+    arms |= {name: Arm(differs, is_shape=True) for name, differs in shapes.items()}
+    arms |= {f"{shape}, {name}": Arm(variants[name] | shapes[shape]) for shape, name in plan["crossed"]}
+    return {name: arm for name, arm in arms.items() if not only or name in only}
+
+
+def _begun(options: Any, settings: dict[str, Any]) -> Path:
+    """A student of the recipe's own shape that has learnt raw text."""
+    if options.words is None or options.corpus is None:
+        raise SystemExit("variants after raw text need --words and --corpus; --only leaves them out")
+    return compare.trained("mobilebert", options.out / "begun", settings, teacher=options.words, corpus=options.corpus)
+
+
+def _trained(options: Any, plan: dict[str, Any], name: str, arm: Arm, out: Path, length: int) -> dict[str, Any]:
     times = compare.of_task(plan["epochs"], options.task)
-    settings = compare.longer({**plan["shared"], **differs}, times) | {"max_length": length}
+    settings = compare.longer({**plan["shared"], **arm.differs}, times) | {"max_length": length}
+    begun = _begun(options, plan["after_raw_text"]["begun"]) if arm.is_begun else None
     students = [
         compare.trained(
             "mobilebert", out / f"{compare.slug(name)}-{seed}", {**settings, "seed": seed}, task=options.task,
-            data=options.data, teacher=options.teacher, corpus=options.corpus, limit=options.limit,
+            data=options.data, teacher=options.teacher, student=begun, limit=options.limit,
         )
         for seed in range(options.seeds)
     ]  # fmt: skip
@@ -93,6 +123,7 @@ def _trained(
     answers = compare.answers(students)
     return {
         "name": name,
+        "is_shape": arm.is_shape,
         "student": students[0],
         "scores": [card.scores["student"] for card in cards],
         "agreement": [card.scores["agreement"] for card in cards],
