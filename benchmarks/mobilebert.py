@@ -30,7 +30,8 @@ SCHEME = "int8_dynamic"
 ACCURACY, OF_TEACHER = "student_to_artifact_metric/artifact_", "teacher_to_artifact/ratio"
 TOLD = (
     "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
-    "over rows; the gain is over the first row, in points, with its paired interval. The artifacts are "
+    "over rows; the gain is over the first row, or over the shape that the row's name begins with, in points, with its "
+    "paired interval. The artifacts are "
     f"{SCHEME} and judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
     "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export, in brackets where the processor "
     "became slower meanwhile. Variants have the same graph: where their times differ, that is the measurement's. The "
@@ -47,11 +48,13 @@ class Arm:
     Attributes:
         differs: its settings, where they are not the plan's `shared` ones.
         is_shape: whether it has another shape than the recipe's own.
+        beside: name of the one it is compared with; none: the plan's first.
         is_begun: whether it learnt raw text before the task.
     """
 
     differs: dict[str, Any]
     is_shape: bool = False
+    beside: str | None = None
     is_begun: bool = False
 
 
@@ -67,7 +70,8 @@ def main() -> None:
     measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
     for row in rows:
-        row["gain"] = None if row is first else compare.gain(first["answers"], row["answers"])
+        other = next((one for one in rows if one["name"] == row["beside"]), first)
+        row["gain"] = None if row is first else compare.gain(other["answers"], row["answers"])
         row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
     page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
     page.keep(compare.title(options.task, options.limit, options.seeds), {
@@ -97,7 +101,7 @@ def _arms(plan: dict[str, Any], only: list[str] | None) -> dict[str, Arm]:
     arms = {name: Arm(differs) for name, differs in variants.items()}
     arms |= {f"{name}, after raw text": Arm(variants[name], is_begun=True) for name in later}
     arms |= {name: Arm(differs, is_shape=True) for name, differs in shapes.items()}
-    arms |= {f"{shape}, {name}": Arm(variants[name] | shapes[shape]) for shape, name in plan["crossed"]}
+    arms |= {f"{shape}, {name}": Arm(variants[name] | shapes[shape], beside=shape) for shape, name in plan["crossed"]}
     return {name: arm for name, arm in arms.items() if not only or name in only}
 
 
@@ -124,6 +128,7 @@ def _trained(options: Any, plan: dict[str, Any], name: str, arm: Arm, out: Path,
     return {
         "name": name,
         "is_shape": arm.is_shape,
+        "beside": arm.beside,
         "student": students[0],
         "scores": [card.scores["student"] for card in cards],
         "agreement": [card.scores["agreement"] for card in cards],
