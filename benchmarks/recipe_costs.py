@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from compare import Answers, answers_to, exported
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import edgedistill
@@ -28,24 +27,10 @@ def macs(folder: str | Path, length: int) -> int:
     """Multiply-accumulates of one text of so many tokens: every product of matrices, attention's and LSTMs' too."""
     model = load(folder).model.eval()
     ids = torch.full((1, length), 5)
-    products: list[int] = []
-    handles = [
-        part.register_forward_hook(lambda lstm, given, _: products.append(_lstm_macs(lstm, given[0])))
-        for part in model.modules()
-        if isinstance(part, nn.LSTM)
-    ]
+    # Without inference mode an LSTM may be a single operation, which the counter passes over.
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         answer(model, Encoded(ids, torch.ones_like(ids), torch.zeros_like(ids)))
-    for handle in handles:
-        handle.remove()
-    return counter.get_total_flops() // 2 + sum(products)
-
-
-def _lstm_macs(lstm: nn.LSTM, given: Any) -> int:
-    """PyTorch's own counter passes LSTMs over. Packed input holds a row for every token."""
-    tokens = given.data.shape[0] if isinstance(given, nn.utils.rnn.PackedSequence) else given.shape[0] * given.shape[1]
-    weights = sum(value.numel() for name, value in lstm.named_parameters() if name.startswith("weight"))
-    return int(tokens) * weights
+    return counter.get_total_flops() // 2
 
 
 @dataclass(frozen=True)
