@@ -169,7 +169,8 @@ def _table(results: dict[str, Any]) -> list[str]:
     lines = [
         f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows. "
         f"{compare.beside(teacher, results['commonest'])}. The teacher takes {whole['macs'] / 1e6:,.0f} M MACs and "
-        f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.{_told_words(results.get('words'))}",
+        f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.{_told_words(results.get('words'))}"
+        f"{_told_unlearnt(results)}",
         "",
         *([results["note"], ""] if "note" in results else []),
         "| recipe | learns from | each seed | 95 % | of the teacher | gain | over answers | parameters | MACs | p90 |",
@@ -185,6 +186,13 @@ def _table(results: dict[str, Any]) -> list[str]:
             f"| {compare.told(row.get('gain_over_answers'))} | {row['parameters']:,} | {spent / 1e6:,.0f} M | {time} |"
         )
     return [*lines, "", f"![each recipe's students beside the teacher]({results['plot']})"]
+
+
+def _told_unlearnt(results: dict[str, Any]) -> str:
+    always = results["commonest"]
+    rows = [row for row in results["rows"] if always is not None and row["interval"][0] <= always]
+    names = [f"{row['recipe']} ({VARIANTS[row['variant']]})" for row in rows]
+    return f" Not surely better than the commonest label: {', '.join(names)}." if names else ""
 
 
 def _told_words(words: dict[str, float] | None) -> str:
