@@ -3,10 +3,11 @@
     python benchmarks/mobilebert.py --task sst2 --data DIR --teacher FOLDER --out runs/mobilebert
 
 Trains the variants and shapes of `mobilebert.yaml` beside this file (those after raw text need --words and --corpus:
-their student first learns to guess words, once for all tasks), exports each first student as int8_dynamic to
-ONNX Runtime and LiteRT, judges the artifacts end to end on the judged rows, and times them beside the teacher's fp32
-export, in turns, on one thread. Puts the task into `docs/results/mobilebert.json` and its tables into `mobilebert.md`.
-Nothing here is tuned on the judged rows: change the settings by what the development rows say. Done work is kept.
+their student first learns to guess words, once for all tasks), exports each first student as int8_dynamic to ONNX
+Runtime and LiteRT, the shapes as fp32 too, judges the artifacts end to end on the judged rows, and times them beside
+the teacher's fp32 exports, in turns, on one thread. Puts the task into `docs/results/mobilebert.json`, its tables into
+`mobilebert.md` and its plot into `mobilebert-TASK.svg`. Nothing here is tuned on the judged rows: change the settings
+by what the development rows say. Done work is kept.
 """
 
 from __future__ import annotations
@@ -17,27 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import compare
+import mobilebert_artifacts as artifacts
 import numpy as np
 
-import edgedistill
-from edgedistill.artifacts import read_manifest
 from edgedistill.config import read_yaml
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 HERE = Path(__file__).parent
-TARGETS = ("onnx", "tflite")
-SCHEME = "int8_dynamic"
-ACCURACY, OF_TEACHER = "student_to_artifact_metric/artifact_", "teacher_to_artifact/ratio"
 TOLD = (
-    "Settings: benchmarks/mobilebert.yaml. Scores of the student in PyTorch for each seed with their 95 % interval "
-    "over rows; the gain is over the first row, or over the shape that the row's name begins with, in points, with its "
-    "paired interval. The artifacts are "
-    f"{SCHEME} and judged end to end, from raw text to label; how many times fewer bytes and milliseconds (90th "
-    "percentile, one thread, all in turns) is against the teacher's fp32 ONNX export, in brackets where the processor "
-    "became slower meanwhile. Variants have the same graph: where their times differ, that is the measurement's. The "
-    "recipe and the shapes also see words replaced by others (augment), which labels alone cannot. After raw text: the "
-    "student first learnt features, attentions and hidden words of raw text, whose seconds are not counted. Seconds of "
-    "training are the clock's, on a machine that did other work too. Seeds are 0, 1 and so on."
+    "Settings: benchmarks/mobilebert.yaml. First tables: scores of the students in PyTorch for each seed with their "
+    "95 % interval over rows; the gain is over the first row, or over the shape that the row's name begins with, in "
+    "points, with its paired interval. The recipe and the shapes also see words replaced by others (augment), which "
+    "labels alone cannot. After raw text: the student first learnt features, attentions and hidden words of raw text, "
+    "whose seconds are not counted. Seconds of training are the clock's, on a machine that did other work too. Second "
+    "tables: the first seed's student as artifacts, judged end to end, from raw text to label. How many times fewer "
+    "bytes and milliseconds (90th percentile, one thread, all in turns) is against the teacher's fp32 exports, the "
+    "smaller and the faster of them, in brackets where the processor became slower meanwhile. Students of one shape "
+    "share its time. On the front: no other artifact is at least as accurate, small and fast. Seeds are 0, 1 and so "
+    "on."
 )
 
 
@@ -65,25 +63,26 @@ def main() -> None:
     out = options.out / compare.slug(compare.title(options.task, options.limit))
     length = compare.of_task(plan["lengths"], options.task)
     rows = [_trained(options, plan, name, arm, out, length) for name, arm in _arms(plan, options.only).items()]
-    teacher = compare.exported(options.teacher, out / "artifacts" / "teacher", "onnx", "fp32", length)
-    artifacts = {f"{row['name']} {target}": _artifact(row, target, out, length) for row in rows for target in TARGETS}
-    measured = _measured({"teacher": teacher, **artifacts}, length, options.mode, out)
+    measured = _measured(options, rows, out, length)
     first = next((row for row in rows if row["name"] == plan["first"]), rows[0])
     for row in rows:
         other = next((one for one in rows if one["name"] == row["beside"]), first)
         row["gain"] = None if row is first else compare.gain(other["answers"], row["answers"])
-        row["artifacts"] = {target: measured[f"{row['name']} {target}"] for target in TARGETS}
-    page = compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table)
-    page.keep(compare.title(options.task, options.limit, options.seeds), {
+    title = compare.title(options.task, options.limit, options.seeds)
+    results = {
         **compare.about(),
-        "length": length, "judged_rows": rows[0]["answers"].rows, "commonest": compare.commonest(rows[0]["student"]),
-        "teacher": measured["teacher"],
-        "first": first["name"], "rows": [_written(row) for row in rows],
-    })  # fmt: skip
-
-
-def _written(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in {"answers", "student"}}
+        "length": length,
+        "judged_rows": rows[0]["answers"].rows,
+        "commonest": compare.commonest(rows[0]["student"]),
+        **measured,
+        "first": first["name"],
+        "plot": f"mobilebert-{compare.slug(title)}.svg",
+        "rows": [{key: value for key, value in row.items() if key not in {"answers", "student"}} for row in rows],
+    }
+    artifacts.plot(
+        compare.RESULTS / results["plot"], [one for one in results["artifacts"] if one["of_teacher"] is not None]
+    )
+    compare.Page("mobilebert", "MobileBERT's recipe, part by part", TOLD, _table).keep(title, results)
 
 
 def _options() -> argparse.Namespace:
@@ -141,70 +140,74 @@ def _trained(options: Any, plan: dict[str, Any], name: str, arm: Arm, out: Path,
     }
 
 
-def _artifact(row: dict[str, Any], target: str, out: Path, length: int) -> Path:
-    return compare.exported(
-        row["student"], out / "artifacts" / f"{compare.slug(row['name'])}-{target}", target, SCHEME, length
-    )
-
-
-def _measured(artifacts: dict[str, Path], length: int, mode: str, out: Path) -> dict[str, dict[str, Any]]:
-    """Bytes, times and what the gate found, end to end, for every artifact."""
-    verdicts = {name: edgedistill.check(folder) for name, folder in artifacts.items()}
-    bench = edgedistill.bench(
-        list(artifacts.values()), mode=mode, threads=(1,), lengths=(length,), reference=False, out=out / "bench.json"
-    )
-    times = {row.artifact: row for row in bench.rows}
-    found = {}
-    for name, folder in artifacts.items():
-        measures = {f"{r.name}/{m.name}": m for r in verdicts[name].rungs for m in r.measures}
-        accuracy = next((m.value for measure, m in measures.items() if measure.startswith(ACCURACY)), None)
-        ratio = measures.get(OF_TEACHER)
-        found[name] = {
-            "bytes": read_manifest(folder).model_size_bytes,
-            "p50_ms": times[folder.name].latency.p50_ms,
-            "p90_ms": times[folder.name].latency.p90_ms,
-            "is_throttled": times[folder.name].is_throttled,
-            "verdict": verdicts[name].status,
-            "score": accuracy,
-            "of_teacher": ratio and ratio.value,
-            "of_teacher_interval": ratio and (ratio.low, ratio.high),
-        }
-    return found
+def _measured(options: Any, rows: list[dict[str, Any]], out: Path, length: int) -> dict[str, Any]:
+    """The teacher's exports, and every student's: judged each for itself, timed once for each shape."""
+    whole = artifacts.of_teacher(options.teacher, out, length)
+    made, shapes = {}, {}
+    for row in rows:
+        shape = (row["student"] / "config.json").read_text(encoding="utf-8")
+        is_new = shape not in shapes.values()
+        with_fp32 = is_new or row["is_shape"]
+        for form, folder in artifacts.exported(row, with_fp32=with_fp32, out=out, length=length).items():
+            made[row["name"], form] = folder
+        shapes[row["name"]] = shape
+    alike = {name: next(one for one in shapes if shapes[one] == shape) for name, shape in shapes.items()}
+    folders = {f"teacher {target}": folder for target, folder in whole.items()}
+    folders |= {f"{name}: {form}": folder for (name, form), folder in made.items() if alike[name] == name}
+    times = artifacts.timed(folders, length, options.mode, out)
+    found = [
+        {"name": name, "made": form, **artifacts.judged(folder), **times[f"{alike[name]}: {form}"]}
+        for (name, form), folder in made.items()
+    ]
+    for one, is_best in zip(found, artifacts.front(found), strict=True):
+        one["on_front"] = is_best
+    teacher = {
+        target: {"bytes": artifacts.size(folder), **times[f"teacher {target}"]} for target, folder in whole.items()
+    }
+    return {"teacher": teacher, "artifacts": found}
 
 
 def _table(found: dict[str, Any]) -> list[str]:
-    teacher, whole = found["rows"][0]["teacher_score"], found["teacher"]
+    score, whole = found["rows"][0]["teacher_score"], found["teacher"]
+    sizes = [f"{one['bytes']:,} bytes and a p90 of {one['p90_ms']:.1f} ms in {target}" for target, one in whole.items()]
     lines = [
         f"Measured {found['created']} by `{found['command']}` on {found['judged_rows']} judged rows, length "
-        f"{found['length']}. {compare.beside(teacher, found['commonest'])}. "
-        f"The teacher has {whole['bytes']:,} bytes and a p90 of {whole['p90_ms']:.1f} ms.",
+        f"{found['length']}. {compare.beside(score, found['commonest'])}. "
+        f"The teacher has {', '.join(sizes)}.",
         "",
-        "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training "
-        + "".join(f"| {target}: of the teacher | fewer bytes | faster | verdict " for target in TARGETS)
-        + "|",
-        "|---" * (8 + 4 * len(TARGETS)) + "|",
+        "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training |",
+        "|---|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(_cells(row, score))} |" for row in found["rows"]),
+        "",
+        "| artifact of | runtime and scheme | of the teacher | fewer bytes | p90 | faster | verdict | on the front |",
+        "|---|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(_end_to_end(one, list(whole.values())))} |" for one in found["artifacts"]),
     ]
-    return [*lines, *(f"| {' | '.join(_cells(row, teacher, whole))} |" for row in found["rows"])]
+    return [*lines, "", f"![share of the teacher over milliseconds]({found['plot']})"] if "plot" in found else lines
 
 
-def _cells(row: dict[str, Any], teacher: float, whole: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], teacher: float) -> list[str]:
     (low, high), score = row["interval"], float(np.mean(row["scores"]))
-    cells = [
+    return [
         row["name"], ", ".join(f"{score:.4f}" for score in row["scores"]), f"{low:.3f} to {high:.3f}",
         compare.told_share(score / teacher, row["share"]), f"{float(np.mean(row['agreement'])):.3f}",
         compare.told(row["gain"]), f"{row['parameters']:,}", f"{np.mean(row['seconds']):.0f} s",
     ]  # fmt: skip
-    for target in TARGETS:
-        artifact = row["artifacts"][target]
-        share, faster = artifact["of_teacher"], f"{whole['p90_ms'] / artifact['p90_ms']:.1f}x"
-        is_doubtful = whole["is_throttled"] or artifact["is_throttled"]
-        cells += [
-            "" if share is None else compare.told_share(share, artifact["of_teacher_interval"]),
-            f"{whole['bytes'] / artifact['bytes']:.1f}x",
-            f"({faster})" if is_doubtful else faster,
-            artifact["verdict"],
-        ]
-    return cells
+
+
+def _end_to_end(one: dict[str, Any], teachers: list[dict[str, Any]]) -> list[str]:
+    whole = min(teachers, key=lambda teacher: teacher["p90_ms"])
+    faster = f"{whole['p90_ms'] / one['p90_ms']:.1f}x"
+    return [
+        one["name"],
+        one["made"],
+        "" if one["of_teacher"] is None else compare.told_share(one["of_teacher"], one["of_teacher_interval"]),
+        f"{min(teacher['bytes'] for teacher in teachers) / one['bytes']:.1f}x",
+        f"{one['p90_ms']:.2f} ms",
+        f"({faster})" if whole["is_throttled"] or one["is_throttled"] else faster,
+        one["verdict"],
+        "yes" if one["on_front"] else "",
+    ]
 
 
 if __name__ == "__main__":
