@@ -1,4 +1,4 @@
-"""BiLSTM (Tang et al., 2019): needs a task teacher, no labels; gives a recurrent network of a million weights.
+"""BiLSTM (Tang et al., 2019): needs a task teacher, no labels; gives a BiLSTM, a million weights beside its words.
 
 Word vectors, a BiLSTM, one layer: a student of a million parameters beside its table of words. It learns the
 teacher's raw logits, on the task's texts and on new ones made of them: words masked, words replaced by others of the
