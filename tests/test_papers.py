@@ -59,6 +59,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
             "models/test_layers.py: test_uneven_depths_are_refused_with_those_that_fit",
         "the classifier learns last, projections only before":
             "recipes/test_tinybert.py: test_the_classifier_learns_last_and_projections_only_before",
+        "14,590,632 parameters with a projection, 14,720,060 with heads too":
+            "models/test_parameter_counts.py: test_the_papers_models_have_exactly_so_many_parameters",
         "share 0 gives the input only": "data/test_variants.py: test_share_0_gives_the_input_only",
         "variants have as many words, stop words stay":
             "data/test_variants.py: test_words_stay_as_many_and_stop_words_stay",
@@ -105,6 +107,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
             "recipes/test_pkd.py: test_without_a_teachers_part_it_is_fine_tuning",
         "k - 1 layers, never the last":
             "models/test_layers.py: test_patient_layers_are_one_fewer_than_the_students_and_never_the_last",
+        "52,779,264 parameters of 4 layers":
+            "models/test_parameter_counts.py: test_the_papers_models_have_exactly_so_many_parameters",
     },
     "mobilebert": {
         "NoNorm is affine": "models/test_mobilebert.py: test_no_norm_is_affine_and_layer_norm_is_not",
@@ -128,6 +132,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
         "24,581,888 and 15,485,696 parameters":
             "models/test_mobilebert.py: test_around_ib_bert_large_the_papers_students_come_out",
         "294,205,184 parameters": "models/test_ib_bert.py: test_ib_bert_large_has_the_papers_parameters",
+        "842,240 and 463,232 parameters a layer, 4,368,128 in the embeddings":
+            "models/test_parameter_counts.py: test_the_papers_models_have_exactly_so_many_parameters",
     },
     "mtdnn_kd": {
         "equal teachers are one, order is free, targets add up to 1":
