@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from edgedistill import plugins
-from tests.recipes.kitchen import ON_RAW_TEXT, cook, ingredients_of, smoke_config
+from tests.recipes.kitchen import ROADS, cook, ingredients_of, smoke_config
 
 RECIPES = Path(__file__).parent / "golden" / "recipes.json"
 
@@ -31,7 +30,7 @@ def main(reason: str, *recipes: str) -> None:
     }
     golden = json.loads(RECIPES.read_text(encoding="utf-8")) if recipes else {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in recipes or (*plugins.names("recipes"), *ON_RAW_TEXT):
+        for name in recipes or ROADS:
             given = ingredients_of(name, Path(folder) / f"{name}-ingredients")
             _, lines = cook(name, smoke_config(name), given, Path(folder) / name)
             curve = [{key: line[key] for key in ("stage", "step", "loss", "terms")} for line in lines]

@@ -373,7 +373,7 @@ def test_the_embedded_teacher_has_a_name(run, monkeypatch, tmp_path):
 
 
 def test_a_span_task_from_data_to_card(tmp_path):
-    from tests.recipes.test_mobilebert import write_kind
+    from tests.recipes.kitchen import write_kind
 
     write_kind(tmp_path / "data", "span")
     (tmp_path / "qa.yaml").write_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,27 @@ from edgedistill.training.teachers import OnlineTeacher
 from tests.support import BAD, GOOD, NOUNS, save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
 WRITING = Task(name="writing", kind="generation", text=("facts",), label="sentence", metric="bleu")
+TASKS: dict[str, Task] = {
+    "pair": Task(name="p", kind="pair", text=("a", "b"), labels=("no", "yes")),
+    "single": Task(name="o", kind="single", text=("a",), labels=("no", "yes")),
+    "ranking": Task(name="k", kind="ranking", text=("a", "b"), metric="ranking"),
+    "regression": Task(name="r", kind="regression", text=("a", "b"), metric="pearson_spearman"),
+    "span": Task(name="s", kind="span", text=("question", "context"), label="answers", metric="squad_f1"),
+    "tokens": Task(name="t", kind="tokens", text=("words",), label="tags", labels=("DET", "OTHER"), metric="accuracy"),
+    "generation": Task(name="g", kind="generation", text=("a",), label="b", metric="bleu"),
+}
+"""A task of every kind but masked words."""
 ON_RAW_TEXT = ("distilbert words", "mobilebert words", "tinybert general")
 """Recipes once more, named with what else they do: teach words of raw text, or begin a task's student with them."""
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "finetune lamb": {"optim": {"optimizer": "lamb", "lr": 0.02}},
+    "mobilebert progressive": {"strategy": "progressive", "num_layers": 2},
+    "mtdnn_kd several": {"members": 1},
+}
+"""Recipes once more, named with what is otherwise than by default, and their settings: MobileBERT's own optimiser, its
+own transfer layer by layer, several tasks at once."""
+ROADS = (*plugins.names("recipes"), *ON_RAW_TEXT, *OTHERWISE)
+"""Everything whose curve is stored."""
 STEPS = 8
 KEPT = ("stage", "step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
 
@@ -40,6 +60,30 @@ def write_uneven_task(folder: Path, rows: int = 64) -> Path:
             made.append({"sentence": text, "label": number % 2})
         write_jsonl(folder / f"{split}.jsonl", made)
     return folder
+
+
+def write_kind(folder: Path, kind: str) -> None:
+    """Two splits of a task of that kind, one of `TASKS`, 24 rows each."""
+    rows = []
+    for number in range(24):
+        first, second = ("the film", "a plot")[number % 2], ("was dull", "is great", "is cold")[number % 3]
+        rows.append(
+            {
+                "pair": {"a": first, "b": second, "label": ("no", "yes")[number % 2]},
+                "single": {"a": f"{first} {second}", "label": ("no", "yes")[number % 2]},
+                "ranking": {"a": f"what is {number // 3}", "b": f"{first} {second}", "label": int(number % 3 == 1)},
+                "regression": {"a": first, "b": second, "label": (number % 5) / 2},
+                "span": {
+                    "question": "what is it",
+                    "context": f"{first} {second}",
+                    "answers": {"text": [second], "answer_start": [len(first) + 1]},
+                },
+                "tokens": {"words": f"{first} {second}".split(), "tags": ["DET", "OTHER", "OTHER", "OTHER"]},
+                "generation": {"a": first, "b": second},
+            }[kind]
+        )
+    for split in ("train", "validation"):
+        write_jsonl(folder / f"{split}.jsonl", rows)
 
 
 def write_pairs(folder: Path, rows: int = 64) -> Path:
@@ -82,14 +126,27 @@ def ingredients(
     return Ingredients(data=data, teacher=OnlineTeacher(teacher), start=teacher.path)
 
 
+def with_other_tasks(folder: Path, *kinds: str) -> Ingredients:
+    """Sentences as the main task, and a task of each kind beside it."""
+    made = ingredients(folder)
+    others = {}
+    for kind in kinds:
+        task = TASKS[kind].model_copy(update={"name": f"a-{kind}"})
+        write_kind(folder / kind, kind)
+        others[task.name] = load_task_data(task, folder / kind, made.data.tokenizer, max_length=32, seed=0)
+    return replace(made, others=others)
+
+
 def recipe_of(name: str) -> Any:
-    """The module of a recipe, or of one of those on raw text."""
+    """The module of one of the `ROADS`."""
     return plugins.load("recipes", name.split()[0])
 
 
 def ingredients_of(name: str, folder: Path) -> Ingredients:
     """What a recipe of that name can cook with: a task of texts, or for one that does no other pairs or raw text."""
     kinds = recipe_of(name).KINDS
+    if name == "mtdnn_kd several":
+        return with_other_tasks(folder, "pair", "regression")
     if "single" in kinds and name not in ON_RAW_TEXT:
         return ingredients(folder)
     if "generation" in kinds:
@@ -146,7 +203,8 @@ def smoke_config(name: str, settings: dict[str, Any] | None = None, **optim: Any
         narrow["embedding_size"] = 8  # its head of words holds what embeddings lack of the width: not nothing
     # Dropout draws another mask for a step cut into parts, whose result must be the same.
     still = {"dropout": 0.0} if "dropout" in own else {}
-    cfg: RecipeConfig = build(module.Config, {"max_length": 32, **narrow, **still, **(settings or {})}, name)
+    values = {"max_length": 32, **narrow, **still, **OTHERWISE.get(name, {}), **(settings or {})}
+    cfg: RecipeConfig = build(module.Config, values, name)
     small = {"max_steps": STEPS, "batch_size": 8, "mixed_precision": "no", **optim}
     stages = {key: value for key, value in cfg if isinstance(value, OptimConfig)}
     return cfg.model_copy(update={key: value.model_copy(update=small) for key, value in stages.items()})
@@ -171,10 +229,7 @@ def cook(
         on_step: told the stage's name and model before every forward pass; may raise.
     """
     module = recipe_of(name)
-    if not module.NEEDS_TEACHER:
-        given = Ingredients(data=given.data, teacher=None, start=given.start)
-    else:
-        given = Ingredients(data=given.data, teacher=given.teacher, start=None)
+    given = replace(given, start=None) if module.NEEDS_TEACHER else replace(given, teacher=None)
     torch.manual_seed(0)
     student = module.build_student(cfg, given)
     if after_build is not None:
@@ -191,8 +246,6 @@ def cook(
 
 
 def _watched(stage: Any, on_step: Callable[[str, torch.nn.Module], None]) -> Any:
-    from dataclasses import replace
-
     step = stage.step
 
     def watched(batch: Any) -> Any:

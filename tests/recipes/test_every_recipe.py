@@ -14,8 +14,7 @@ from click.testing import CliRunner, Result
 from edgedistill import plugins
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.data.tasks import Kind
-from tests.recipes.kitchen import smoke_config
-from tests.recipes.test_mobilebert import TASKS, write_kind
+from tests.recipes.kitchen import TASKS, smoke_config, write_kind
 from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary, write_jsonl
 
 RECIPES = plugins.names("recipes")

@@ -11,8 +11,8 @@ from edgedistill.errors import CheckpointError, ConfigError, DataError
 from edgedistill.models.answers import answer
 from edgedistill.pipeline.distill import distill
 from edgedistill.recipes import Ingredients, fastbert
-from tests.recipes.kitchen import cook, ingredients, smoke_config, write_uneven_task
-from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
+from tests.recipes.kitchen import TASKS, cook, ingredients, smoke_config, write_kind, write_uneven_task
+from tests.recipes.test_mobilebert import Unlabelled
 from tests.support import save_checkpoint, tiny_model
 
 NAME = "fastbert"

@@ -3,8 +3,7 @@ import torch
 
 from edgedistill.errors import ConfigError
 from edgedistill.recipes import Ingredients, finetune
-from tests.recipes.kitchen import cook, ingredients, smoke_config
-from tests.recipes.test_mobilebert import TASKS, write_kind
+from tests.recipes.kitchen import TASKS, cook, ingredients, smoke_config, write_kind
 
 NAME = "finetune"
 

@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from edgedistill.data.masking import Masked, vocabulary_of
-from edgedistill.data.tasks import Task
 from edgedistill.errors import ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import Ingredients, mobilebert
 from edgedistill.recipes.mobilebert import Weights
 from edgedistill.training.teachers import OnlineTeacher
-from tests.recipes.kitchen import cook, ingredients, ingredients_of, of_other_tokens, smoke_config
-from tests.support import save_checkpoint, tiny_model, write_jsonl
+from tests.recipes.kitchen import TASKS, cook, ingredients, ingredients_of, of_other_tokens, smoke_config, write_kind
+from tests.support import save_checkpoint, tiny_model
 
 NAME = "mobilebert"
 TERMS = {
@@ -162,40 +161,6 @@ def test_every_kind_of_task(tmp_path, kind, loss):
     student, lines = cook(NAME, settings(logit_loss=loss, polish={"labels": 0.5}), made, tmp_path / "run")
     assert {"logits", "labels"} <= lines[-1]["terms"].keys()
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
-
-
-TASKS = {
-    "pair": Task(name="p", kind="pair", text=("a", "b"), labels=("no", "yes")),
-    "single": Task(name="o", kind="single", text=("a",), labels=("no", "yes")),
-    "ranking": Task(name="k", kind="ranking", text=("a", "b"), metric="ranking"),
-    "regression": Task(name="r", kind="regression", text=("a", "b"), metric="pearson_spearman"),
-    "span": Task(name="s", kind="span", text=("question", "context"), label="answers", metric="squad_f1"),
-    "tokens": Task(name="t", kind="tokens", text=("words",), label="tags", labels=("DET", "OTHER"), metric="accuracy"),
-    "generation": Task(name="g", kind="generation", text=("a",), label="b", metric="bleu"),
-}
-
-
-def write_kind(folder, kind):
-    rows = []
-    for number in range(24):
-        first, second = ("the film", "a plot")[number % 2], ("was dull", "is great", "is cold")[number % 3]
-        rows.append(
-            {
-                "pair": {"a": first, "b": second, "label": ("no", "yes")[number % 2]},
-                "single": {"a": f"{first} {second}", "label": ("no", "yes")[number % 2]},
-                "ranking": {"a": f"what is {number // 3}", "b": f"{first} {second}", "label": int(number % 3 == 1)},
-                "regression": {"a": first, "b": second, "label": (number % 5) / 2},
-                "span": {
-                    "question": "what is it",
-                    "context": f"{first} {second}",
-                    "answers": {"text": [second], "answer_start": [len(first) + 1]},
-                },
-                "tokens": {"words": f"{first} {second}".split(), "tags": ["DET", "OTHER", "OTHER", "OTHER"]},
-                "generation": {"a": first, "b": second},
-            }[kind]
-        )
-    for split in ("train", "validation"):
-        write_jsonl(folder / f"{split}.jsonl", rows)
 
 
 def test_student_of_fewer_layers_follows_a_map(given, tmp_path):

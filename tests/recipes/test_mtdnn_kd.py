@@ -5,7 +5,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import find_task
 from edgedistill.errors import ConfigError
 from edgedistill.losses.labels import label_loss
@@ -14,21 +13,14 @@ from edgedistill.models.loading import load
 from edgedistill.models.outputs import Outputs
 from edgedistill.recipes import Ingredients, mtdnn_kd
 from edgedistill.training.teachers import averaged
-from tests.recipes.kitchen import cook, ingredients, smoke_config
-from tests.recipes.test_mobilebert import TASKS, write_kind
+from tests.recipes.kitchen import cook, ingredients, smoke_config, with_other_tasks
 
 NAME = "mtdnn_kd"
 
 
 def several(folder: Path, *kinds: str) -> Ingredients:
-    """Sentences as the main task, and a task of each kind beside it."""
-    made = ingredients(folder)
-    others = {}
-    for kind in kinds:
-        task = TASKS[kind].model_copy(update={"name": f"a-{kind}"})
-        write_kind(folder / kind, kind)
-        others[task.name] = load_task_data(task, folder / kind, made.data.tokenizer, max_length=32, seed=0)
-    return replace(made, teacher=None, others=others)
+    """Tasks that have labels and no teacher."""
+    return replace(with_other_tasks(folder, *kinds), teacher=None)
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -105,9 +97,9 @@ def test_candidates_of_a_question_are_the_classes_of_a_ranking():
 def test_ranking_learns_beside_other_tasks_in_any_parts(tmp_path, soft_loss):
     given = several(tmp_path, "ranking")
     cfg = smoke_config(NAME, {"members": 1, "soft_loss": soft_loss})
-    _, whole = cook_several(cfg, given, tmp_path / "8")
+    _, whole = cook(NAME, cfg, given, tmp_path / "8")
     cfg = smoke_config(NAME, {"members": 1, "soft_loss": soft_loss}, accumulate=2)
-    _, parts = cook_several(cfg, given, tmp_path / "2x4")
+    _, parts = cook(NAME, cfg, given, tmp_path / "2x4")
     assert any("a-ranking.soft" in line["terms"] for line in whole)
     for one, two in zip(whole, parts, strict=True):
         assert two["terms"] == pytest.approx(one["terms"], rel=1e-3)
@@ -181,23 +173,9 @@ def test_only_the_named_tasks_are_taught(tmp_path):
 def test_learns_all_kinds_together(tmp_path):
     given = several(tmp_path, "pair", "regression")
     cfg = smoke_config(NAME, {"members": 1}, max_steps=4)
-    student, lines = cook_several(cfg, given, tmp_path / "run")
+    student, lines = cook(NAME, cfg, given, tmp_path / "run")
     assert [line["stage"] for line in lines] == ["member-1"] * 4 + ["student"] * 4
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
-
-
-def cook_several(cfg, given, folder):
-    """As `cook`, which knows one task."""
-    import json
-
-    from edgedistill.training.loop import fit
-
-    torch.manual_seed(0)
-    student, lines = mtdnn_kd.build_student(cfg, given), []
-    for stage in mtdnn_kd.stages(cfg, given, student):
-        fit(stage, folder / stage.name, seed=0)
-        lines += [json.loads(line) for line in (folder / stage.name / "log.jsonl").read_text().splitlines()]
-    return student, lines
 
 
 @pytest.mark.slow
