@@ -52,13 +52,16 @@ INVARIANTS: dict[str, dict[str, str]] = {
         "a student that is its teacher has every term 0":
             "recipes/test_tinybert.py: test_a_student_that_is_its_teacher_has_nothing_to_learn",
         "more padding changes no term": "recipes/test_tinybert.py: test_padding_changes_no_term_unless_it_is_counted",
+        "nor the answers' loss": "recipes/test_tinybert.py: test_padding_changes_no_answers_loss",
         "scores may be shifted together and not alone":
             "losses/test_attention.py: test_scores_may_be_shifted_together_and_not_alone",
         "masked keys have no gradient": "losses/test_attention.py: test_score_gradient_is_zero_at_padding",
         "the last layer follows the last, and uneven depths are refused":
             "models/test_layers.py: test_uneven_depths_are_refused_with_those_that_fit",
-        "the classifier learns last, projections only before":
-            "recipes/test_tinybert.py: test_the_classifier_learns_last_and_projections_only_before",
+        "the classifier learns last":
+            "recipes/test_tinybert.py: test_the_classifier_learns_last",
+        "the prediction stage leaves the projections bit for bit":
+            "recipes/test_tinybert.py: test_the_answers_leave_the_projections_as_they_were",
         "14,590,632 parameters with a projection, 14,720,060 with heads too":
             "models/test_parameter_counts.py: test_the_papers_models_have_exactly_so_many_parameters",
         "share 0 gives the input only": "data/test_variants.py: test_share_0_gives_the_input_only",
@@ -102,7 +105,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
         "from 0 to 4": "losses/test_patience.py: test_from_0_for_the_same_to_4_for_opposite_directions",
         "a state of length 0 is no fault":
             "losses/test_patience.py: test_a_state_of_length_0_counts_1_and_gets_no_gradient",
-        "beta 0 is plain distillation": "recipes/test_pkd.py: test_without_patience_it_is_plain_distillation",
+        "beta 0 is plain distillation bit for bit":
+            "recipes/test_pkd.py: test_without_patience_its_weights_are_plain_distillations_bit_for_bit",
         "alpha and beta 0 are fine-tuning bit for bit":
             "recipes/test_pkd.py: test_without_a_teachers_part_it_is_fine_tuning",
         "k - 1 layers, never the last":
@@ -125,6 +129,8 @@ INVARIANTS: dict[str, dict[str, str]] = {
             "recipes/test_mobilebert.py: test_progressive_transfer_opens_one_layer_at_a_time",
         "features and attentions fit without a projection":
             "models/test_mobilebert.py: test_features_and_attentions_fit_any_teacher_without_projection",
+        "24 layers of 512 features and 4 heads on either side":
+            "models/test_mobilebert.py: test_around_ib_bert_large_features_and_attentions_have_the_papers_shapes",
         "padding changes no answer, whatever the row of PAD holds":
             "models/test_views.py: test_padding_cannot_change_the_answer",
         "where the row of PAD is not 0 the released model's answers change":

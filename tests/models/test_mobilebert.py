@@ -200,6 +200,21 @@ def test_around_ib_bert_large_the_papers_students_come_out(shape, count):
     assert student.base_model.num_parameters() == count
 
 
+def test_around_ib_bert_large_features_and_attentions_have_the_papers_shapes():
+    """Section 7.8: 24 times (B, S, 512) and 4 heads on either side, so that nothing is projected."""
+    rows, length, want = 2, 7, Want(hidden=True, attentions=True)
+    with torch.device("meta"):
+        teacher = ib_bert.ib_bert(ib_bert.Shape(), 30522)
+        student = mobilebert_for(teacher, "mlm", Shape(layers=24, intra=128, ffn=512, num_ffn=4, embedding=128))
+        ids = torch.ones(rows, length, dtype=torch.long)
+        # What is added to the scores: transformers looks into a mask of tokens, and on this device nothing is there.
+        tokens = Encoded(ids, torch.zeros(rows, 1, length, length), ids)
+        found = [answer(model, tokens, want) for model in (teacher, student)]
+    for outputs in found:
+        assert [state.shape for state in outputs.hidden[1:]] == [(rows, length, 512)] * 24
+        assert [weights.shape for weights in outputs.attentions] == [(rows, 4, length, length)] * 24
+
+
 def test_everything_outside_the_encoder_is_the_ib_berts():
     """The authors' start: what has the teacher's name and shape is copied, the blocks are random."""
     torch.manual_seed(0)

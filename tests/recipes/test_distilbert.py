@@ -6,8 +6,7 @@ import torch
 from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.loading import load
 from edgedistill.recipes import distilbert
-from tests.recipes.kitchen import cook, ingredients, ingredients_of, smoke_config
-from tests.recipes.test_mobilebert import TASKS, write_kind
+from tests.recipes.kitchen import TASKS, cook, ingredients, ingredients_of, smoke_config, write_kind
 from tests.support import save_checkpoint, tiny_model
 
 NAME = "distilbert"
@@ -38,11 +37,21 @@ def test_the_triple_loss_on_raw_text(words, tmp_path):
 
 
 def test_a_whole_copy_has_nothing_left_to_learn_but_the_hidden_words(words):
-    """Section 1.6: soft and cosine are 0 where the student is a copy of as many layers."""
-    terms, *_ = terms_of(words, layer_map=(1, 2, 3, 4))
-    assert terms["soft"].item() == pytest.approx(0.0, abs=1e-4)
-    assert terms["cosine"].item() == pytest.approx(0.0, abs=1e-5)
-    assert terms["hidden_words"].item() > 0.5
+    """Section 1.6, in float64: of a copy of all layers soft and cosine are 0, and no student has less than L_mlm."""
+    getattr(words.teacher, "_model").double()  # noqa: B009
+    for layers, is_copy in (((1, 2, 3, 4), True), ((1, 4), False)):
+        model = distilbert.build_student(smoke_config(NAME, {"layer_map": layers}), words).double()
+        terms, batch, *_ = terms_of(words, model, layer_map=layers)
+        found = {name: term.item() for name, term in terms.items()}
+        logits = model(batch.student.input_ids, attention_mask=batch.student.attention_mask).logits
+        masked_words = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten()).item()
+        assert {term.dtype for term in terms.values()} == {torch.float64}
+        assert found["hidden_words"] == pytest.approx(2 * masked_words, rel=1e-12)
+        assert sum(found.values()) >= 2 * masked_words * (1 - 1e-12)
+        for name in ("soft", "cosine"):
+            assert found[name] >= -1e-12
+            # Folding the segment into the positions rounds to float32: an error of 1e-8, whose square is what counts.
+            assert (found[name] == pytest.approx(0.0, abs=1e-10)) is is_copy, name
 
 
 def test_padding_changes_no_term_and_the_embeddings_learn(words):

@@ -9,11 +9,11 @@ from edgedistill.losses.soft_targets import logit_mse, soft_targets
 from edgedistill.models.answers import answer
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
-from edgedistill.recipes import finetune, pkd
+from edgedistill.recipes import distilbert, finetune, pkd
 from edgedistill.training.loop import fit
 from edgedistill.training.teachers import EnsembleTeacher
-from tests.recipes.kitchen import cook, ingredients, of_other_tokens, smoke_config
-from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
+from tests.recipes.kitchen import TASKS, cook, ingredients, of_other_tokens, smoke_config, write_kind
+from tests.recipes.test_mobilebert import Unlabelled
 from tests.support import save_checkpoint, tiny_model
 
 NAME = "pkd"
@@ -118,6 +118,20 @@ def test_without_patience_it_is_plain_distillation(given):
 
     _, step, batch = terms_of(replace(given, teacher=Stranger()), beta=0.0)
     assert step(batch).keys() == {"labels", "soft"}
+
+
+def test_without_patience_its_weights_are_plain_distillations_bit_for_bit(given, tmp_path):
+    """The second distillation of DistilBERT is that and no more; dropout makes them notice another random stream."""
+    cfg = settings(beta=0.0, alpha=0.7, temperature=10.0)
+    student, lines = cook(NAME, cfg, given, tmp_path / "pkd")
+    torch.manual_seed(0)
+    plain, answers = pkd.build_student(cfg, given), {"soft": 0.7, "labels": 1 - 0.7}
+    (stage,) = distilbert.stages(distilbert.Config(temperature=10.0, answers=answers, answers_optim=cfg.optim), given,
+                                 plain)  # fmt: skip
+    fit(replace(stage, name="distill"), tmp_path / "plain", seed=0)
+    assert len(lines) > 2
+    assert plain.config.hidden_dropout_prob > 0
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in student.state_dict().items())
 
 
 def test_without_a_teachers_part_it_is_fine_tuning(given, tmp_path):

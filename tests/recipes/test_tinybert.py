@@ -8,9 +8,10 @@ from edgedistill.errors import ConfigError
 from edgedistill.models.tinybert import Projections
 from edgedistill.recipes import Ingredients, tinybert
 from edgedistill.recipes.tinybert import Weights
+from edgedistill.training.loop import fit
 from edgedistill.training.teachers import EnsembleTeacher
-from tests.recipes.kitchen import cook, ingredients, of_other_tokens, smoke_config
-from tests.recipes.test_mobilebert import TASKS, Unlabelled, write_kind
+from tests.recipes.kitchen import TASKS, cook, ingredients, of_other_tokens, smoke_config, write_kind
+from tests.recipes.test_mobilebert import Unlabelled
 from tests.support import save_checkpoint, tiny_model
 
 NAME = "tinybert"
@@ -29,6 +30,14 @@ def settings(**values):
 def with_corpus(folder):
     (folder / "corpus.txt").write_text("the film is in the scene\nthe plot was quite dull\n" * 12, encoding="utf-8")
     return ingredients(folder, corpus=folder / "corpus.txt")
+
+
+def of_kind(folder, kind):
+    """A task of that kind, and its teacher."""
+    write_kind(folder / "data", kind)
+    labels = {"regression": ("score",), "tokens": ("DET", "OTHER")}.get(kind, ("no", "yes"))
+    head = kind if kind in {"span", "tokens"} else "sequence"
+    return ingredients(folder, TASKS[kind], folder / "data", head=head, labels=labels)
 
 
 def made(given, **values):
@@ -50,8 +59,10 @@ def some_rows(given):
 
 
 def padded(batch, extra):
-    widen = lambda tensor: torch.nn.functional.pad(tensor, (0, extra))  # noqa: E731
+    """So many more tokens a row, and under the mask something else than padding."""
+    widen = lambda tensor, value=0: torch.nn.functional.pad(tensor, (0, extra), value=value)  # noqa: E731
     tokens = Encoded(*(widen(tensor) for tensor in vars(batch.student).values()))
+    tokens.input_ids[tokens.attention_mask.eq(0)] = 7
     return replace(batch, student=tokens, teacher=tokens)
 
 
@@ -74,6 +85,16 @@ def test_padding_changes_no_term_unless_it_is_counted(given):
             assert (two[name].item() == pytest.approx(term.item(), rel=1e-5)) is (padding == "masked"), name
 
 
+@pytest.mark.parametrize("kind", ["single", "pair", "regression", "span", "tokens"])
+def test_padding_changes_no_answers_loss(tmp_path, kind):
+    taught = of_kind(tmp_path, kind)
+    cfg, student = made(taught, temperature=2.0)
+    step, batch = tinybert._answer_step(cfg, kind, taught.teacher, student), some_rows(taught)
+    one, two = step(batch)["logits"].item(), step(padded(batch, 5))["logits"].item()
+    assert one > 1e-3
+    assert two == pytest.approx(one, rel=1e-5)
+
+
 def test_terms_are_sums_over_layers(given):
     cfg, student = made(given)
     project = Projections(8, 16, 4, "each", bias=False, seed=0)
@@ -87,7 +108,7 @@ def test_terms_are_sums_over_layers(given):
     assert terms["hidden"].item() == pytest.approx(whole["hidden"].item() / 2)
 
 
-def test_the_classifier_learns_last_and_projections_only_before(given, tmp_path):
+def test_the_classifier_learns_last(given, tmp_path):
     seen = {}
 
     def watch(stage, model):
@@ -106,9 +127,22 @@ def test_the_classifier_learns_last_and_projections_only_before(given, tmp_path)
     assert not torch.equal(
         begun["bert.embeddings.word_embeddings.weight"], ended["bert.embeddings.word_embeddings.weight"]
     )
-    stages = list(tinybert.stages(settings(), replace(given, start=None), student))
-    assert [stage.scaffold is None for stage in stages] == [False, True]
     assert not [name for name in student.state_dict() if "maps" in name]
+
+
+@pytest.mark.parametrize("sharing", ["paper", "shared", "each"])
+def test_the_answers_leave_the_projections_as_they_were(given, tmp_path, sharing):
+    cfg, student = made(given, projection=sharing, projection_bias=True)
+    project, states = None, []
+    for stage in tinybert.stages(cfg, replace(given, start=None), student):
+        if project is None:
+            project = stage.scaffold
+            states.append({name: value.clone() for name, value in project.state_dict().items()})
+        fit(stage, tmp_path / stage.name, seed=0)
+        states.append({name: value.clone() for name, value in project.state_dict().items()})
+    begun, led, ended = states
+    assert all(not torch.equal(begun[name], value) for name, value in led.items())
+    assert all(torch.equal(led[name], value) for name, value in ended.items())
 
 
 def test_general_distillation_has_the_corpus_and_hands_its_projections_on(tmp_path):
@@ -154,11 +188,7 @@ def test_another_teacher_for_raw_text(tmp_path):
 
 @pytest.mark.parametrize("kind", ["pair", "regression", "span", "tokens"])
 def test_every_kind_of_task_without_labels(tmp_path, kind):
-    write_kind(tmp_path / "data", kind)
-    labels = {"regression": ("score",), "tokens": ("DET", "OTHER")}.get(kind, ("no", "yes"))
-    head = kind if kind in {"span", "tokens"} else "sequence"
-    given = ingredients(tmp_path, TASKS[kind], tmp_path / "data", head=head, labels=labels)
-    student, lines = cook(NAME, settings(), given, tmp_path / "run")
+    student, lines = cook(NAME, settings(), of_kind(tmp_path, kind), tmp_path / "run")
     assert lines[-1]["terms"].keys() == {"logits"}
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
 
