@@ -127,8 +127,6 @@ def refuse_unfit_recipe(
         refuse_without_scorers()
     if len(teachers) > 1 and not module.NEEDS_TEACHER and not learns_several(module):
         raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
-    if len(teachers) > 1 and task.kind == "generation":
-        raise ConfigError(f"the recipe '{recipe}' first teaches its teacher the task, and learns from one. Give one.")
     if module.NEEDS_TEACHER and not teachers:
         raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give a fine-tuned checkpoint with --teacher.")
     if not teachers and student is None:

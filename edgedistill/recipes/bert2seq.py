@@ -3,7 +3,7 @@
 The teacher learns to guess hidden words of a target from its source and the words on both sides of them (C-MLM). Asked
 about every target word once, it tells the student, which sees only the words before, what else could have stood there:
 a plan of the whole text, not only its next word. The teacher is not needed afterwards, and none of its weights are in
-the student.
+the student. Several teachers learn one by one, and their probabilities are averaged.
 Differs from the authors' code: the student writes in the teacher's own vocabulary, so that the teacher keeps its output
 layer; batches are counted in rows (docs/papers.md).
 Paper: Chen et al., 2020, arXiv:1911.03829.
@@ -12,10 +12,11 @@ Paper: Chen et al., 2020, arXiv:1911.03829.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgedistill.data.batches import Batch
 from edgedistill.data.conditional import Blanks, Conditional, target_of
@@ -29,14 +30,14 @@ from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.models.seq2seq import Decoding, Shape, next_words, set_decoding, shape_of, transformer
 from edgedistill.models.starts import refuse_unused_shape
+from edgedistill.models.vocabulary import read_by
 from edgedistill.recipes import Ingredients, RecipeConfig
 from edgedistill.training.judging import dev_score
 from edgedistill.training.processes import main_first
 from edgedistill.training.stage import OptimConfig, Stage, Step, labelled_tokens
-from edgedistill.training.writing import conditional_accuracy, guesses
+from edgedistill.training.writing import conditional_accuracy, guesses_together
 
 if TYPE_CHECKING:
-    from torch import nn
     from transformers import PreTrainedModel
 
 KINDS: frozenset[Kind] = frozenset({"generation"})
@@ -87,10 +88,10 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
 
     Raises:
         ConfigError: settings that do not fit, or a student of another vocabulary.
-        CheckpointError: a teacher or student that cannot be used.
+        CheckpointError: a teacher or student that cannot be used, or teachers of different vocabularies.
     """
-    teacher, tokenizer = load(given.needed_teacher.facts.source, kind="mlm").model, given.data.tokenizer
-    longest = longest_input(teacher)
+    teachers, tokenizer = _teachers(given), given.data.tokenizer
+    longest = min(map(longest_input, teachers))
     if cfg.alpha and 2 * cfg.max_length > longest:
         raise ConfigError(
             f"max_length is {cfg.max_length}, but the teacher reads source and target as one text and has positions "
@@ -104,7 +105,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         student = load(given.start, kind="generation").model
         refuse_unused_shape(cfg, {"shape": shape_of(student.config)}, given.start)
     else:
-        student = transformer(cfg.shape, tokenizer, teacher.config.vocab_size)
+        student = transformer(cfg.shape, tokenizer, teachers[0].config.vocab_size)
     never = {tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.mask_token_id}
     set_decoding(student, cfg.decoding, cfg.max_length, sorted(never))
     return student
@@ -113,27 +114,22 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
 def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterator[Stage]:
     """Yield the teacher's fine-tuning (section 3.1), then the student's training (section 3.2)."""
     rows, tokenizer = given.data.train, given.data.tokenizer
-    teacher = load(given.needed_teacher.facts.source, kind="mlm").model if cfg.alpha else None
-    if teacher is not None and cfg.teacher_optim is not None:
-        yield Stage(
-            name="teacher",
-            model=teacher,
-            batches=Conditional(rows, Blanks.of(tokenizer), cfg.mask_rate),
-            step=_teacher_step(teacher),
-            optim=cfg.teacher_optim,
-            means_over={"words": labelled_tokens},
-            evaluate=lambda: conditional_accuracy(teacher, given.data),
-        )
+    teachers = _teachers(given) if cfg.alpha else []
+    if cfg.teacher_optim is not None:
+        for number, teacher in enumerate(teachers, start=1):
+            name = "teacher" if len(teachers) == 1 else f"teacher-{number}"
+            yield _teacher_stage(name, teacher, cfg.teacher_optim, cfg.mask_rate, given)
 
     table: list[TopWordTable] = []
 
     def prepare() -> None:
-        if teacher is None:
+        if not teachers:
             return
         with main_first():  # the others find what it stored
-            how = Asking(guesses(teacher), Blanks.of(tokenizer), cfg.top_words, cfg.temperature)
-            table.append(ask_all(rows, teacher, how))
-        teacher.cpu()  # it has said all it will be asked
+            how = Asking(guesses_together(teachers), Blanks.of(tokenizer), cfg.top_words, cfg.temperature)
+            table.append(ask_all(rows, nn.ModuleList(teachers), how))
+        for teacher in teachers:
+            teacher.cpu()  # it has said all it will be asked
 
     yield Stage(
         name="student",
@@ -144,6 +140,31 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
         means_over=dict.fromkeys(("soft", "words"), labelled_tokens),
         evaluate=lambda: dev_score(student, given.data),
         prepare=prepare,
+    )
+
+
+def _teachers(given: Ingredients) -> list[PreTrainedModel]:
+    """The masked-LMs, each to learn the task: one, or the members of an ensemble."""
+    each = [load(source, kind="mlm") for source in given.needed_teacher.facts.sources]
+    found = [read_by(teacher, given.data.tokenizer).model for teacher in each]
+    sizes = [int(teacher.config.vocab_size) for teacher in found]
+    if len(set(sizes)) > 1:  # the same tokenizer, but tables that were filled up otherwise
+        raise CheckpointError(
+            f"the teachers give probabilities to {', '.join(map(str, sizes))} words, which cannot be averaged. Give "
+            "teachers whose tables have as many rows."
+        )
+    return found
+
+
+def _teacher_stage(name: str, teacher: PreTrainedModel, optim: OptimConfig, rate: float, given: Ingredients) -> Stage:
+    return Stage(
+        name=name,
+        model=teacher,
+        batches=Conditional(given.data.train, Blanks.of(given.data.tokenizer), rate),
+        step=_teacher_step(teacher),
+        optim=optim,
+        means_over={"words": labelled_tokens},
+        evaluate=partial(conditional_accuracy, teacher, given.data),
     )
 
 

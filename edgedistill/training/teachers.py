@@ -40,6 +40,7 @@ class TeacherFacts:
         licence: as its card states it, or "unknown".
         shows_layers: whether it can be asked for hidden states and attentions.
         shows_cls: whether it can be asked for [CLS] states.
+        members: where an ensemble's came from; empty for a single teacher.
     """
 
     source: str
@@ -54,6 +55,12 @@ class TeacherFacts:
     licence: str = "unknown"
     shows_layers: bool = True
     shows_cls: bool = True
+    members: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Hub id or folder of every model behind it."""
+        return self.members or (self.source,)
 
 
 class TeacherProvider(Protocol):
@@ -196,6 +203,7 @@ class EnsembleTeacher:
             parameters=sum(facts.parameters for facts in each),
             shows_layers=False,
             shows_cls=False,
+            members=tuple(source for facts in each for source in facts.sources),
         )
 
     def __call__(self, batch: Batch, want: Want = _LOGITS_ONLY) -> Outputs:

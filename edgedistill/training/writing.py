@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
 from edgedistill.models.seq2seq import next_words, write
 from edgedistill.progress import progress
+from edgedistill.training.teachers import averaged
 
 if TYPE_CHECKING:
     from edgedistill.data.rows import Rows
@@ -37,6 +38,16 @@ def guesses(model: nn.Module) -> Callable[[Encoded, Tensor], Tensor]:
         return logits
 
     return guess
+
+
+def guesses_together(models: Sequence[nn.Module]) -> Callable[[Encoded, Tensor], Tensor]:
+    """Masked-LMs of one vocabulary as one, by the average of their probabilities; one alone keeps its logits."""
+    each = [guesses(model) for model in models]
+
+    def guess(shown: Encoded, is_hidden: Tensor) -> Tensor:
+        return averaged(torch.stack([one(shown, is_hidden) for one in each]), "probabilities")
+
+    return each[0] if len(each) == 1 else guess
 
 
 def conditional_accuracy(model: nn.Module, data: TaskData) -> float:

@@ -14,11 +14,13 @@ from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.losses.labels import smoothed_word_loss
 from edgedistill.models.loading import load
 from edgedistill.models.seq2seq import next_words
+from edgedistill.models.vocabulary import with_entries
 from edgedistill.recipes import Ingredients, bert2seq
 from edgedistill.training.judging import dev_score
-from edgedistill.training.writing import conditional_accuracy, written_texts
+from edgedistill.training.teachers import EnsembleTeacher, OnlineTeacher
+from edgedistill.training.writing import conditional_accuracy, guesses, guesses_together, written_texts
 from tests.recipes.kitchen import cook, ingredients_of, of_other_tokens, smoke_config, write_pairs
-from tests.support import save_checkpoint, tiny_model
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
 NAME = "bert2seq"
 OTHERS = [name for name in plugins.names("recipes") if name != NAME]
@@ -151,6 +153,56 @@ def test_the_teacher_given_is_not_changed_and_can_be_asked_as_it_is(given, tmp_p
     assert conditional_accuracy(load(given.teacher.facts.source, kind="mlm").model, given.data) == before
 
 
+def together(given, *folders):
+    """Several teachers in the place of one."""
+    return replace(given, teacher=EnsembleTeacher([OnlineTeacher(load(folder)) for folder in folders]))
+
+
+def test_teachers_are_averaged_word_by_word(given):
+    batch = first_batch(given)
+    one, two = tiny_model(head="mlm"), tiny_model(head="mlm", seed=1)
+    is_hidden = torch.ones_like(batch.student.input_ids).bool()
+    each = [guesses(model)(batch.student, is_hidden).detach().softmax(dim=-1) for model in (one, two)]
+    assert not torch.allclose(*each, atol=0.1)
+    both = guesses_together([one, two])(batch.student, is_hidden).detach()
+    assert torch.allclose(both.exp(), (each[0] + each[1]) / 2, atol=1e-6)
+    alone = guesses_together([one])(batch.student, is_hidden)
+    assert torch.equal(alone, guesses(one)(batch.student, is_hidden))
+
+
+@pytest.mark.parametrize("rest", ["dropped", "one_word"])
+def test_two_teachers_that_are_the_same_teach_as_one_does(given, tmp_path, rest):
+    """Also where one of them numbers the words otherwise."""
+    source, batch = given.teacher.facts.source, first_batch(given)
+    words = vocabulary()
+    swapped = words[:5] + words[5:][::-1]
+    other = load(source, kind="mlm")
+    other = with_entries(other.model, np.array([words.index(word) for word in swapped]))
+    renumbered = save_checkpoint(tmp_path / "renumbered", other, tiny_tokenizer(swapped))
+    alone, gradients = terms_of(given, batch, rest=rest)
+    for again in (source, renumbered):
+        both, theirs = terms_of(together(given, source, again), batch, rest=rest)
+        assert both["soft"].item() == pytest.approx(alone["soft"].item(), abs=1e-6)
+        assert all(torch.allclose(theirs[name], value, atol=1e-6) for name, value in gradients.items())
+    unlike = save_checkpoint(tmp_path / "unlike", tiny_model(head="mlm", seed=1))
+    both, _ = terms_of(together(given, source, unlike), batch, rest=rest)
+    assert both["soft"].item() != pytest.approx(alone["soft"].item(), abs=1e-3)
+
+
+def test_every_teacher_learns_in_a_stage_of_its_own(given, tmp_path):
+    """Two that start as one have other words hidden from them, so that they end apart."""
+    source = given.teacher.facts.source
+    ended = {}
+
+    def on_step(stage, model):
+        ended[stage] = model.state_dict()
+
+    _, lines = cook(NAME, smoke_config(NAME), together(given, source, source), tmp_path, on_step=on_step)
+    assert list(dict.fromkeys(line["stage"] for line in lines)) == ["teacher-1", "teacher-2", "student"]
+    one, two = ended["teacher-1"], ended["teacher-2"]
+    assert not all(torch.equal(value, two[name]) for name, value in one.items())
+
+
 def test_what_cannot_work_is_refused(given, tmp_path):
     taught = Ingredients(data=given.data, teacher=given.teacher)
     with pytest.raises(ConfigError, match=r"positions for 128 tokens\. Set it lower: --set max_length=64"):
@@ -211,6 +263,16 @@ def test_from_the_command_line_to_a_student_that_transformers_writes_with(files,
 
     more = run(*words, "--student", student, "--set", "alpha=0", "--out", tmp_path / "more")
     assert more.exit_code == 0, more.output
+    other = save_checkpoint(tmp_path / "other", tiny_model(head="mlm", seed=1))
+    taught_by_two = (*words, "--teacher", other, "--out", tmp_path / "both")
+    assert run(*taught_by_two).exit_code == 0
+    card = json.loads((tmp_path / "both" / "student" / "edgedistill.json").read_text())
+    assert (card["teacher"]["path"], [parent["path"] for parent in card["parents"]]) == (str(teacher), [str(other)])
+    log = (tmp_path / "both" / "stages" / "03-student" / "log.jsonl").read_text()
+    gone_on = run(*taught_by_two, "--resume")  # stages that are finished are not learnt again
+    assert gone_on.exit_code == 0, gone_on.output
+    assert (tmp_path / "both" / "stages" / "03-student" / "log.jsonl").read_text() == log
+    assert "begun with other settings" in run(*words, "--out", tmp_path / "both", "--resume").output
     made = run("export", student, "--out", tmp_path / "artifact")
     assert made.exit_code == 0, made.output
     judged = run("check", tmp_path / "artifact")
@@ -220,11 +282,15 @@ def test_from_the_command_line_to_a_student_that_transformers_writes_with(files,
 def test_what_does_not_fit_is_refused_before_anything_is_written(files, tmp_path, monkeypatch):
     task, data, teacher = files
     sorter = save_checkpoint(tmp_path / "sorter", tiny_model())
+    wide = save_checkpoint(tmp_path / "wide", tiny_model(head="mlm", vocab_size=len(vocabulary()) + 2))
+    words = [*vocabulary()[:-1], "zebra"]
+    foreign = save_checkpoint(tmp_path / "foreign", tiny_model(head="mlm"), tiny_tokenizer(words))
     with_data = ("--task", task, "--data", data)
     cases = (
         ((NAME, "--task", "sst2", "--teacher", teacher), "cannot do 'sst2', a task of kind 'single'"),
         ((NAME, *with_data), "needs a teacher"),
-        ((NAME, *with_data, "--teacher", teacher, "--teacher", teacher), "learns from one. Give one."),
+        ((NAME, *with_data, "--teacher", teacher, "--teacher", foreign), "splits text into other tokens"),
+        ((NAME, *with_data, "--teacher", teacher, "--teacher", wide), " words, which cannot be averaged"),
         ((NAME, *with_data, "--teacher", sorter), "no masked-word head to answer 'writing' with"),
         ((NAME, *with_data, "--teacher", teacher, "--teacher-cache", tmp_path / "cache"), "and that is kept anyway"),
         *(((name, *with_data, "--teacher", teacher), f"'{name}' cannot do 'writing', a task of kind 'generation'")
