@@ -81,9 +81,14 @@ def answers(students: Sequence[Path], task: str | None = None) -> Answers:
     return together([_answers(student, task) for student in students])
 
 
-def answers_of_teacher(student: Path) -> Answers:
-    """What a student's teacher answered to the rows that the student was judged on."""
-    return _answers(student, None, is_teacher=True)
+def answers_of_teacher(student: Path, task: str | None = None) -> Answers:
+    """What a student's teacher answered to the rows that the student was judged on.
+
+    Args:
+        student: its folder.
+        task: which one, of several that it learnt; its main one when not given.
+    """
+    return _answers(student, task, is_teacher=True)
 
 
 def together(found: Sequence[Answers]) -> Answers:

@@ -3,7 +3,8 @@
     python benchmarks/several_tasks.py --data DIR --start CHECKPOINT --out runs/several_tasks
 
 DIR holds a folder for each task. All students start from the same checkpoint and see every row as often. Puts the tasks
-into `docs/results/several_tasks.json` and `several_tasks.md`; differences are paired, on the same resampled rows.
+into `docs/results/several_tasks.json`, their table into `several_tasks.md` and their plot into
+`several_tasks-TASKS.svg`; differences are paired, on the same resampled rows. What is trained already is kept.
 
 Reference: Liu et al., 2019 (arXiv:1904.09482), table 1.
 """
@@ -17,16 +18,27 @@ from typing import Any
 
 import compare
 import numpy as np
+import torch
 from compare import Answers
+from recipe_costs import latencies, macs
+from torch.utils.flop_counter import FlopCounterMode
 
+from edgedistill.pipeline.heads import heads_in, view_of_all
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 TOLD = (
     "Each task's headline metric with its 95 % interval over what is judged (rows, or the questions of a ranking), and "
-    "the gain over a model of its own in points with its paired interval."
+    "the gain over a model of its own in points with its paired interval; beside mtdnn_kd's the scores of the ensemble "
+    "that taught it, and what it gains by that over all tasks' labels alone. One seed says nothing of what others "
+    "would. MACs and p90 are of one text of the length given: the encoder under one task's head, and under every "
+    "task's; p90 is the 90th percentile of the onnx fp32 export on one thread, in turns, as a share of one task's "
+    "model, in brackets where the processor became slower meanwhile, on a machine that did other work too."
 )
-ALONE = "each task alone"
-TOGETHER: dict[str, dict[str, Any]] = {"all tasks, labels alone": {"members": 0}, "mtdnn_kd": {"members": 2}}
+ALONE, LABELS, WHOLE = "each task alone", "all tasks, labels alone", "mtdnn_kd"
+ANSWERS = "mtdnn_kd, answers alone"
+TOGETHER: dict[str, dict[str, Any]] = {
+    LABELS: {"members": 0}, WHOLE: {"members": 2}, ANSWERS: {"members": 2, "labels": 0},
+}  # fmt: skip
 
 
 def main() -> None:
@@ -35,17 +47,26 @@ def main() -> None:
     alone = {task: _trained(options, "finetune", f"{task}-alone", {}, [task]) for task in options.tasks}
     found = {ALONE: {task: compare.answers(students) for task, students in alone.items()}}
     parameters = {ALONE: sum(_parameters(students) for students in alone.values())}
-    for name, settings in TOGETHER.items():
-        students = _trained(options, "mtdnn_kd", compare.slug(name), settings, options.tasks)
-        others = options.tasks[1:]
-        found[name] = {task: compare.answers(students, task if task in others else None) for task in options.tasks}
-        parameters[name] = _parameters(students)
+    others = {task: None if task == options.tasks[0] else task for task in options.tasks}
+    students: dict[str, list[Path]] = {}
+    for name in TOGETHER if options.answers else (LABELS, WHOLE):
+        students[name] = _trained(options, "mtdnn_kd", compare.slug(name), TOGETHER[name], options.tasks)
+        found[name] = {task: compare.answers(students[name], other) for task, other in others.items()}
+        parameters[name] = _parameters(students[name])
+    ensemble = {
+        task: compare.together([compare.answers_of_teacher(student, other) for student in students[WHOLE]])
+        for task, other in others.items()
+    }
+    title = ", ".join(options.tasks)
     results = {
         **compare.about(),
         "start": Path(options.start).name, "epochs": options.epochs, "seeds": options.seeds, "parameters": parameters,
-        "rows": [_row(task, found) for task in options.tasks],
+        "length": options.length, "costs": _costs(options, alone[options.tasks[0]][0], students[WHOLE][0]),
+        "plot": f"several_tasks-{compare.slug(title)}.svg",
+        "rows": [_row(task, found, ensemble[task]) for task in options.tasks],
     }  # fmt: skip
-    compare.Page("several_tasks", "Several tasks at once", TOLD, _table).keep(", ".join(options.tasks), results)
+    _plot(compare.RESULTS / results["plot"], results)
+    compare.Page("several_tasks", "Several tasks at once", TOLD, _table).keep(title, results)
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="rows of each split of each task")
     parser.add_argument("--length", type=int, default=96)
     parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--answers", action="store_true", help="a student of the ensemble's answers alone too")
     return parser.parse_args()
 
 
@@ -80,40 +102,91 @@ def _parameters(students: list[Path]) -> int:
     return read(StudentCard, students[0] / STUDENT_CARD).student.parameters
 
 
-def _row(task: str, found: Mapping[str, Mapping[str, Answers]]) -> dict[str, Any]:
+def _costs(options: argparse.Namespace, alone: Path, together: Path) -> dict[str, dict[str, Any]]:
+    """MACs and time of the first task's own model, and of one model of all tasks with every head asked."""
+    times = latencies(str(alone), [together], options.tasks[0], options.data, options.length, options.out / "exports")
+    return {
+        ALONE: {"macs": macs(alone, options.length), **times["teacher"]},
+        WHOLE: {"macs": macs_of_all(together, options.length), **times[together.parent.name]},
+    }
+
+
+def macs_of_all(student: Path, length: int) -> int:
+    """Multiply-accumulates of one text of so many tokens, the encoder under every head of a student of several tasks.
+
+    Half of its tokens are of a second text, for heads that read both.
+    """
+    ids = torch.full((1, length), 5)
+    view = view_of_all(heads_in(student))
+    view.reads_first_only = False  # as PyTorch computes it: what other pages count too
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        view(ids, torch.ones_like(ids), (torch.arange(length) >= length // 2).long()[None])
+    return int(counter.get_total_flops()) // 2
+
+
+def _row(task: str, found: Mapping[str, Mapping[str, Answers]], ensemble: Answers) -> dict[str, Any]:
     first = found[ALONE][task]
     return {
         "task": task,
         "judged_rows": first.rows,
         "students": {
-            name: {
-                "score": float(answers[task].score(np.ones((1, first.rows)))[0]),
-                "interval": compare.interval(answers[task]),
-                "gain": None if name == ALONE else compare.gain(first, answers[task]),
-            }
+            name: {**_scored(answers[task]), "gain": None if name == ALONE else compare.gain(first, answers[task])}
             for name, answers in found.items()
         },
+        "ensemble": _scored(ensemble),
+        "gain_by_ensemble": compare.gain(found[LABELS][task], found[WHOLE][task]),
     }
+
+
+def _scored(found: Answers) -> dict[str, Any]:
+    return {"score": float(found.score(np.ones((1, found.rows)))[0]), "interval": compare.interval(found)}
 
 
 def _table(results: dict[str, Any]) -> list[str]:
     names, parameters = list(results["parameters"]), results["parameters"]
+    own, whole = (results["costs"][name] for name in (ALONE, WHOLE))
+    share = f"{whole['p90_ms'] / own['p90_ms']:.2f}"
+    time = f"({share})" if own["is_throttled"] or whole["is_throttled"] else share
     lines = [
         f"Measured {results['created']} by `{results['command']}`, {results['seeds']} seed(s), "
         f"{results['epochs']:g} epochs. Parameters of all that answers every task: "
-        f"{', '.join(f'{name} {parameters[name]:,}' for name in names)}.",
+        f"{', '.join(f'{name} {parameters[name]:,}' for name in names)}. One task's model takes "
+        f"{own['macs'] / 1e6:,.1f} M MACs and {own['p90_ms']:.1f} ms at {results['length']} tokens; that of all, every "
+        f"head asked, {whole['macs'] / 1e6:,.1f} M and {time} of the time.",
         "",
-        f"| task | judged | {' | '.join(names)} |",
-        "|---" * (2 + len(names)) + "|",
+        f"| task | judged | {' | '.join(names)} | its ensemble | mtdnn_kd over labels alone of all |",
+        "|---" * (4 + len(names)) + "|",
     ]
     for row in results["rows"]:
         cells = [row["task"], str(row["judged_rows"])]
         for name in names:
-            low, high = row["students"][name]["interval"]
-            gain = compare.told(row["students"][name]["gain"])
-            cells.append(f"{row['students'][name]['score']:.4f} ({low:.3f} to {high:.3f}) {gain}".strip())
+            cells.append(f"{_cell(row['students'][name])} {compare.told(row['students'][name]['gain'])}".strip())
+        cells += [_cell(row["ensemble"]), compare.told(row["gain_by_ensemble"])]
         lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return [*lines, "", f"![each task's students beside the ensemble]({results['plot']})"]
+
+
+def _cell(found: dict[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['score']:.4f} ({low:.3f} to {high:.3f})"
+
+
+def _plot(path: Path, results: dict[str, Any]) -> None:
+    """A panel for each task: every student's score with its interval, the ensemble a line."""
+    from matplotlib.figure import Figure
+
+    rows = results["rows"]
+    figure = Figure(figsize=(2.4 * len(rows), 3.6), layout="constrained")
+    for panel, row in zip(np.atleast_1d(figure.subplots(1, len(rows))), rows, strict=True):
+        for place, found in enumerate(row["students"].values()):
+            panel.plot(place, found["score"], "o", color="tab:blue")
+            panel.vlines(place, *found["interval"], color="tab:blue", alpha=0.4)
+        panel.axhline(row["ensemble"]["score"], color="grey", linestyle="--")
+        panel.set_title(row["task"])
+        panel.set_xticks(range(len(row["students"])), list(row["students"]), rotation=60)
+        panel.set_xlim(-0.5, len(row["students"]) - 0.5)
+    figure.supylabel("headline metric (dashed: mtdnn_kd's ensemble)")
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

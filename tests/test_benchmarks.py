@@ -3,10 +3,15 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from edgedistill.data.encoding import Encoding, pad
 from edgedistill.models.bilstm import BiLstmConfig, bilstm_for
-from tests.support import save_checkpoint, tiny_model, vocabulary
+from edgedistill.models.multitask import TaskHead, multitask_bert
+from edgedistill.models.seq2seq import Decoding, Shape, set_decoding, transformer
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
 
 @pytest.fixture
@@ -40,3 +45,39 @@ def test_longer_leaves_stages_alone_that_count_steps(script):
     settings = {"optim": {"epochs": 2, "lr": 1.0}, "general_optim": {"max_steps": 3}, "polish_optim": None, "alpha": 1}
     longer = script("compare").longer(settings, 4)
     assert longer == settings | {"optim": {"epochs": 8, "lr": 1.0}}
+
+
+def test_macs_under_every_head_add_each_heads_own(script, tmp_path):
+    torch.manual_seed(0)
+    heads = [TaskHead(name="rte", kind="pair", labels=("yes", "no")), TaskHead(name="stsb", kind="regression")]
+    whole = multitask_bert(tiny_model("bert", "bare"), heads)
+    save_checkpoint(tmp_path / "both", whole)
+    save_checkpoint(tmp_path / "one", tiny_model("bert"))
+    of_one, width = script("recipe_costs").macs(tmp_path / "one", 9), whole.config.hidden_size
+    pooled_again = width * width  # each head is exported with the pooler in front of it
+    assert script("several_tasks").macs_of_all(tmp_path / "both", 9) == of_one + pooled_again + width
+
+
+def test_a_gain_by_the_ensemble_is_over_the_same_tasks_without_it(script):
+    def answered(right):
+        return script("compare").Answers(4, lambda w: (w * right).sum(axis=1) / w.sum(axis=1))
+
+    module = script("several_tasks")
+    found = {module.ALONE: [1, 1, 1, 1], module.LABELS: [1, 1, 0, 0], module.WHOLE: [1, 1, 1, 0]}
+    row = module._row("rte", {name: {"rte": answered(np.array(right))} for name, right in found.items()},
+                      answered(np.array([1, 0, 0, 0])))  # fmt: skip
+    assert row["gain_by_ensemble"]["points"] == pytest.approx(25)
+    assert row["students"][module.WHOLE]["gain"]["points"] == pytest.approx(-25)
+    assert row["ensemble"]["score"] == pytest.approx(0.25)
+
+
+def test_texts_that_are_written_cost_more_with_more_beams(script, tmp_path):
+    torch.manual_seed(0)
+    student = transformer(Shape(layers=1, hidden_size=16, ffn_size=32, heads=2), tiny_tokenizer(), len(vocabulary()))
+    set_decoding(student, Decoding(beams=3), 12, [])
+    save_checkpoint(tmp_path, student)
+    costs = script("writing_costs")
+    given = [pad([Encoding((2, 7, 8, 3), (0, 0, 0, 0))])]
+    greedy, with_beams = (costs.macs(tmp_path, given, beams) for beams in (1, 3))
+    assert greedy < with_beams
+    assert costs.macs(tmp_path, given * 2, 1) == greedy  # a mean
