@@ -42,6 +42,11 @@ def parser(told: str | None, out: str) -> argparse.ArgumentParser:
     return asked
 
 
+def add_untimed(asked: argparse.ArgumentParser) -> None:
+    """Let times be left out: a processor that others wait for says nothing about a model."""
+    asked.add_argument("--untimed", action="store_true", help="measure no times, on a machine that is busy")
+
+
 def trained(recipe: str, out: Path, settings: dict[str, Any], **given: Any) -> Path:
     """The student's folder; trained with `edgedistill.distill` where it is not there, gone on with where it stopped."""
     student = out / "student"

@@ -38,7 +38,7 @@ TOLD = (
     "(bert2seq); scores are fractions, mean over seeds, each seed's BLEU beside it. p: sacrebleu's paired bootstrap of "
     "the difference of BLEU over the same rows. What a text costs is that of the first student of the first row, over "
     "some judged rows of any length: the others have its shape, and differ in how many words they write. Times are of "
-    "the onnx fp32 export on one thread, on a machine that did other work too."
+    "the onnx fp32 export on one thread."
 )
 NUMBERS = ("bleu", "rouge_1", "rouge_2", "rouge_l", "student_greedy", "next_word_accuracy")
 
@@ -54,10 +54,11 @@ def main() -> None:
         row["p_value"] = [float(second.p_value) for _, second in found]
         first["intervals"], row["intervals"] = ([_interval(pair[n]) for pair in found] for n in range(2))
     title = compare.title(Path(options.task).stem, options.limit, options.seeds)
+    exports = None if options.untimed else out / "exports"
     results = {
         **compare.about(),
         "settings": _settings(options), "judged_rows": len(_written(first["students"][0])),
-        "texts": options.texts, "costs": _costs(first["students"][0], out / "exports", options.texts),
+        "texts": options.texts, "costs": _costs(first["students"][0], exports, options.texts),
         "plot": f"generation-{compare.slug(title)}.svg",
         "rows": [{key: value for key, value in row.items() if key != "students"} for row in rows],
     }  # fmt: skip
@@ -72,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, default=12)
     parser.add_argument("--teacher-epochs", type=float, default=4)
     parser.add_argument("--texts", type=int, default=64, help="judged rows that MACs and times are of")
+    compare.add_untimed(parser)
     return parser.parse_args()
 
 
@@ -104,13 +106,12 @@ def _row(options: argparse.Namespace, out: Path, name: str, settings: dict[str, 
     }
 
 
-def _costs(student: Path, out: Path, texts: int) -> dict[str, dict[str, float]]:
-    """Words, MACs and times of a text, greedy and with the beams it is judged with."""
+def _costs(student: Path, out: Path | None, texts: int) -> dict[str, dict[str, float]]:
+    """Words, MACs and, where there is a folder for its export, times of a text: greedy, and with its own beams."""
     given = writing_costs.sources(student, texts)
-    times = writing_costs.times(student, given, out / student.parent.name)
-    return {
-        way: {**found, "macs": writing_costs.macs(student, given, int(found["beams"]))} for way, found in times.items()
-    }
+    found = writing_costs.macs(student, given)
+    times = {} if out is None else writing_costs.times(student, given, out / student.parent.name)
+    return {way: {**cost, **times.get(way, {})} for way, cost in found.items()}
 
 
 def _guesses(student: Path) -> float:
@@ -163,8 +164,8 @@ def _table(results: dict[str, Any]) -> list[str]:
 
 def _told_costs(found: dict[str, dict[str, float]]) -> str:
     each = [
-        f"{way} {one['macs'] / 1e6:,.0f} M MACs for {one['words']:.1f} words, p50 {one['p50_ms']:.0f} ms, p90 "
-        f"{one['p90_ms']:.0f} ms"
+        f"{way} {one['macs'] / 1e6:,.0f} M MACs for {one['words']:.1f} words, "
+        + (f"p50 {one['p50_ms']:.0f} ms, p90 {one['p90_ms']:.0f} ms" if "p90_ms" in one else "times not_run")
         for way, one in (("greedy", found["greedy"]), (f"beams of {found['beams']['beams']}", found["beams"]))
     ]
     return "; ".join(each)

@@ -25,7 +25,7 @@ from edgedistill.models.loading import load
 from edgedistill.models.seq2seq import write
 from edgedistill.pipeline.runners import open_runner
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
-from edgedistill.runner import TOKENS, Arrays, Runner
+from edgedistill.runner import Arrays, Runner
 
 WARM_UP = 3
 """Texts that are written before the time counts."""
@@ -40,20 +40,27 @@ def sources(student: Path, count: int) -> list[Arrays]:
     return [pad([row]) for row in encode(load_tokenizer(student), texts, pairs, length)]
 
 
-def macs(student: Path, given: Sequence[Arrays], beams: int) -> float:
+def macs(student: Path, given: Sequence[Arrays]) -> dict[str, dict[str, float]]:
     """Multiply-accumulates of a text, encoder and every step of the decoder; the mean of those sources' texts.
 
     Args:
         student: its folder.
         given: sources.
-        beams: texts that are gone on with side by side; 1 is greedy.
+
+    Returns:
+        By way (greedy, beams: as it was judged): beams, macs and words (mean of a text, its end counted).
     """
-    model = load(student).model.eval()
-    with FlopCounterMode(display=False) as counter:
-        for source in given:
-            ids, mask = (torch.as_tensor(np.asarray(source[name])) for name in ("input_ids", "attention_mask"))
-            write(model, Encoded(ids, mask, torch.zeros_like(ids)), beams)
-    return counter.get_total_flops() / 2 / len(given)
+    model: Any = load(student).model.eval()
+    found = {}
+    for way, beams in (("greedy", 1), ("beams", int(model.generation_config.num_beams))):
+        words = 0
+        with FlopCounterMode(display=False) as counter:
+            for source in given:
+                ids, mask = (torch.as_tensor(np.asarray(source[name])) for name in ("input_ids", "attention_mask"))
+                words += len(write(model, Encoded(ids, mask, torch.zeros_like(ids)), beams)[0]) - 1  # its start
+        products = counter.get_total_flops() / 2
+        found[way] = {"beams": beams, "macs": products / len(given), "words": words / len(given)}
+    return found
 
 
 def times(student: Path, given: Sequence[Arrays], out: Path) -> dict[str, dict[str, float]]:
@@ -65,28 +72,23 @@ def times(student: Path, given: Sequence[Arrays], out: Path) -> dict[str, dict[s
         out: the export's folder.
 
     Returns:
-        By way (greedy, beams): beams, words (mean of a text, its end counted), p50_ms and p90_ms (of a text).
+        By way (greedy, beams): p50_ms and p90_ms of a text.
     """
     ways = _ways(student, out)
-    taken: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
     for number, source in enumerate([*given[:WARM_UP], *given]):
         for way in random.Random(number).sample(list(ways), len(ways)):
-            run, driver = ways[way]
             started = time.perf_counter()
-            written = run(source)[TOKENS]
-            taken[way].append((1000 * (time.perf_counter() - started), int((written != driver.pad_id).sum())))
-    found = {}
-    for way, (_, driver) in ways.items():
-        spent, words = np.array(taken[way][WARM_UP:]).T
-        p50, p90 = (float(value) for value in np.percentile(spent, (50, 90)))
-        found[way] = {"beams": driver.beams, "words": float(words.mean()), "p50_ms": p50, "p90_ms": p90}
-    return found
+            ways[way](source)
+            taken[way].append(1000 * (time.perf_counter() - started))
+    shares = {way: np.percentile(spent[WARM_UP:], (50, 90)) for way, spent in taken.items()}
+    return {way: {"p50_ms": float(p50), "p90_ms": float(p90)} for way, (p50, p90) in shares.items()}
 
 
-def _ways(student: Path, out: Path) -> dict[str, tuple[Runner, Seq2Seq]]:
+def _ways(student: Path, out: Path) -> dict[str, Runner]:
     length = read(StudentCard, student / STUDENT_CARD).task.max_length
     manifest = read_manifest(exported(student, out, "onnx", "fp32", length))
     assert isinstance(manifest.driver, Seq2Seq)
     alone: dict[str, Any] = {"driver": manifest.driver.model_copy(update={"beams": 1, "length_penalty": 1.0})}
     each = {"greedy": manifest.model_copy(update=alone), "beams": manifest}
-    return {way: (open_runner(out, one), one.driver) for way, one in each.items() if isinstance(one.driver, Seq2Seq)}
+    return {way: open_runner(out, one) for way, one in each.items()}
