@@ -98,7 +98,7 @@ def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for name in dict.fromkeys(row["name"] for row in best):
         first = next(row for row in best if row["name"] == name)
         panel.annotate(name, (first["p90_ms"], 100 * first["of_teacher"]), fontsize=7, rotation=15)
-    panel.set_xscale("log")
+    panel.set_xlim(left=0)
     panel.set_xlabel("p90, milliseconds a text, one thread")
     panel.set_ylabel("% of the teacher, end to end")
     panel.legend(fontsize=7)

@@ -125,6 +125,8 @@ def stages(cfg: Config, given: Ingredients, student: PreTrainedModel) -> Iterato
     def prepare() -> None:
         if not teachers:
             return
+        for teacher in teachers:
+            teacher.to(student.device)  # those that learnt nothing here are still where they were loaded
         with main_first():  # the others find what it stored
             how = Asking(guesses_together(teachers), Blanks.of(tokenizer), cfg.top_words, cfg.temperature)
             table.append(ask_all(rows, nn.ModuleList(teachers), how))
