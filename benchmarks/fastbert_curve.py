@@ -59,16 +59,20 @@ def main() -> None:
         {
             **found.model_dump(),
             "gain": compare.gain(whole, answers_at(options.student, judged, found.speed)),
-            "ms_alone": one[found.speed],
-            f"ms_in_{options.batch}": many[found.speed],
+            "ms_alone": statistics.median(one[found.speed]),
+            f"ms_in_{options.batch}": statistics.median(many[found.speed]),
+            "rounds_alone": one[found.speed],
+            f"rounds_in_{options.batch}": many[found.speed],
         }
         for found in curve(judged, speeds)
     ]
+    without = {"alone": one[WHOLE], f"in_{options.batch}": many[WHOLE]}
     results = {
         **compare.about(), "task": data.task.name, "threads": options.threads, "batch": options.batch,
         "judged_rows": len(data.judged), "texts": len(alone), "rounds": options.rounds,
         "metric": data.task.metric, "own_speed": model.config.speed,
-        "ms_without_exits": {"alone": one[WHOLE], f"in_{options.batch}": many[WHOLE]}, "ms_to_exit": costs,
+        "ms_without_exits": {way: statistics.median(rounds) for way, rounds in without.items()},
+        "rounds_without_exits": without, "ms_to_exit": costs,
         "budget_ms": options.budget_ms, "speed_for_budget": chosen,
         "judged_at_budget": None if chosen is None else point(judged, chosen).model_dump(), "judged": rows,
     }  # fmt: skip
@@ -115,8 +119,8 @@ def _times(
     asked: Sequence[Encoded],
     texts: int,
     rounds: int,
-) -> dict[float | str, float]:
-    """Median milliseconds a text of every speed, and of the model without exits."""
+) -> dict[float | str, list[float]]:
+    """Milliseconds a text of every speed, and of the model without exits: one for each round, rising."""
     ways: dict[float | str, Callable[[Encoded], object]] = {WHOLE: lambda encoded: answer(model, encoded)}
     for speed in speeds:
         ways[speed] = lambda encoded, speed=speed: answer_early(model, encoded, speed)  # type: ignore[misc]
@@ -130,11 +134,15 @@ def _times(
                     ask(encoded)
                 if number:
                     taken[name].append(1000 * (time.perf_counter() - started) / texts)
-    return {name: round(statistics.median(values), 4) for name, values in taken.items()}
+    return {name: sorted(round(value, 4) for value in values) for name, values in taken.items()}
+
+
+def _ms(rounds: Sequence[float]) -> str:
+    return f"{statistics.median(rounds):.2f} ({rounds[0]:.2f} to {rounds[-1]:.2f})"
 
 
 def _markdown(results: dict[str, Any], plot: str) -> str:
-    whole, batch = results["ms_without_exits"], results["batch"]
+    whole, without, batch = results["ms_without_exits"], results["rounds_without_exits"], results["batch"]
     own = results["own_speed"]
     lines = [
         "# Early exits",
@@ -142,12 +150,12 @@ def _markdown(results: dict[str, Any], plot: str) -> str:
         f"A FastBERT on {results['task']} at every speed: what it scores on the {results['judged_rows']} judged rows, "
         f"the layers that a text takes, and milliseconds a text in PyTorch, threads: {results['threads']}, over "
         f"{results['texts']} of them: one at a time, and in batches of {batch} that shrink as texts leave. All in "
-        f"turns, in another order each, the median of {results['rounds']} rounds. FLOPs are those of a text's layers "
-        f"and exits. The difference is to speed 0, in points, with its paired 95 % interval over rows. The development "
-        f"rows chose speed {own:g}, in bold.",
+        f"turns, in another order each, the median of {results['rounds']} rounds and their range. FLOPs are those of a "
+        f"text's layers and exits. The difference is to speed 0, in points, with its paired 95 % interval over rows. The "
+        f"development rows chose speed {own:g}, in bold.",
         "",
-        f"Measured {results['created']} by `{results['command']}`. Without exits: {whole['alone']:.2f} ms alone, "
-        f"{whole[f'in_{batch}']:.2f} in {batch}.",
+        f"Measured {results['created']} by `{results['command']}`. Without exits: {_ms(without['alone'])} ms alone, "
+        f"{_ms(without[f'in_{batch}'])} in {batch}.",
         "",
         f"| speed | {results['metric']} | difference | layers | FLOPs fewer "
         f"| ms alone | faster | ms in {batch} | faster |",
@@ -159,7 +167,8 @@ def _markdown(results: dict[str, Any], plot: str) -> str:
         ratios = [f"{whole[way] / ms:.2f}x" for way, ms in (("alone", alone), (f"in_{batch}", many))]
         lines.append(
             f"| {speed} | {row['score']:.4f} | {compare.told(row['gain'])} | {row['mean_layers']:.2f} "
-            f"| {row['speedup']:.2f}x | {alone:.2f} | {ratios[0]} | {many:.2f} | {ratios[1]} |"
+            f"| {row['speedup']:.2f}x | {_ms(row['rounds_alone'])} | {ratios[0]} | {_ms(row[f'rounds_in_{batch}'])} "
+            f"| {ratios[1]} |"
         )
     return "\n".join(
         [*lines, "", f"![score over milliseconds]({plot})", "", compare.footnote(results["environment"]), ""]
