@@ -151,8 +151,8 @@ def _markdown(results: dict[str, Any], plot: str) -> str:
         f"the layers that a text takes, and milliseconds a text in PyTorch, threads: {results['threads']}, over "
         f"{results['texts']} of them: one at a time, and in batches of {batch} that shrink as texts leave. All in "
         f"turns, in another order each, the median of {results['rounds']} rounds and their range. FLOPs are those of a "
-        f"text's layers and exits. The difference is to speed 0, in points, with its paired 95 % interval over rows. The "
-        f"development rows chose speed {own:g}, in bold.",
+        f"text's layers and exits. The difference is to speed 0, in points, with its paired 95 % interval over rows. "
+        f"The development rows chose speed {own:g}, in bold.",
         "",
         f"Measured {results['created']} by `{results['command']}`. Without exits: {_ms(without['alone'])} ms alone, "
         f"{_ms(without[f'in_{batch}'])} in {batch}.",
