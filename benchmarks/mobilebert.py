@@ -175,7 +175,6 @@ def _table(found: dict[str, Any]) -> list[str]:
         f"{found['length']}. {compare.beside(score, found['commonest'])}. "
         f"The teacher has {', '.join(sizes)}.",
         "",
-        *([found["note"], ""] if "note" in found else []),
         "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training |",
         "|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(_cells(row, score))} |" for row in found["rows"]),
@@ -184,7 +183,7 @@ def _table(found: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(_end_to_end(one, list(whole.values())))} |" for one in found["artifacts"]),
     ]
-    return [*lines, "", f"![share of the teacher over milliseconds]({found['plot']})"] if "plot" in found else lines
+    return [*lines, "", f"![share of the teacher over milliseconds]({found['plot']})"]
 
 
 def _cells(row: dict[str, Any], teacher: float) -> list[str]:

@@ -75,7 +75,7 @@ def front(found: Sequence[Mapping[str, Any]]) -> list[bool]:
 
 
 def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Share of the teacher over milliseconds, a dot for each artifact; those that none beats are named and joined.
+    """Share of the teacher over milliseconds, a dot for each artifact; those that none beats are named.
 
     Args:
         path: of the SVG.
@@ -94,7 +94,8 @@ def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             low, high = row["of_teacher_interval"]
             panel.vlines(row["p90_ms"], 100 * low, 100 * high, color=dots.get_color(), alpha=0.25)
     best = sorted((row for row in rows if row["on_front"]), key=lambda row: row["p90_ms"])
-    panel.plot([row["p90_ms"] for row in best], [100 * row["of_teacher"] for row in best], ":", color="grey")
+    best_shares = [100 * row["of_teacher"] for row in best]
+    panel.plot([row["p90_ms"] for row in best], best_shares, "o", mfc="none", mec="black", markersize=8, label="front")
     for name in dict.fromkeys(row["name"] for row in best):
         first = next(row for row in best if row["name"] == name)
         panel.annotate(name, (first["p90_ms"], 100 * first["of_teacher"]), fontsize=7, rotation=15)
