@@ -15,11 +15,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 import edgedistill
-from edgedistill import files, parity
+from edgedistill import files, parity, plugins
 from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, environment, now, reference_of
+from edgedistill.config import build
 from edgedistill.data.tasks import Task, find_task
 from edgedistill.evaluate import answer_texts, decide, rankings
 from edgedistill.gate.resampled import WeightedScore, weighted_score
+from edgedistill.pipeline.run_folder import RUN
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -50,9 +52,21 @@ def add_untimed(asked: argparse.ArgumentParser) -> None:
 def trained(recipe: str, out: Path, settings: dict[str, Any], **given: Any) -> Path:
     """The student's folder; trained with `edgedistill.distill` where it is not there, gone on with where it stopped."""
     student = out / "student"
-    if not (student / STUDENT_CARD).is_file():
+    if (student / STUDENT_CARD).is_file():
+        _refuse_other_settings(recipe, out, settings)
+    else:
         edgedistill.distill(recipe, out=out, resume=out.is_dir(), config=settings, **given)
     return student
+
+
+def _refuse_other_settings(recipe: str, out: Path, settings: dict[str, Any]) -> None:
+    """A page says what its plan has now: a student of a former plan has no place on it."""
+    asked = build(plugins.load("recipes", recipe).Config, settings, recipe).model_dump(mode="json")
+    had = json.loads((out / RUN).read_text(encoding="utf-8"))["config"]
+    if other := [key for key in settings if asked[key] != had.get(key)]:
+        raise SystemExit(
+            f"'{out}' was trained with other settings: {', '.join(other)}. Remove it, or give another --out."
+        )
 
 
 def exported(source: str | Path, out: Path, target: str, scheme: str, length: int, **given: Any) -> Path:

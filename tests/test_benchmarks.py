@@ -1,16 +1,20 @@
 """What the benchmarks' own arithmetic says, where it can be counted by hand."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from edgedistill.config import build
 from edgedistill.data.encoding import Encoding, pad
 from edgedistill.models.bilstm import BiLstmConfig, bilstm_for
 from edgedistill.models.multitask import TaskHead, multitask_bert
 from edgedistill.models.seq2seq import Decoding, Shape, set_decoding, transformer
+from edgedistill.recipes import finetune
+from edgedistill.reports import STUDENT_CARD
 from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
 
@@ -45,6 +49,19 @@ def test_longer_leaves_stages_alone_that_count_steps(script):
     settings = {"optim": {"epochs": 2, "lr": 1.0}, "general_optim": {"max_steps": 3}, "polish_optim": None, "alpha": 1}
     longer = script("compare").longer(settings, 4)
     assert longer == settings | {"optim": {"epochs": 8, "lr": 1.0}}
+
+
+def test_a_student_of_a_former_plan_is_refused(script, tmp_path):
+    compare, had = (
+        script("compare"),
+        build(finetune.Config, {"optim": {"epochs": 2}}, "finetune").model_dump(mode="json"),
+    )
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / STUDENT_CARD).write_text("{}")
+    (tmp_path / "run.json").write_text(json.dumps({"config": had}))
+    assert compare.trained("finetune", tmp_path, {"optim": {"epochs": 2}, "seed": 0}) == tmp_path / "student"
+    with pytest.raises(SystemExit, match="trained with other settings: optim"):
+        compare.trained("finetune", tmp_path, {"optim": {"epochs": 8}, "seed": 0})
 
 
 def test_macs_under_every_head_add_each_heads_own(script, tmp_path):
