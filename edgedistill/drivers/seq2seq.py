@@ -155,8 +155,15 @@ def _candidates(writer: Writer, given: Arrays, beams: list[_Open], place: int) -
     found = [writer.next(given, one.words[-1], place, one.cache) for one in beams]
     scores = np.concatenate([one.score + logs for one, (logs, _) in zip(beams, found, strict=True)])
     size = len(found[0][0])
-    order = [int(n) for n in np.argsort(-scores, kind="stable")[: 2 * writer.driver.beams] if np.isfinite(scores[n])]
+    order = [n for n in best(scores, 2 * writer.driver.beams) if np.isfinite(scores[n])]
     return [_Open((*beams[n // size].words, n % size), float(scores[n]), found[n // size][1]) for n in order]
+
+
+def best(scores: NDArray[np.float64], count: int) -> list[int]:
+    """Places of the highest scores, best first, the earlier of equal ones: a sort of few, not of the vocabulary."""
+    count = min(count, len(scores))
+    likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return [int(place) for place in likely[np.argsort(-scores[likely], kind="stable")][:count]]
 
 
 def _is_decided(driver: Seq2Seq, done: list[tuple[float, tuple[int, ...]]], best_open: float, length: int) -> bool:

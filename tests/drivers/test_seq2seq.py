@@ -6,7 +6,7 @@ import torch
 
 from edgedistill.artifacts import Graph, Tensor
 from edgedistill.data.encoding import encode
-from edgedistill.drivers.seq2seq import Writer
+from edgedistill.drivers.seq2seq import Writer, best
 from edgedistill.errors import DataError, ExportError
 from edgedistill.models.seq2seq import Decoding, Shape, set_decoding, transformer
 from edgedistill.models.views import cut_view_of
@@ -130,3 +130,10 @@ def test_settings_the_loop_does_not_follow_are_refused():
     model.generation_config.no_repeat_ngram_size = 2
     with pytest.raises(ExportError, match="no_repeat_ngram_size=2"):
         cut_view_of(model)
+
+
+@pytest.mark.parametrize("count", [1, 4, 50, 99])
+def test_the_best_places_are_those_of_a_whole_sort_equal_scores_and_forbidden_words_too(count):
+    scores = np.random.default_rng(5).integers(0, 6, 50).astype(np.float64)
+    scores[::7] = -np.inf
+    assert best(scores, count) == list(np.argsort(-scores, kind="stable"))[:count]
