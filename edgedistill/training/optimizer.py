@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgedistill.errors import TrainingError
+from edgedistill.errors import ConfigError, TrainingError
 from edgedistill.training.lamb import Lamb
 from edgedistill.training.stage import OptimConfig, Stage
 
 _MODEL = "model"
+_LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
+"""Of a parameter's name: the number of the layer that it is in, whatever the family."""
 _NORM_EPS = 1e-5
 """More than torch adds to a norm before it divides by it, rounding included: below, its factor is 1."""
 
@@ -42,12 +45,18 @@ def optimizer_of(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.opt
     Args:
         stage: says how to optimise, and at what pace each parameter learns.
         parameters: of `trained_parameters`.
+
+    Raises:
+        ConfigError: layers shall learn at their own rates, and there are none.
     """
     optim = stage.optim
+    decays = layer_factors([name for name, _ in stage.model.named_parameters()], optim.layer_decay)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         part, _, own_name = name.partition(".")
-        pace = stage.pace(own_name) if stage.pace is not None and part == _MODEL else 1.0
+        pace = 1.0
+        if part == _MODEL:
+            pace = decays[own_name] * (1.0 if stage.pace is None else stage.pace(own_name))
         groups.setdefault((optim.weight_decay if parameter.dim() > 1 else 0.0, pace), []).append(parameter)
     listed = [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()]
     if optim.optimizer == "lamb":
@@ -57,6 +66,29 @@ def optimizer_of(stage: Stage, parameters: dict[str, nn.Parameter]) -> torch.opt
     if optim.optimizer == "adadelta":
         return torch.optim.Adadelta(listed, lr=optim.lr, rho=optim.betas[0], eps=optim.eps)
     return torch.optim.AdamW(listed, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
+
+
+def layer_factors(names: Sequence[str], decay: float) -> dict[str, float]:
+    """Each parameter's factor on the learning rate: `decay` for the last layer, and once more for each one below it.
+
+    Args:
+        names: the model's parameters from the input to the answer, as PyTorch lists them: those before the first layer
+            are the embeddings, below all layers; those behind it that are in no layer are above all, at factor 1.
+        decay: in 0..1; 1: one rate for all.
+
+    Raises:
+        ConfigError: other than 1 where no parameter is in a layer.
+
+    Reference: Howard and Ruder, 2018 (ULMFiT), section 3.2; Clark et al., 2020 (ELECTRA), appendix B.
+    """
+    if decay == 1.0:
+        return dict.fromkeys(names, 1.0)
+    layers = {name: int(found[1]) for name in names if (found := _LAYER.search(name))}
+    if not layers:
+        raise ConfigError("layer_decay: this model has no layers one above the other. Set it to 1.")
+    depth, first = 1 + max(layers.values()), names.index(next(iter(layers)))
+    below = dict.fromkeys(names[:first], depth + 1) | {name: depth - layer for name, layer in layers.items()}
+    return {name: decay ** below.get(name, 0) for name in names}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -71,6 +71,9 @@ class OptimConfig(Settings):
     """Share of the steps in which the learning rate rises linearly from 0."""
     schedule: Literal["linear", "constant"] = "linear"
     """What the learning rate does after the warm-up."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Layer-wise rates: factor on the learning rate from what is above the layers to the last one, and from each layer
+    to what is below it, the embeddings last (Howard and Ruder, 2018; ELECTRA's fine-tuning has 0.8). 1: one rate."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Global gradient norm above which gradients are scaled down."""
     betas: tuple[float, float] = (0.9, 0.999)

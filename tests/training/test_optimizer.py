@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from edgedistill.errors import ConfigError
 from edgedistill.training.lamb import Lamb
 from edgedistill.training.loop import fit
-from edgedistill.training.optimizer import clip_gradients, optimizer_of
+from edgedistill.training.optimizer import clip_gradients, layer_factors, optimizer_of, trained_parameters
 from edgedistill.training.stage import OptimConfig, Stage
 from tests.support import TinyRows
 from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
@@ -101,3 +102,33 @@ def test_gradients_that_are_short_enough_are_not_touched(monkeypatch):
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([0.3, 0.4])
     assert clip_gradients([weight], 1.0) == pytest.approx(0.5)
+
+
+NAMES = ["bert.embeddings.word.weight", "bert.encoder.layer.0.ffn.1.weight", "bert.encoder.layer.1.bias",
+         "bert.pooler.weight", "classifier.weight"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["bert.encoder.layer.", "distilbert.transformer.layer.", "model.layers."])
+def test_each_layer_learns_slower_than_the_one_above_it(path):
+    names = [name.replace("bert.encoder.layer.", path) for name in NAMES]
+    assert list(layer_factors(names, 0.5).values()) == [0.125, 0.25, 0.5, 1.0, 1.0]
+    assert set(layer_factors(names, 1.0).values()) == {1.0}
+
+
+def test_layer_wise_rates_without_layers_are_refused():
+    with pytest.raises(ConfigError, match="layer_decay: this model has no layers"):
+        layer_factors(["lstm.weight_ih_l0", "output.weight"], 0.9)
+
+
+def test_layer_wise_rates_go_on_top_of_a_stages_own_pace_and_leave_the_scaffold_alone():
+    layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+    model = nn.ModuleDict({"embeddings": nn.Linear(2, 2), "layer": layers, "answer": nn.Linear(2, 2)})
+    chosen = OPTIM.model_copy(update={"layer_decay": 0.5})
+    faster = {"answer.bias": 3.0}
+    one = Stage("s", model, TinyRows(), None, chosen, scaffold=nn.Linear(2, 1), pace=lambda name: faster.get(name, 1.0))
+    parameters = trained_parameters(one)
+    groups = optimizer_of(one, parameters).param_groups
+    paces = {id(parameter): group["pace"] for group in groups for parameter in group["params"]}
+    asked = "embeddings.weight", "layer.0.bias", "layer.1.weight", "answer.weight", "answer.bias"
+    assert [paces[id(parameters[f"model.{name}"])] for name in asked] == [0.125, 0.25, 0.5, 1.0, 3.0]
+    assert paces[id(parameters["scaffold.weight"])] == 1.0
