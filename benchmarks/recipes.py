@@ -15,6 +15,7 @@ from typing import Any
 
 import compare
 import numpy as np
+from panels import Panel, draw
 from recipe_costs import latencies, leaving, macs
 from recipe_students import trained
 
@@ -159,7 +160,8 @@ def _keep(task: str, found: dict[str, Any]) -> None:
         "costs": found["costs"],
         "rows": [{key: value for key, value in row.items() if key not in {"answers", "commonest"}} for row in rows],
     }
-    _plot(compare.RESULTS / plot, results)
+    told = f"{results['rows'][0]['metric']} (dashed: teacher)"
+    draw(compare.RESULTS / plot, _panels(results), told, is_one_scale=True)
     compare.Page("recipes", "Recipes", TOLD, _table).keep(task, results)
 
 
@@ -209,23 +211,13 @@ def _time(cost: dict[str, Any], whole: dict[str, Any]) -> str:
     return f"({share})" if cost.get("is_throttled") or whole.get("is_throttled") else share
 
 
-def _plot(path: Path, results: dict[str, Any]) -> None:
-    """A panel for each recipe: its variants' scores, every seed a dot, the teacher a line."""
-    from matplotlib.figure import Figure
-
-    recipes = list(dict.fromkeys(row["recipe"] for row in results["rows"]))
-    figure = Figure(figsize=(2.2 * len(recipes), 3.2), layout="constrained")
-    for panel, recipe in zip(np.atleast_1d(figure.subplots(1, len(recipes), sharey=True)), recipes, strict=True):
-        own = [row for row in results["rows"] if row["recipe"] == recipe]
-        for place, row in enumerate(own):
-            panel.plot([place] * len(row["scores"]), row["scores"], "o", color="tab:blue")
-            panel.vlines(place, *row["interval"], color="tab:blue", alpha=0.4)
-        panel.axhline(results["teacher"], color="grey", linestyle="--")
-        panel.set_title(recipe)
-        panel.set_xticks(range(len(own)), [row["variant"] for row in own], rotation=45)
-        panel.set_xlim(-0.5, len(own) - 0.5)
-    figure.supylabel(f"{results['rows'][0]['metric']} (dashed: teacher)")
-    figure.savefig(path, metadata={"Date": None})
+def _panels(results: dict[str, Any]) -> list[Panel]:
+    recipes = dict.fromkeys(row["recipe"] for row in results["rows"])
+    students = {
+        recipe: [(row["variant"], row["scores"], row["interval"]) for row in results["rows"] if row["recipe"] == recipe]
+        for recipe in recipes
+    }
+    return [Panel(recipe, own, results["teacher"]) for recipe, own in students.items()]
 
 
 if __name__ == "__main__":

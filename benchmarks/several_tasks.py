@@ -20,6 +20,7 @@ import compare
 import numpy as np
 import torch
 from compare import Answers
+from panels import Panel, draw
 from recipe_costs import latencies, macs
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -65,7 +66,8 @@ def main() -> None:
         "plot": f"several_tasks-{compare.slug(title)}.svg",
         "rows": [_row(task, found, ensemble[task]) for task in options.tasks],
     }  # fmt: skip
-    _plot(compare.RESULTS / results["plot"], results)
+    told = "headline metric (dashed: the ensemble)"
+    draw(compare.RESULTS / results["plot"], _panels(results), told, is_one_scale=False)
     compare.Page("several_tasks", "Several tasks at once", TOLD, _table).keep(title, results)
 
 
@@ -182,22 +184,14 @@ def _cell(found: dict[str, Any]) -> str:
     return f"{found['score']:.4f} ({low:.3f} to {high:.3f})"
 
 
-def _plot(path: Path, results: dict[str, Any]) -> None:
-    """A panel for each task: every student's score with its interval, the ensemble a line."""
-    from matplotlib.figure import Figure
-
-    rows = results["rows"]
-    figure = Figure(figsize=(2.4 * len(rows), 4.2), layout="constrained")
-    for panel, row in zip(np.atleast_1d(figure.subplots(1, len(rows))), rows, strict=True):
-        for place, found in enumerate(row["students"].values()):
-            panel.plot(place, found["score"], "o", color="tab:blue")
-            panel.vlines(place, *found["interval"], color="tab:blue", alpha=0.4)
-        panel.axhline(row["ensemble"]["score"], color="grey", linestyle="--")
-        panel.set_title(row["task"])
-        panel.set_xticks(range(len(row["students"])), list(row["students"]), rotation=60)
-        panel.set_xlim(-0.5, len(row["students"]) - 0.5)
-    figure.supylabel("headline metric (dashed: the ensemble)")
-    figure.savefig(path, metadata={"Date": None})
+def _panels(results: dict[str, Any]) -> list[Panel]:
+    students = [
+        [(name, [found["score"]], found["interval"]) for name, found in row["students"].items()]
+        for row in results["rows"]
+    ]
+    return [
+        Panel(row["task"], own, row["ensemble"]["score"]) for row, own in zip(results["rows"], students, strict=True)
+    ]
 
 
 if __name__ == "__main__":
