@@ -1,13 +1,7 @@
 import itertools
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,46 +9,15 @@ from torch import nn
 
 from edgedistill.data.batches import Batch
 from edgedistill.errors import TrainingError
-from edgedistill.losses.labels import label_loss
 from edgedistill.models.answers import answer
 from edgedistill.models.outputs import Want
 from edgedistill.training.alarms import BAD_BATCH
 from edgedistill.training.feeding import _ahead, fed
 from edgedistill.training.loop import fit
-from edgedistill.training.stage import OptimConfig, Stage, valid_tokens
+from edgedistill.training.stage import Stage
 from tests.support import TinyRows, tiny_model
 from tests.tools import needs
-
-OPTIM = OptimConfig(lr=1e-3, max_steps=8, batch_size=8, mixed_precision="no")
-BY_TOKENS = OptimConfig(lr=1e-3, epochs=2.0, batch_tokens=64, mixed_precision="no")
-
-
-def stage(optim=OPTIM, rows=None, scaffold=None, evaluate=None, dropout=0.1, hook=None):
-    model = tiny_model(dropout=dropout)
-
-    def step(batch: Batch):
-        if hook:
-            hook(batch)
-        logits = answer(model, batch.student).logits
-        if scaffold is not None:
-            logits = scaffold(logits)
-        # A mean over rows and one over tokens: they count differently where a step is cut into parts.
-        words = model.get_input_embeddings()(batch.student.input_ids)[batch.student.attention_mask.bool()]
-        return {"labels": label_loss("single", logits, batch.labels), "words": words.pow(2).mean()}
-
-    return Stage("train", model, rows or TinyRows(32), step, optim, {"words": valid_tokens}, scaffold, evaluate)
-
-
-def lines(slot):
-    return [json.loads(text) for text in (slot / "log.jsonl").read_text().splitlines()]
-
-
-def weights(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def same(first, second):
-    return all(torch.equal(first[name], second[name]) for name in first)
+from tests.training.stages import BY_TOKENS, OPTIM, Stop, lines, same, stage, stop_at, weights
 
 
 def test_loss_falls_and_every_step_is_written(tmp_path):
@@ -123,49 +86,6 @@ def test_so_many_steps_by_tokens(tmp_path, capsys):
     assert not (tmp_path / "none.json").exists()
 
 
-class Stop(Exception):
-    """Stands for a power cut: nothing is saved when it happens."""
-
-
-def stop_at(step):
-    def hook(batch):
-        hook.count += 1
-        if hook.count > step:
-            raise Stop
-
-    hook.count = 0
-    return hook
-
-
-@pytest.mark.parametrize("cut", [1, 4, 6])
-def test_resumed_is_bit_equal_to_uninterrupted(tmp_path, cut):
-    scaffolds = [nn.Linear(2, 2, device="cpu") for _ in range(3)]
-    for scaffold in scaffolds[1:]:
-        scaffold.load_state_dict(scaffolds[0].state_dict())
-    straight, first, second = (stage(scaffold=scaffold) for scaffold in scaffolds)
-    fit(straight, tmp_path / "straight", seed=3)
-    first = stage(scaffold=scaffolds[1], hook=stop_at(cut))
-    with pytest.raises(Stop):
-        fit(first, tmp_path / "cut", seed=3, save_every_s=0.0)
-    done = fit(second, tmp_path / "cut", seed=3)
-    assert done.steps == 8
-    assert same(weights(straight.model), weights(second.model))
-    keep = ("step", "loss", "terms", "lr", "grad_norm", "epoch", "rows", "tokens")
-    straight_lines, cut_lines = (
-        [{key: line[key] for key in keep} for line in lines(tmp_path / name)] for name in ("straight", "cut")
-    )
-    assert straight_lines == cut_lines
-
-
-def test_finished_stage_is_loaded_not_trained(tmp_path):
-    first, second = stage(), stage(hook=stop_at(0))
-    fit(first, tmp_path, seed=0)
-    done = fit(second, tmp_path, seed=0)
-    assert done.steps == 8
-    assert same(weights(first.model), weights(second.model))
-    assert not second.model.training
-
-
 def test_best_epoch_is_kept(tmp_path):
     scores, kept = iter([0.5, 0.9, 0.7, 0.6]), []
 
@@ -208,13 +128,6 @@ def test_scaffold_learns_and_is_no_part_of_the_result(tmp_path):
     assert files == ["model.safetensors", "position.json", "scaffold.safetensors"]
 
 
-def test_scaffold_of_a_finished_stage_is_loaded_for_the_next_one(tmp_path):
-    learnt, fresh = nn.Linear(2, 2), nn.Linear(2, 2)
-    fit(stage(scaffold=learnt), tmp_path, seed=0)
-    fit(stage(scaffold=fresh, hook=stop_at(0)), tmp_path, seed=0)
-    assert same(weights(learnt), weights(fresh))
-
-
 def test_what_a_stage_needs_is_made_once_before_its_bar(tmp_path, monkeypatch):
     from dataclasses import replace
 
@@ -230,7 +143,7 @@ def test_what_a_stage_needs_is_made_once_before_its_bar(tmp_path, monkeypatch):
 
 
 def test_pairs_are_counted_without_padding():
-    from edgedistill.data.batches import Batch, Encoded
+    from edgedistill.data.batches import Encoded
     from edgedistill.training.stage import valid_pairs
 
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
@@ -282,50 +195,6 @@ def test_no_loss_is_refused(tmp_path):
     made = Stage("empty", tiny_model(), TinyRows(8), lambda batch: {}, OPTIM)
     with pytest.raises(TrainingError, match="every weight is 0"):
         fit(made, tmp_path, seed=0)
-
-
-def test_ctrl_c_saves_and_resuming_gives_the_uninterrupted_result(tmp_path, capsys):
-    straight, again = stage(), stage()
-    fit(straight, tmp_path / "straight", seed=0)
-
-    def press(batch):
-        press.count += 1
-        if press.count == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    press.count = 0
-    with pytest.raises(KeyboardInterrupt):
-        fit(stage(hook=press), tmp_path / "cut", seed=0)
-    assert "saved after step 3" in capsys.readouterr().err
-    assert len(lines(tmp_path / "cut")) == 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    fit(again, tmp_path / "cut", seed=0)
-    assert same(weights(straight.model), weights(again.model))
-
-
-def test_checkpoint_of_another_model_is_refused(tmp_path):
-    fit(stage(), tmp_path, seed=0)
-    other = Stage("train", tiny_model(layers=2), TinyRows(8), lambda batch: {}, OPTIM)
-    with pytest.raises(TrainingError, match="cannot resume"):
-        fit(other, tmp_path, seed=0)
-
-
-def test_damaged_checkpoint_is_refused(tmp_path):
-    fit(stage(), tmp_path, seed=0)
-    path = tmp_path / "checkpoint" / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TrainingError, match="cannot resume"):
-        fit(stage(), tmp_path, seed=0)
-
-
-def test_checkpoint_set_aside_by_a_killed_process_is_found(tmp_path):
-    with pytest.raises(Stop):
-        fit(stage(hook=stop_at(4)), tmp_path, seed=0, save_every_s=0.0)
-    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint.abcdefgh.old")
-    (tmp_path / ".checkpoint.01234567.part").mkdir()
-    fit(stage(), tmp_path, seed=0)
-    assert len(lines(tmp_path)) == 8
-    assert not list(tmp_path.glob(".checkpoint*"))
 
 
 def events(board):
@@ -419,61 +288,6 @@ def test_a_processor_is_fed_as_it_comes():
     assert fed(batches, torch.device("cpu")) is batches
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from tests.training.test_loop import OPTIM, stage
-from edgedistill.training.loop import fit
-fit(stage(OPTIM.model_copy(update={"max_steps": 2000})), Path(sys.argv[1]), seed=0, save_every_s=0.0)
-"""
-
-
-@pytest.mark.slow
-def test_kill_9_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
-    slot = tmp_path / "slot"
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(slot)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 90
-        while not (slot / "checkpoint").is_dir() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.3)
-    finally:
-        process.kill()
-        process.wait()
-    optim = OPTIM.model_copy(update={"max_steps": 2000})
-    interrupted = stage(optim, hook=stop_at(3))
-    with pytest.raises(Stop):
-        fit(interrupted, slot, seed=0, save_every_s=0.0)
-    steps = [line["step"] for line in lines(slot)]
-    assert steps == list(range(1, len(steps) + 1))
-    assert len(steps) > 3
-
-
-def test_the_best_epoch_set_aside_by_a_killed_process_is_found(tmp_path):
-    optim = OPTIM.model_copy(update={"max_steps": None, "epochs": 3.0})
-    scores = iter([0.9, 0.1])
-    with pytest.raises(Stop):
-        fit(stage(optim, hook=stop_at(9), evaluate=lambda: next(scores)), tmp_path, seed=0, save_every_s=0.0)
-    (tmp_path / "best").rename(tmp_path / ".best.abcdefgh.old")
-    done = fit(stage(optim, evaluate=lambda: 0.2), tmp_path, seed=0)
-    assert done.score == 0.9
-
-
-def test_a_lost_best_epoch_is_said_and_nothing_is_called_done(tmp_path):
-    def lose():
-        shutil.rmtree(tmp_path / "best")
-        return 0.5
-
-    scores = iter([lambda: 0.9, lose])
-    optim = OPTIM.model_copy(update={"max_steps": None, "epochs": 2.0})
-    with pytest.raises(TrainingError, match=r"best epoch's weights from '.*best.model\.safetensors'.*--overwrite"):
-        fit(stage(optim, evaluate=lambda: next(scores)()), tmp_path, seed=0)
-    assert not json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("steps", "traced"), [(1, 1), (4, 3), (20, 3)])
 def test_a_profile_holds_some_steps_after_others(tmp_path, capfd, steps, traced):
@@ -487,14 +301,3 @@ def test_a_profile_holds_some_steps_after_others(tmp_path, capfd, steps, traced)
     assert names.count("gradients") == traced
     assert f"profile of {traced} step" in capfd.readouterr().err
     assert os.listdir(trace.parent) == ["train.json"]
-
-
-def test_ctrl_c_while_the_last_epoch_is_scored_is_not_forgotten(tmp_path):
-    def press():
-        os.kill(os.getpid(), signal.SIGINT)
-        return 0.5
-
-    made = stage(OPTIM.model_copy(update={"max_steps": None, "epochs": 1.0}), evaluate=press)
-    with pytest.raises(KeyboardInterrupt):
-        fit(made, tmp_path, seed=0)
-    assert json.loads((tmp_path / "checkpoint" / "position.json").read_text())["is_finished"]

@@ -8,7 +8,7 @@ from edgedistill.training.loop import fit
 from edgedistill.training.optimizer import clip_gradients, layer_factors, optimizer_of, trained_parameters
 from edgedistill.training.stage import OptimConfig, Stage
 from tests.support import TinyRows
-from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
+from tests.training.stages import OPTIM, Stop, lines, same, stage, stop_at, weights
 
 
 def stepped(start, gradients, **group):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgedistill.training.loop import fit
-from tests.training.test_loop import BY_TOKENS, lines, stage
+from tests.training.stages import BY_TOKENS, lines, stage
 
 SCRIPT = """
 import sys
@@ -18,7 +18,7 @@ import torch
 torch.set_num_threads(1)
 from edgedistill.training.loop import fit
 from edgedistill.training.processes import accelerator
-from tests.training.test_loop import BY_TOKENS, stage
+from tests.training.stages import BY_TOKENS, stage
 fit(stage(dropout=0.0), Path(sys.argv[1]), seed=0)
 fit(stage(BY_TOKENS, dropout=0.0), Path(sys.argv[1] + "-by-tokens"), seed=0)
 assert accelerator().num_processes == 2

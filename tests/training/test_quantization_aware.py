@@ -17,7 +17,7 @@ from edgedistill.training.loop import fit
 from edgedistill.training.quantization_aware import rounded, straight
 from edgedistill.training.stage import OptimConfig, Stage
 from tests.support import TinyRows
-from tests.training.test_loop import OPTIM, Stop, lines, same, stage, stop_at, weights
+from tests.training.stages import OPTIM, Stop, lines, same, stage, stop_at, weights
 
 ROWS, WIDTH, OUT, CLASSES = 64, 72, 48, 4
 SCHEMES = ("int8_dynamic", "int8_weight", "int4_weight")
