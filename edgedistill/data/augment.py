@@ -63,7 +63,8 @@ def neighbours(embeddings: Tensor, tokenizer: Any, rows: Epochs, count: int = 15
         embeddings: (V, E) float, of the words.
         tokenizer: the rows' fast tokenizer.
         rows: whose words are wanted; any word of the vocabulary can be a neighbour.
-        count: neighbours of each.
+        count: neighbours of each; fewer where the vocabulary has fewer other words, and no word is replaced where it
+            has none.
     """
     names = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), len(embeddings)))))
     names += [""] * (len(embeddings) - len(names))
@@ -75,11 +76,13 @@ def neighbours(embeddings: Tensor, tokenizer: Any, rows: Epochs, count: int = 15
     wanted = used[is_candidate[used]]
     candidates = is_candidate.nonzero().squeeze(1)
     directions = F.normalize(embeddings.detach().float().cpu(), dim=1)
+    is_word = torch.zeros(len(names), dtype=torch.bool)
+    if not (count := min(count, len(candidates) - 1)) > 0:
+        return Neighbours(torch.zeros(len(names), 1, dtype=torch.int64), is_word, is_continuing)
     likeness = directions[wanted] @ directions[candidates].T
     likeness[wanted[:, None] == candidates] = -2.0  # a word is no neighbour of its own
     table = torch.zeros(len(names), count, dtype=torch.int64)
     table[wanted] = candidates[likeness.topk(count, dim=1).indices]
-    is_word = torch.zeros(len(names), dtype=torch.bool)
     is_word[wanted] = True
     return Neighbours(table, is_word, is_continuing)
 

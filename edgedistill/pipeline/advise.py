@@ -136,6 +136,8 @@ def _teacher(teacher: str | Path, length: int) -> Checkpoint:
     checkpoint = loading.load(place)
     if checkpoint.kind == "generation":
         raise ConfigError(f"'{teacher}' is an encoder-decoder that writes text. Give an encoder, such as its teacher.")
+    if not checkpoint.model.config.num_hidden_layers:
+        raise ConfigError(f"'{teacher}' has no layers one above the other. Give an encoder with attention.")
     if checkpoint.kind in {"mlm", "embedding"}:
         checkpoint = loading.load(place, kind="single", labels=("0", "1"))
     if length > longest_input(checkpoint.model):

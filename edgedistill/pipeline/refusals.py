@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Recipe, RecipeConfig
 
+_GUESSED = {"mlm", "generation"}
+"""Kinds of task that a teacher answers by guessing hidden words."""
+
 
 def learns_several(module: Recipe) -> bool:
     """Whether a recipe takes more than one task, and teachers by task."""
@@ -128,7 +131,8 @@ def refuse_unfit_recipe(
     if len(teachers) > 1 and not module.NEEDS_TEACHER and not learns_several(module):
         raise ConfigError(f"the recipe '{recipe}' learns from no teacher; it starts from one checkpoint. Give one.")
     if module.NEEDS_TEACHER and not teachers:
-        raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give a fine-tuned checkpoint with --teacher.")
+        what = "one that guesses hidden words" if task.kind in _GUESSED else "a fine-tuned checkpoint"
+        raise ConfigError(f"the recipe '{recipe}' needs a teacher. Give {what} with --teacher.")
     if not teachers and student is None:
         raise ConfigError(f"the recipe '{recipe}' needs a checkpoint to start from. Give it with --student.")
 
@@ -139,7 +143,7 @@ def refuse_unfit_teacher(teacher: Checkpoint, task: Task, labels: Sequence[str])
     Raises:
         CheckpointError: it has no head for it, or other labels, or the same in another order.
     """
-    guesses_words = task.kind in {"mlm", "generation"}
+    guesses_words = task.kind in _GUESSED
     if guesses_words and teacher.kind != "mlm":
         raise CheckpointError(
             f"the teacher '{teacher.path}' has no masked-word head to answer '{task.name}' with. Train one first: "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgedistill.config import Settings
 from edgedistill.data.vocabulary import VocabularyConfig
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from edgedistill.models.folder import HeadKind
     from edgedistill.training.stage import Stage
     from edgedistill.training.teachers import TeacherFacts, TeacherProvider
+
+
+class LossWeights(Settings):
+    """What each term of a stage's loss counts; 0 leaves one out, but not all of them."""
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> LossWeights:
+        if not any(value for _, value in self if isinstance(value, float)):
+            raise ValueError("every weight is 0, so that nothing would be learnt. Set one of them above 0")
+        return self
 
 
 class RecipeConfig(Settings):
@@ -120,6 +130,21 @@ class Ingredients:
         if self.teacher is None:
             raise ConfigError("this recipe needs a teacher. Give it with --teacher.")
         return self.teacher
+
+    @property
+    def layered_teacher(self) -> TeacherProvider:
+        """The teacher that a student is built around, layer by layer.
+
+        Raises:
+            ConfigError: there is none, or it has no layers.
+        """
+        teacher = self.needed_teacher
+        if not teacher.facts.num_layers:
+            raise ConfigError(
+                f"the teacher '{teacher.facts.source}' has no layers one above the other to build a student around. "
+                "Give an encoder with attention, or take the recipe 'bilstm', which learns from answers alone."
+            )
+        return teacher
 
     def load_teacher(self, kind: HeadKind | None = None) -> PreTrainedModel:
         """The teacher's own model, for a student to start from: with a head for the task, and the student's words.

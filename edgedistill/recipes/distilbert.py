@@ -18,7 +18,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from edgedistill.config import Settings
 from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
 from edgedistill.data.tasks import IGNORED, Kind
@@ -32,7 +31,7 @@ from edgedistill.models.layers import spread_layers
 from edgedistill.models.loading import load
 from edgedistill.models.outputs import Want
 from edgedistill.models.starts import refuse_other_shape
-from edgedistill.recipes import CutsVocabulary, Ingredients
+from edgedistill.recipes import CutsVocabulary, Ingredients, LossWeights
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import OptimConfig, Stage, labelled_tokens, valid_tokens
 
@@ -43,7 +42,7 @@ KINDS: frozenset[Kind] = frozenset({"mlm", "single", "pair", "regression", "span
 NEEDS_TEACHER = True
 
 
-class Words(Settings):
+class Words(LossWeights):
     """The triple loss. 0 leaves a term out."""
 
     soft: float = Field(default=5.0, ge=0)
@@ -56,7 +55,7 @@ class Words(Settings):
     """Compare guesses at hidden words only, not at all: cheaper."""
 
 
-class Answers(Settings):
+class Answers(LossWeights):
     """The second distillation."""
 
     soft: float = Field(default=0.5, ge=0)
@@ -107,7 +106,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: layers that do not fit the teacher, or hidden states that cannot be compared.
         CheckpointError: a teacher or student that cannot be used.
     """
-    facts, data = given.needed_teacher.facts, given.data
+    facts, data = given.layered_teacher.facts, given.data
     if given.data.task.kind == "mlm" and cfg.words.cosine:
         given.refuse_hidden_layers("words.cosine: hidden states", "Set the weight to 0.")
     depth = cfg.num_layers or len(cfg.layer_map) or max(facts.num_layers // 2, 1)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from edgedistill.config import Settings
 from edgedistill.data.augment import Replaced, neighbours
 from edgedistill.data.batches import Batch
 from edgedistill.data.masking import Masked, vocabulary_of
@@ -35,7 +34,7 @@ from edgedistill.models.loading import load
 from edgedistill.models.mobilebert import Shape, as_begun_here, first_blocks, mobilebert_for
 from edgedistill.models.outputs import Outputs, Want
 from edgedistill.models.starts import refuse_other_mobilebert, refuse_other_shape
-from edgedistill.recipes import CutsVocabulary, Ingredients
+from edgedistill.recipes import CutsVocabulary, Ingredients, LossWeights
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, Count, OptimConfig, Stage, Step, labelled_tokens, valid_tokens
 from edgedistill.training.teachers import TeacherProvider
@@ -52,7 +51,7 @@ _ANSWERS_ALONE = "distil on answers alone: --set strategy=auxiliary --set polish
 )
 
 
-class Weights(Settings):
+class Weights(LossWeights):
     """What each loss term counts. 0 leaves it out, and with it the cost of computing it."""
 
     feature: float = Field(default=1.0, ge=0)
@@ -160,7 +159,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: a shape that cannot work, or a student to start from that is no match for the teacher.
         CheckpointError: a teacher or student that cannot be read.
     """
-    teacher, kind = given.needed_teacher.facts, given.data.task.kind
+    teacher, kind = given.layered_teacher.facts, given.data.task.kind
     if compared := _compared(cfg):
         given.refuse_hidden_layers(f"{', '.join(compared)}: features and attentions", f"You can {_ANSWERS_ALONE}")
     shape = shape_of(cfg, teacher.num_layers)

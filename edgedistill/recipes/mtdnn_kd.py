@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from edgedistill.data.batches import Batch
@@ -74,6 +74,12 @@ class Config(RecipeConfig):
     """How the members optimise."""
     optim: OptimConfig = OptimConfig(lr=5e-5, epochs=5.0, batch_size=32)
     """How the student optimises; the paper: optimizer adamax."""
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> Config:
+        if not (self.soft or self.labels):
+            raise ValueError("soft, labels: both are 0, so that nothing would be learnt. Set one of them above 0")
+        return self
 
     @property
     def needs_labels(self) -> bool:

@@ -92,7 +92,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: a depth, layers or a start that do not fit the teacher, or a teacher that shows no [CLS] states.
         CheckpointError: a checkpoint that cannot be read, or whose layers cannot be taken one by one.
     """
-    teacher, data = given.needed_teacher.facts, given.data
+    teacher, data = given.layered_teacher.facts, given.data
     depth = _depth(cfg, teacher)
     follows = _followed(cfg, teacher)
     start = given.start

@@ -21,7 +21,7 @@ from pydantic import Field, FilePath
 from torch import Tensor
 
 from edgedistill import resources
-from edgedistill.config import CheckpointName, Settings
+from edgedistill.config import CheckpointName
 from edgedistill.data.batches import Batch
 from edgedistill.data.candidates import masked_lm
 from edgedistill.data.tasks import Kind
@@ -40,7 +40,7 @@ from edgedistill.models.starts import refuse_other_shape
 from edgedistill.models.tinybert import Projections, Shape, Sharing, tinybert_for
 from edgedistill.models.vocabulary import read_by
 from edgedistill.progress import say
-from edgedistill.recipes import CutsVocabulary, Ingredients
+from edgedistill.recipes import CutsVocabulary, Ingredients, LossWeights
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, OptimConfig, Stage, Step, valid_pairs, valid_tokens
 from edgedistill.training.teachers import CachedTeacher, OnlineTeacher, TeacherFacts, TeacherProvider
@@ -55,7 +55,7 @@ NEEDS_TEACHER = True
 _SHAPE = {"num_layers", "hidden_size", "ffn_size", "num_heads"}
 
 
-class Weights(Settings):
+class Weights(LossWeights):
     """What each term counts in the sum over layers (equation 11; all 1 in the paper). 0 leaves it out."""
 
     embedding: float = Field(default=1.0, ge=0)
@@ -145,7 +145,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
         ConfigError: a shape that cannot work, or layers or texts that cannot be compared.
         CheckpointError: a teacher, student or masked-LM that cannot be used.
     """
-    teacher, data = given.needed_teacher, given.data
+    teacher, data = given.layered_teacher, given.data
     _refuse_answers_only(cfg, given)
     if cfg.augment_with is not None and cfg.augment_copies:
         masked_lm(resources.checkpoint(cfg.augment_with), data.tokenizer)

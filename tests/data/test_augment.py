@@ -85,3 +85,30 @@ def test_two_tokenizers_are_refused():
     similar = neighbours(embeddings(), tiny_tokenizer(), ROWS, count=5)
     with pytest.raises(ConfigError, match="share a tokenizer"):
         next(Replaced(Two(), similar, 0.5).epoch(0, 0, 4))
+
+
+class FewWords:
+    """A tokenizer of which only so many entries are words: the others are like characters or numbers."""
+
+    def __init__(self, words):
+        self._names = [word if word in words else "1" for word in WORDS]
+
+    def __len__(self):
+        return len(self._names)
+
+    def convert_ids_to_tokens(self, ids):
+        return [self._names[one] for one in ids]
+
+
+def test_fewer_words_than_neighbours_stand_for_each_other_only():
+    words = GOOD[:3]
+    found = neighbours(embeddings(), FewWords(words), ROWS, count=15)
+    for word in words:
+        ids = found.table[WORDS.index(word)].tolist()
+        assert {WORDS[one] for one in ids} == set(words) - {word}
+
+
+@pytest.mark.parametrize("words", [(), GOOD[:1]])
+def test_without_other_words_nothing_is_replaced(words):
+    rows = Replaced(ROWS, neighbours(embeddings(), FewWords(words), ROWS), 0.5)
+    assert torch.equal(all_ids(rows), all_ids(ROWS))
