@@ -25,8 +25,9 @@ from edgedistill.training.journal import SCORES
 HERE = Path(__file__).parent
 TOLD = (
     "Each row changes one thing about the first, at the shape that is meant to be small and fast (settings: "
-    "benchmarks/mobilebert.yaml); raw text has more words than the task's, so that less is cut from the vocabulary. The score is the best epoch's on the development rows, which are held out from the "
-    "training rows; the judged rows took no part. Small differences of one seed say nothing."
+    "benchmarks/mobilebert.yaml); raw text has more words than the task's, so that there fewer are cut from the "
+    "vocabulary. The score is the best epoch's on the development rows, which are held out from the training rows; the "
+    "judged rows took no part. Small differences of one seed say nothing."
 )
 
 
