@@ -61,10 +61,8 @@ def trained(recipe: str, out: Path, settings: dict[str, Any], **given: Any) -> P
 
 def _refuse_other_settings(recipe: str, out: Path, settings: dict[str, Any]) -> None:
     """A page says what its plan has now: a student of a former plan has no place on it."""
-    config, stored = (
-        plugins.load("recipes", recipe).Config,
-        json.loads((out / RUN).read_text(encoding="utf-8"))["config"],
-    )
+    config = plugins.load("recipes", recipe).Config
+    stored = json.loads((out / RUN).read_text(encoding="utf-8"))["config"]
     # Both with today's defaults: a setting that came later changes nothing about a student that went without it.
     asked, had = (build(config, values, recipe).model_dump(mode="json") for values in (settings, stored))
     if other := [key for key in settings if asked[key] != had.get(key)]:

@@ -77,7 +77,8 @@ def neighbours(embeddings: Tensor, tokenizer: Any, rows: Epochs, count: int = 15
     candidates = is_candidate.nonzero().squeeze(1)
     directions = F.normalize(embeddings.detach().float().cpu(), dim=1)
     is_word = torch.zeros(len(names), dtype=torch.bool)
-    if not (count := min(count, len(candidates) - 1)) > 0:
+    count = min(count, len(candidates) - 1)
+    if count < 1:
         return Neighbours(torch.zeros(len(names), 1, dtype=torch.int64), is_word, is_continuing)
     likeness = directions[wanted] @ directions[candidates].T
     likeness[wanted[:, None] == candidates] = -2.0  # a word is no neighbour of its own
