@@ -134,7 +134,8 @@ def held_out(corpus: Dataset, seed: int) -> tuple[Dataset, Dataset, Dataset]:
     count = held_out_count(len(corpus))
     if len(corpus) < 3:
         raise DataError(
-            f"the corpus has {len(corpus)} rows, too few to put some of them aside to judge by. Give more text."
+            f"the corpus has too few paragraphs ({len(corpus)}) to put some of them aside to judge by: each line is "
+            "one, and 3 are needed. Give more text."
         )
     order = np.random.default_rng([seed, 0x4E1D]).permutation(len(corpus))
     parts = order[2 * count :], order[:count], order[count : 2 * count]

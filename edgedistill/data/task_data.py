@@ -96,7 +96,8 @@ def load_task_data(
         if is_labelled or not needs_labels:
             raise
         raise DataError(
-            f"{str(error).rstrip('.')}. Or learn from a teacher alone: no labels are needed where their weight is 0."
+            f"{str(error).rstrip('.')}. Or learn from a teacher alone: 'bilstm' and 'tinybert' need no labels, "
+            "other recipes with a teacher none where their weight is 0."
         ) from error
     if judged_split == "test" and has_labels(task, source, "validation"):
         dev = dataset_of(task, source, "validation", names, limit)

@@ -48,6 +48,16 @@ AUTO_CLASSES: dict[HeadKind, Any] = {
     "generation": transformers.AutoModelForSeq2SeqLM,
 }
 """transformers' class for every kind of answer."""
+_GIVES: dict[HeadKind, str] = {
+    **dict.fromkeys(("single", "pair"), "that answers with a class"),
+    **dict.fromkeys(("regression", "ranking"), "that answers with a score"),
+    "span": "that marks an answer in a text",
+    "tokens": "that answers for every token",
+    "embedding": "without a head, to put another one on",
+    "mlm": "that guesses hidden words",
+    "pretraining": "that guesses hidden words and the next sentence",
+    "generation": "that writes texts",
+}
 _FEWER_TOKENS_ALLOWED = 1000
 """Embedding tables are often padded to a round number; a larger gap means another model's tokenizer."""
 
@@ -197,6 +207,7 @@ def _model(
         _set_labels(config, kind, labels)
     if kind == "span" and not is_same_head:
         config.num_labels = 2  # a new head, for the start and the end of an answer
+    _refuse_family(folder, config, kind)
     try:
         with quiet():
             model, info = AUTO_CLASSES[kind].from_pretrained(
@@ -217,6 +228,14 @@ def _model(
         ) from error
     _refuse_incomplete(folder, model, info, keeps_head)
     return model.eval(), not keeps_head
+
+
+def _refuse_family(folder: Path, config: Any, kind: HeadKind) -> None:
+    if type(config) not in AUTO_CLASSES[kind]._model_mapping:
+        raise CheckpointError(
+            f"'{folder}' is a {config.model_type}, and there is no {config.model_type} {_GIVES[kind]}. Give a "
+            "checkpoint of another family."
+        )
 
 
 def _head_width(kind: HeadKind, labels: Sequence[str] | None) -> int | None:

@@ -25,6 +25,7 @@ from edgedistill.errors import ConfigError
 from edgedistill.memory import ask_for_huge_pages
 from edgedistill.pipeline.refusals import (
     learns_several,
+    refuse_layer_rates,
     refuse_small_batches,
     refuse_too_long,
     refuse_unfit_recipe,
@@ -139,7 +140,8 @@ def distill(
         return out / STUDENT
     with files.exclusive(out) if is_main_process() else nullcontext():
         if is_main_process():
-            open_run(out, plan.identity(), _facts(), cfg, overwrite)
+            facts = {"created": now(), "command": command(), "environment": environment().model_dump(mode="json")}
+            open_run(out, plan.identity(), facts, cfg, overwrite)
         return _run(plan, begun, out, out / PROFILE if profile else None)
 
 
@@ -221,16 +223,13 @@ def _own_tokenizer(module: Recipe, cfg: RecipeConfig) -> PreTrainedTokenizerFast
     return None if build_tokenizer is None else cast("PreTrainedTokenizerFast | None", build_tokenizer(cfg))
 
 
-def _facts() -> dict[str, Any]:
-    return {"created": now(), "command": command(), "environment": environment().model_dump(mode="json")}
-
-
 def _built(plan: Plan) -> PreTrainedModel:
     from edgedistill.training.checkpoint import seed_step
 
     seed_step(plan.cfg.seed, "student", 0, 0)
-    student = plan.module.build_student(plan.cfg, plan.given)
-    return cast("PreTrainedModel", student)
+    student = cast("PreTrainedModel", plan.module.build_student(plan.cfg, plan.given))
+    refuse_layer_rates(plan.cfg, student)
+    return student
 
 
 def _with_words(plan: Plan, student: PreTrainedModel) -> Plan:

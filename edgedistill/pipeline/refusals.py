@@ -16,6 +16,8 @@ from edgedistill.evaluate import refuse_without_scorers
 from edgedistill.progress import say
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from edgedistill.models.loading import Checkpoint
     from edgedistill.recipes import Recipe, RecipeConfig
 
@@ -83,13 +85,26 @@ def refuse_small_batches(cfg: BaseModel) -> None:
             )
 
 
+def refuse_layer_rates(cfg: BaseModel, student: nn.Module) -> None:
+    """Make sure, before the first stage, that layers can learn at their own rates wherever they shall.
+
+    Raises:
+        ConfigError: the student has none.
+    """
+    from edgedistill.training.optimizer import layer_factors
+
+    names = [name for name, _ in student.named_parameters()]
+    for _, found in _optims(cfg):
+        layer_factors(names, found["layer_decay"])
+
+
 def _optims(cfg: BaseModel, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """How each stage optimises, under its key."""
     for name in type(cfg).model_fields:
         value = getattr(cfg, name)
         if not isinstance(value, BaseModel):
             continue
-        if "batch_tokens" in type(value).model_fields:
+        if "layer_decay" in type(value).model_fields:
             yield prefix + name, value.model_dump()
         else:
             yield from _optims(value, f"{prefix}{name}.")

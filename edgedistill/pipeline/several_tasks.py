@@ -42,9 +42,16 @@ def named_tasks(recipe: str, module: Recipe, names: Sequence[str | Path], has_te
 
 
 def place_of(teacher: str | Path, tasks: Sequence[Task]) -> tuple[str | None, str | Path]:
-    """Read `TASK=DIR` as the task and the folder; the task is none where it is not said."""
+    """Read `TASK=DIR` as the task and the folder; the task is none where it is not said.
+
+    Raises:
+        ConfigError: another task, and there is no folder of that whole name.
+    """
     name, sign, place = str(teacher).partition("=")
-    return (name, place) if sign and name in {task.name for task in tasks} else (None, teacher)
+    known = [task.name for task in tasks]
+    if sign and name not in known and not Path(teacher).exists():
+        raise ConfigError(f"--teacher {teacher}: '{name}' is none of the tasks {', '.join(known)}.")
+    return (name, place) if sign and name in known else (None, teacher)
 
 
 def teachers_by_task(teachers: Sequence[str | Path], tasks: Sequence[Task]) -> dict[str, list[Checkpoint]]:

@@ -23,7 +23,6 @@ from torch import Tensor
 from edgedistill import resources
 from edgedistill.config import CheckpointName
 from edgedistill.data.batches import Batch
-from edgedistill.data.candidates import masked_lm
 from edgedistill.data.tasks import Kind
 from edgedistill.data.tokenise import same_tokens
 from edgedistill.data.variants import How, Variants
@@ -44,7 +43,7 @@ from edgedistill.recipes import CutsVocabulary, Ingredients, LossWeights
 from edgedistill.training.judging import dev_score
 from edgedistill.training.stage import Batches, OptimConfig, Stage, Step, valid_pairs, valid_tokens
 from edgedistill.training.teachers import CachedTeacher, OnlineTeacher, TeacherFacts, TeacherProvider
-from edgedistill.training.varying import with_variants
+from edgedistill.training.varying import refuse_unreadable, with_variants
 
 if TYPE_CHECKING:
     from torch import nn
@@ -144,11 +143,12 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     Raises:
         ConfigError: a shape that cannot work, or layers or texts that cannot be compared.
         CheckpointError: a teacher, student or masked-LM that cannot be used.
+        DataError: word vectors that cannot be read.
     """
     teacher, data = given.layered_teacher, given.data
     _refuse_answers_only(cfg, given)
-    if cfg.augment_with is not None and cfg.augment_copies:
-        masked_lm(resources.checkpoint(cfg.augment_with), data.tokenizer)
+    if cfg.augment_copies:
+        refuse_unreadable(data.tokenizer, cfg.augment_with, cfg.augment_vectors)
     if given.start is not None:
         student = load(given.start, kind=data.task.kind, labels=data.labels).model
         refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))

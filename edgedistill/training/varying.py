@@ -16,10 +16,25 @@ from edgedistill.training.processes import accelerator, summed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from transformers import PreTrainedTokenizerFast
+
     from edgedistill.data.task_data import TaskData
 
 _MOST_WORDS = 400_000
 """As many as GloVe's own files have; the most frequent ones come first."""
+
+
+def refuse_unreadable(tokenizer: PreTrainedTokenizerFast, masked_lm_at: str | None, vectors: Path | None) -> None:
+    """Make sure, before anything is trained, that what `with_variants` will ask can be.
+
+    Raises:
+        CheckpointError: no masked-LM, or one of other tokens.
+        DataError: no file of word vectors.
+    """
+    if masked_lm_at is not None:
+        masked_lm(resources.checkpoint(masked_lm_at), tokenizer)
+    if vectors is not None:
+        read_vectors(vectors, _MOST_WORDS)
 
 
 def with_variants(

@@ -76,5 +76,5 @@ def test_held_out_rows_are_in_no_other_part(tmp_path):
 
 def test_two_lines_are_too_few_to_judge_by(tmp_path):
     (tmp_path / "a.txt").write_text("one\ntwo\n")
-    with pytest.raises(DataError, match="has 2 rows, too few"):
+    with pytest.raises(DataError, match=r"too few paragraphs \(2\)"):
         held_out(load_corpus(tmp_path / "a.txt"), seed=0)

@@ -1,4 +1,4 @@
-"""Teachers without layers, and losses of which nothing is left: told before anything is trained."""
+"""What no recipe can do with what it was given: told before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgedistill.config import build
 from edgedistill.errors import ConfigError
 from edgedistill.models.bilstm import BiLstmConfig, bilstm_for
 from tests.recipes.kitchen import TASKS, write_kind
-from tests.support import save_checkpoint, tiny_tokenizer, vocabulary
+from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
 BUILT_AROUND = ["distilbert", "mobilebert", "pkd", "tinybert"]
 """Recipes whose students are made of their teacher's layers, or to match them."""
@@ -35,12 +35,41 @@ def refused(*words: str | Path) -> Result:
     return result
 
 
-@pytest.mark.parametrize("name", BUILT_AROUND)
-def test_a_teacher_without_layers_is_refused(name: str, bilstm: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def task(tmp_path: Path) -> tuple[str | Path, ...]:
     write_kind(tmp_path / "data", "single")
     (tmp_path / "task.yaml").write_text(TASKS["single"].model_dump_json(exclude_defaults=True), encoding="utf-8")
-    given = "--teacher", bilstm, "--task", tmp_path / "task.yaml", "--data", tmp_path / "data"
-    assert "no layers one above the other" in refused("distill", name, *given, "--out", tmp_path / "run").stderr
+    return "--task", tmp_path / "task.yaml", "--data", tmp_path / "data", "--out", tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", BUILT_AROUND)
+def test_a_teacher_without_layers_is_refused(name: str, bilstm: Path, task: tuple[str | Path, ...]) -> None:
+    assert "no layers one above the other" in refused("distill", name, "--teacher", bilstm, *task).stderr
+
+
+def test_layers_that_are_not_there_have_no_rates_of_their_own(bilstm: Path, task: tuple[str | Path, ...]) -> None:
+    """Also where it is a later stage's: nothing is trained before."""
+    given = "--teacher", bilstm, *task, "--set", "optim.layer_decay=0.9", "--dry-run"
+    assert "layer_decay: this model has no layers" in refused("distill", "bilstm", *given).stderr
+
+
+def test_a_family_without_an_encoder_to_share_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
+    message = refused("distill", "mtdnn_kd", "--teacher", bilstm, *task).stderr
+    assert "is a bilstm, and there is no bilstm without a head" in message
+    assert "Save the checkpoint again" not in message
+
+
+def test_a_teacher_of_a_task_that_is_not_learnt_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
+    message = refused("distill", "mtdnn_kd", "--student", bilstm, "--teacher", f"other={bilstm}", *task).stderr
+    assert "'other' is none of the tasks" in message
+
+
+def test_vectors_that_cannot_be_read_are_refused(bilstm: Path, tmp_path: Path, task: tuple[str | Path, ...]) -> None:
+    """A broken line is found although the words are looked up after the first stages only."""
+    teacher = save_checkpoint(tmp_path / "teacher", tiny_model(labels=("no", "yes")), tiny_tokenizer())
+    (tmp_path / "vectors.txt").write_text("film 1 2\nbad 1 two\n", encoding="utf-8")
+    given = "--teacher", teacher, *task, "--set", f"augment_vectors={tmp_path / 'vectors.txt'}", "--dry-run"
+    assert "vectors.txt, line 2" in refused("distill", "tinybert", *given).stderr
 
 
 def test_no_shapes_are_planned_around_a_teacher_without_layers(bilstm: Path) -> None:
