@@ -193,9 +193,11 @@ def told(points: dict[str, float] | None) -> str:
     return "" if points is None else f"{points['points']:+.2f} [{points['low']:+.2f}, {points['high']:+.2f}]"
 
 
-def beside(teacher: float, always: float | None) -> str:
-    """What a table's scores are to be seen beside."""
-    return f"Teacher: {teacher:.4f}" + ("" if always is None else f"; always the commonest label: {always:.4f}")
+def beside(metric: str, teacher: float, always: float | None) -> str:
+    """What a table's scores are, and are to be seen beside."""
+    return f"Scores are {metric}. Teacher: {teacher:.4f}" + (
+        "" if always is None else f"; always the commonest label: {always:.4f}"
+    )
 
 
 def title(task: str, limit: int | None, seeds: int = 1) -> str:

@@ -133,6 +133,7 @@ def _trained(options: Any, plan: dict[str, Any], name: str, arm: Arm, out: Path,
         "agreement": [card.scores["agreement"] for card in cards],
         "parameters": cards[0].student.parameters,
         "seconds": [sum(card.seconds.values()) for card in cards],
+        "metric": cards[0].task.metric,
         "teacher_score": cards[0].scores["teacher"],
         "interval": compare.interval(answers),
         "share": compare.share(answers, compare.answers_of_teacher(students[0])),
@@ -172,7 +173,7 @@ def _table(found: dict[str, Any]) -> list[str]:
     sizes = [f"{one['bytes']:,} bytes and a p90 of {one['p90_ms']:.1f} ms in {target}" for target, one in whole.items()]
     lines = [
         f"Measured {found['created']} by `{found['command']}` on {found['judged_rows']} judged rows, length "
-        f"{found['length']}. {compare.beside(score, found['commonest'])}. "
+        f"{found['length']}. {compare.beside(found['rows'][0]['metric'], score, found['commonest'])}. "
         f"The teacher has {', '.join(sizes)}.",
         "",
         "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training |",
