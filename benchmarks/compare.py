@@ -18,9 +18,10 @@ import edgedistill
 from edgedistill import files, parity, plugins
 from edgedistill.artifacts import MANIFEST, REFERENCE, ReferenceRow, environment, now, reference_of
 from edgedistill.config import build
-from edgedistill.data.tasks import Task, find_task
+from edgedistill.data.tasks import Metric, Task, find_task
 from edgedistill.evaluate import answer_texts, decide, rankings
 from edgedistill.gate.resampled import WeightedScore, weighted_score
+from edgedistill.pages.scores import METRIC_NAMES
 from edgedistill.pipeline.run_folder import RUN
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
@@ -193,9 +194,9 @@ def told(points: dict[str, float] | None) -> str:
     return "" if points is None else f"{points['points']:+.2f} [{points['low']:+.2f}, {points['high']:+.2f}]"
 
 
-def beside(metric: str, teacher: float, always: float | None) -> str:
+def beside(metric: Metric, teacher: float, always: float | None) -> str:
     """What a table's scores are, and are to be seen beside."""
-    return f"Scores are {metric}. Teacher: {teacher:.4f}" + (
+    return f"Score: {METRIC_NAMES[metric]}. Teacher: {teacher:.4f}" + (
         "" if always is None else f"; always the commonest label: {always:.4f}"
     )
 

@@ -9,7 +9,7 @@ from edgedistill.data.tasks import Metric
 from edgedistill.pages.content import Score
 from edgedistill.reports import Rung
 
-_METRIC_NAMES: dict[Metric, str] = {
+METRIC_NAMES: dict[Metric, str] = {
     "accuracy": "accuracy",
     "f1": "F1",
     "accuracy_f1": "mean of accuracy and F1",
@@ -22,6 +22,7 @@ _METRIC_NAMES: dict[Metric, str] = {
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
 }
+"""Every metric in words."""
 
 
 def score_of(
@@ -32,5 +33,5 @@ def score_of(
         return None
     for measure in (measure for rung in rungs for measure in rung.measures):
         if measure.name == f"{who}_{metric}" and measure.value is not None:
-            return Score(name=_METRIC_NAMES[metric], value=measure.value, low=measure.low, high=measure.high)
+            return Score(name=METRIC_NAMES[metric], value=measure.value, low=measure.low, high=measure.high)
     return None
