@@ -166,11 +166,12 @@ def _keep(task: str, found: dict[str, Any]) -> None:
 
 
 def _table(results: dict[str, Any]) -> list[str]:
-    teacher, costs = results["teacher"], results["costs"]
+    teacher, costs, metric = results["teacher"], results["costs"], results["rows"][0]["metric"]
     whole = costs["teacher"]
     lines = [
         f"Measured {results['created']} by `{results['command']}` on {results['judged_rows']} judged rows. "
-        f"{compare.beside(results['rows'][0]['metric'], teacher, results['commonest'])}. The teacher takes {whole['macs'] / 1e6:,.0f} M MACs and "
+        f"{compare.beside(metric, teacher, results['commonest'])}. "
+        f"The teacher takes {whole['macs'] / 1e6:,.0f} M MACs and "
         f"{whole['p90_ms']:.1f} ms at {results['length']} tokens.{_told_words(results.get('words'))}"
         f"{_told_unlearnt(results)}",
         "",
