@@ -129,6 +129,6 @@ def _fit_verdict(folder: Path, prove_on_device: bool) -> Verdict:
         )
     if verdict.status != "passed":
         failed = [rung for rung in verdict.rungs if rung.status in {"failed", "inconclusive"}]
-        why = "; ".join(f"{rung.title}: {rung.reason or rung.status}" for rung in failed)
+        why = "; ".join(f"{rung.title}: {(rung.reason or rung.status).rstrip('.')}" for rung in failed)
         raise UnprovenError(f"'{folder}' did not pass its gate and will not be packaged. {verdict.status}: {why}.")
     return verdict
