@@ -20,16 +20,17 @@ from edgedistill.models.tinybert import Shape, tinybert_for
 
 
 def trained(
-    options: Any, recipe: str, variant: str, settings: dict[str, Any], general: dict[str, Any] | None
+    options: Any, recipe: str, variant: str, settings: dict[str, Any], general: dict[str, Any] | None, name: str
 ) -> list[Path]:
     """One student for each seed.
 
     Args:
         options: of the command.
         recipe: its name.
-        variant: labels, answers or recipe.
+        variant: labels, answers or recipe: what it starts from, and is given.
         settings: of the variant.
         general: of DistilBERT's training on raw text.
+        name: what its folder is called.
     """
     folders = []
     for seed in range(options.seeds):
@@ -51,7 +52,7 @@ def trained(
                 own |= {"general_teacher": options.pretrained, "augment_with": options.words}
             case "bilstm", "recipe":
                 own["conllu"] = str(options.conllu)
-        out = options.out / f"{recipe}-{variant}-{seed}"
+        out = options.out / f"{recipe}-{name}-{seed}"
         folders.append(
             compare.trained(by, out, own, task=options.task, data=options.data, limit=options.limit, **given)
         )

@@ -65,8 +65,8 @@ def _rows(options: Any, recipe: str, settings: dict[str, Any], length: int) -> l
     """A recipe's variants, trained and measured."""
     rows = []
     for variant in (name for name in VARIANTS if name in settings):
-        asked = compare.longer({**settings.get("shared", {}), **settings[variant]}, options.longer)
-        students = trained(options, recipe, variant, {**asked, "max_length": length}, settings.get("general"))
+        own = compare.longer({**settings.get("shared", {}), **settings[variant]}, options.longer)
+        students = trained(options, recipe, variant, {**own, "max_length": length}, settings.get("general"), variant)
         rows += _left(students, options) if recipe == "fastbert" else [_measured(recipe, variant, students)]
     return rows
 
@@ -77,12 +77,18 @@ def _words(general: Path) -> dict[str, float]:
     return {who: scores[who] for who in ("teacher", "student")}
 
 
-def _options() -> argparse.Namespace:
-    parser = compare.parser(__doc__, "runs/recipes")
+def asked(told: str | None) -> argparse.ArgumentParser:
+    """What it takes to train the recipes' students."""
+    parser = compare.parser(told, "runs/recipes")
     parser.add_argument("--pretrained", default="minilm", help="encoder that the teacher was fine-tuned from")
     parser.add_argument("--words", required=True, help="the same one with a head that guesses words")
     parser.add_argument("--corpus", type=Path, required=True, help="raw text")
     parser.add_argument("--conllu", type=Path, required=True, help="treebank to learn parts of speech from")
+    return parser
+
+
+def _options() -> argparse.Namespace:
+    parser = asked(__doc__)
     parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
     parser.add_argument("--longer", type=float, default=1, help="times the epochs of recipes.yaml")
     options = parser.parse_args()
