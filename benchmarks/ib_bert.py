@@ -17,11 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import compare
+import torch
 
 import edgedistill
 from edgedistill import files
+from edgedistill.data.streams import as_place
+from edgedistill.data.task_data import load_task_data
+from edgedistill.data.tasks import find_task
 from edgedistill.models.loading import load
+from edgedistill.models.outputs import Outputs
 from edgedistill.reports import STUDENT_CARD, StudentCard, read
+from edgedistill.training.judging import masked_scores
 
 LAYERS = 24
 TEACHER = {
@@ -57,7 +63,7 @@ def main() -> None:
             *(f"{key}={value}" for key, value in STUDENT.items()),
         ],
     )  # fmt: skip
-    _write({"teacher": teacher, "student": student})
+    _write({"teacher": teacher, "student": student}, _words_alone(student, options))
 
 
 def _options() -> argparse.Namespace:
@@ -82,14 +88,31 @@ def _trained(recipe: str, out: Path, text: dict[str, Any], settings: list[str], 
     return edgedistill.distill(recipe, out=out, settings=settings, resume=out.is_dir(), **text, **checkpoints)
 
 
-def _write(students: dict[str, Path]) -> None:
+def _words_alone(student: Path, options: argparse.Namespace) -> dict[str, float]:
+    """What guessing by how often words occur in the training text scores on the held-out hidden words."""
+    tokenizer = load(student).tokenizer
+    data = load_task_data(
+        find_task("masked_words"), None, tokenizer=tokenizer, corpus=as_place(options.corpus),
+        max_length=options.length, limit=options.limit, seed=0,
+    )  # fmt: skip
+    counts = torch.ones(len(tokenizer), dtype=torch.float64)  # each word once more than it occurs: none is impossible
+    for batch in data.train.all(256):
+        ids = batch.student.input_ids[batch.student.attention_mask.bool()]
+        counts += torch.bincount(ids, minlength=len(counts))
+    counts[tokenizer.all_special_ids] = 0
+    logits = (counts / counts.sum()).log().float()
+    found = masked_scores(lambda _, want: Outputs(logits=logits.expand(int(want.words.sum()), -1)), data.judged, data)
+    return {"student": found["accuracy"], "student_loss": found["loss"], "hidden_tokens": found["tokens"]}
+
+
+def _write(students: dict[str, Path], words_alone: dict[str, float]) -> None:
     cards = {who: read(StudentCard, folder / STUDENT_CARD) for who, folder in students.items()}
     stages = {who: _curves(folder.parent / "stages") for who, folder in students.items()}
     results = {
         **compare.about(), "seed": 0,
         "layers": LAYERS, "shapes": {"teacher": TEACHER, "student": STUDENT},
         "parameters": {who: card.student.parameters for who, card in cards.items()},
-        "scores": {who: card.scores for who, card in cards.items()},
+        "scores": {"words' frequencies": words_alone} | {who: card.scores for who, card in cards.items()},
         "padding": {who: _padding(folder) for who, folder in students.items()},
         "seconds": {who: card.seconds for who, card in cards.items()}, "curves": stages,
     }  # fmt: skip
