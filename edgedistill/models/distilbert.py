@@ -14,7 +14,7 @@ from transformers import DistilBertConfig, PreTrainedModel
 
 from edgedistill.data.tasks import Kind
 from edgedistill.errors import CheckpointError
-from edgedistill.models.loading import AUTO_CLASSES
+from edgedistill.models.heads import AUTO_CLASSES
 
 _LAYER = {
     "attention.q_lin": "attention.self.query",

@@ -21,7 +21,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgedistill import files
 from edgedistill.artifacts import Source
-from edgedistill.data.tasks import SCORES
 from edgedistill.errors import CheckpointError, StorageError
 from edgedistill.models.folder import (
     CheckpointKind,
@@ -36,28 +35,9 @@ from edgedistill.models.folder import (
     sha256_of_weights,
     weight_files,
 )
+from edgedistill.models.heads import AUTO_CLASSES, head_width, refuse_family, set_labels
 from edgedistill.reports import StudentCard
 
-AUTO_CLASSES: dict[HeadKind, Any] = {
-    **dict.fromkeys(("single", "pair", "regression", "ranking"), transformers.AutoModelForSequenceClassification),
-    "span": transformers.AutoModelForQuestionAnswering,
-    "tokens": transformers.AutoModelForTokenClassification,
-    "embedding": transformers.AutoModel,
-    "mlm": transformers.AutoModelForMaskedLM,
-    "pretraining": transformers.AutoModelForPreTraining,
-    "generation": transformers.AutoModelForSeq2SeqLM,
-}
-"""transformers' class for every kind of answer."""
-_GIVES: dict[HeadKind, str] = {
-    **dict.fromkeys(("single", "pair"), "that answers with a class"),
-    **dict.fromkeys(("regression", "ranking"), "that answers with a score"),
-    "span": "that marks an answer in a text",
-    "tokens": "that answers for every token",
-    "embedding": "without a head, to put another one on",
-    "mlm": "that guesses hidden words",
-    "pretraining": "that guesses hidden words and the next sentence",
-    "generation": "that writes texts",
-}
 _FEWER_TOKENS_ALLOWED = 1000
 """Embedding tables are often padded to a round number; a larger gap means another model's tokenizer."""
 
@@ -200,14 +180,14 @@ def _model(
     folder: Path, config: Any, own_kind: CheckpointKind, kind: HeadKind, labels: Sequence[str] | None
 ) -> tuple[PreTrainedModel, bool]:
     """The model, and whether its head is new. Its head is kept where it is of the wanted class and width."""
-    width = _head_width(kind, labels)
+    width = head_width(kind, labels)
     is_same_head = AUTO_CLASSES[own_kind] is AUTO_CLASSES[kind]
     keeps_head = kind == "embedding" or (is_same_head and width in (None, config.num_labels))
     if width is not None and not keeps_head:
-        _set_labels(config, kind, labels)
+        set_labels(config, kind, labels)
     if kind == "span" and not is_same_head:
         config.num_labels = 2  # a new head, for the start and the end of an answer
-    _refuse_family(folder, config, kind)
+    refuse_family(folder, config, kind)
     try:
         with quiet():
             model, info = AUTO_CLASSES[kind].from_pretrained(
@@ -228,27 +208,6 @@ def _model(
         ) from error
     _refuse_incomplete(folder, model, info, keeps_head)
     return model.eval(), not keeps_head
-
-
-def _refuse_family(folder: Path, config: Any, kind: HeadKind) -> None:
-    if type(config) not in AUTO_CLASSES[kind]._model_mapping:
-        raise CheckpointError(
-            f"'{folder}' is a {config.model_type}, and there is no {config.model_type} {_GIVES[kind]}. Give a "
-            "checkpoint of another family."
-        )
-
-
-def _head_width(kind: HeadKind, labels: Sequence[str] | None) -> int | None:
-    if kind in SCORES:
-        return 1
-    return len(labels) if labels and kind in {"single", "pair", "tokens"} else None
-
-
-def _set_labels(config: Any, kind: HeadKind, labels: Sequence[str] | None) -> None:
-    names = ["score"] if kind in SCORES else list(labels or ["score"])
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: number for number, name in enumerate(names)}
-    config.problem_type = "regression" if kind in SCORES else "single_label_classification"
 
 
 def _refuse_incomplete(folder: Path, model: PreTrainedModel, info: Any, keeps_head: bool) -> None:

@@ -23,7 +23,7 @@ from edgedistill.models.answers import longest_input
 from edgedistill.models.factors import Weights
 from edgedistill.models.first_weights import KIN, start_embeddings, start_head, word_table
 from edgedistill.models.folder import HeadKind
-from edgedistill.models.loading import AUTO_CLASSES
+from edgedistill.models.heads import AUTO_CLASSES
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_layers_that_are_not_there_have_no_rates_of_their_own(bilstm: Path, task
 
 def test_a_family_without_an_encoder_to_share_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
     message = refused("distill", "mtdnn_kd", "--teacher", bilstm, *task).stderr
-    assert "is a bilstm, and there is no bilstm without a head" in message
+    assert "is of the family 'bilstm', which has no model without a head" in message
     assert "Save the checkpoint again" not in message
 
 
