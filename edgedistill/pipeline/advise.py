@@ -89,6 +89,7 @@ def plan(
         CheckpointError: a teacher that cannot be read or is no BERT family.
         DataError: text that cannot be read.
         DeviceError: no usable phone, an emulator, or it went away and did not come back.
+        NoRuntimeError: the target's runtime is not there for this computer, which times it.
         MissingExtraError: the target's packages are not installed.
     """
     text = Text(task, None if data is None else Path(data), None if corpus is None else Path(corpus))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from edgedistill import plugins
 from edgedistill.errors import ConfigError, DeviceError, UnknownNameError
 from edgedistill.measure.modes import Mode, find_mode
 from edgedistill.phones import adb, driver, preflight
@@ -53,6 +54,7 @@ def clock_of(
 
     Raises:
         ConfigError: options of a phone for this computer, or a device that nothing is timed on.
+        NoRuntimeError: this computer has no runtime for the target.
         DeviceError: no usable phone, an emulator, or one whose program has no runtime for the target.
     """
     kind, _, serial = device.partition(":")
@@ -63,6 +65,7 @@ def clock_of(
     if kind == "host":
         if given:
             raise ConfigError(f"{given[0]} goes with --device adb. Leave it out, or add --device adb.")
+        getattr(plugins.load("targets", target), "refuse_elsewhere", lambda: None)()
         return HostClock(length, threads, seed)
     phone = adb.choose(adb.find_adb(), serial or None)
     return phone_clock(phone, lambda: phone_program(bundle, aar), target, length, threads, seed, affinity)

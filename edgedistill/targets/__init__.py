@@ -135,9 +135,10 @@ def refuse_too_long(view: View, cfg: ExportConfig) -> None:
 class Target(Protocol):
     """What a target's module has. Its docstring's first line is what `edgedistill ls targets` prints.
 
-    One whose runtime is not on every computer also has `structure(folder, manifest) -> Structure`: what the gate can
-    say of the file without running it. One whose model file holds tokenizer or labels too has `finish(folder, manifest)
-    -> Manifest`, called when those are written.
+    One whose runtime is not on every computer also has `structure(folder, manifest) -> Structure`, what the gate can
+    say of the file without running it, and may have `refuse_elsewhere()`, which says so before anything is made. One
+    whose model file holds tokenizer or labels too has `finish(folder, manifest) -> Manifest`, called when those are
+    written.
     """
 
     @property

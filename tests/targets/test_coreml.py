@@ -15,6 +15,7 @@ from edgedistill.artifacts import Manifest, read_manifest
 from edgedistill.errors import ArtifactError, ExportError, MissingExtraError, NoRuntimeError, UnprovenError
 from edgedistill.gate.case import read_goldens
 from edgedistill.models.views import cut_view_of, view_of
+from edgedistill.pipeline.shape_clocks import clock_of
 from edgedistill.targets import coreml as target
 from tests.support import tiny_model
 from tests.targets.test_onnx import lively, manifest_of
@@ -126,7 +127,7 @@ def test_off_a_mac_nothing_runs_it_and_on_one_core_ml_does(artifact: Path, monke
     """The second half with a double of coremltools' model: no Mac has run this."""
     from edgedistill.targets.coreml import runtime
 
-    monkeypatch.setattr(runtime.sys, "platform", "linux")
+    monkeypatch.setattr(target.sys, "platform", "linux")
     manifest = read_manifest(artifact)
     with pytest.raises(NoRuntimeError, match="Core ML runs on Apple's systems only, and this is linux"):
         target.runner(artifact, manifest)
@@ -136,13 +137,19 @@ def test_off_a_mac_nothing_runs_it_and_on_one_core_ml_does(artifact: Path, monke
         asked.append({name: (value.dtype.name, value.shape) for name, value in inputs.items()})
         return {"logits": np.array([[1.0, 2.0]])}
 
-    monkeypatch.setattr(runtime.sys, "platform", "darwin")
+    monkeypatch.setattr(target.sys, "platform", "darwin")
     double = SimpleNamespace(predict=predict)
     monkeypatch.setattr(runtime.coremltools.models, "MLModel", lambda _path, function_name: double)
     inputs = {name: np.ones((2, 3), np.int64) for name in NAMES}
     answers = target.runner(artifact, manifest)(inputs)
     assert answers["logits"].tolist() == [[1.0, 2.0], [1.0, 2.0]]
     assert asked == [dict.fromkeys(NAMES, ("int32", (1, 4)))] * 2
+
+
+def test_no_shapes_are_converted_where_nothing_can_time_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target.sys, "platform", "linux")
+    with pytest.raises(NoRuntimeError, match="this is linux"):
+        clock_of("host", "coreml", 8, 1, 0, None, None, None)
 
 
 @pytest.mark.parametrize(("family", "words"), [("bilstm", "BiLSTMs"), ("fastbert", "set exits=false")])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgedistill.errors import MissingExtraError
+from edgedistill.errors import MissingExtraError, NoRuntimeError
 from edgedistill.progress import hushed
 from edgedistill.targets import ExportConfig, Exported, Structure
 
@@ -42,6 +43,19 @@ def export(view: View, cfg: Config, folder: Path, calibration: Calibration | Non
     return convert.export(view, cfg, folder)
 
 
+def refuse_elsewhere() -> None:
+    """Make sure that Core ML is there.
+
+    Raises:
+        NoRuntimeError: this is no Mac.
+    """
+    if sys.platform != "darwin":
+        raise NoRuntimeError(
+            f"Core ML runs on Apple's systems only, and this is {sys.platform}: nothing here can ask the model. Run "
+            "this on a Mac, or the app's self-test on an iPhone."
+        )
+
+
 def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
     """Load an artifact in Core ML, which chooses processor, GPU or Neural Engine itself.
 
@@ -50,6 +64,7 @@ def runner(folder: Path, manifest: Manifest, threads: int = 1) -> Runner:
         MissingExtraError: coremltools is not installed.
         NoRuntimeError: this is no Mac.
     """
+    refuse_elsewhere()
     try:
         with hushed():
             from edgedistill.targets.coreml import runtime

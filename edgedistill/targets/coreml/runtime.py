@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,13 @@ from numpy.typing import NDArray
 
 from edgedistill.artifacts import Graph, Manifest, resolve_inside
 from edgedistill.drivers import run_by_driver
-from edgedistill.errors import ArtifactError, NoRuntimeError
+from edgedistill.errors import ArtifactError
 from edgedistill.progress import hushed
 from edgedistill.runner import Arrays, Call, Runner
-
-_MACOS = "darwin"
 
 
 def runner(folder: Path, manifest: Manifest) -> Runner:
     """Load an artifact; see the target's `runner`."""
-    if sys.platform != _MACOS:
-        raise NoRuntimeError(
-            f"Core ML runs on Apple's systems only, and this is {sys.platform}: nothing here can ask the model. Run "
-            "this on a Mac, or the app's self-test on an iPhone."
-        )
     has_several = len(manifest.graphs) > 1
     return run_by_driver(manifest, lambda graph: _call(resolve_inside(folder, graph.file), graph, has_several))
 
