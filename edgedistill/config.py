@@ -179,7 +179,8 @@ def _explained(model: type[BaseModel], error: ValidationError, origin: str) -> l
             lines.append(f"{origin}: '{key}' is required.")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            found = "" if not key or isinstance(problem["input"], dict) else f" (found {problem['input']!r})"
+            is_whole = isinstance(problem["input"], dict) and problem["type"] == "value_error"  # several keys together
+            found = "" if not key or is_whole else f" (found {problem['input']!r})"
             lines.append(f"{origin}: {f'{key}: ' if key else ''}{message}{found}.")
     return lines
 

@@ -115,6 +115,7 @@ def test_bad_set_is_refused(assignment: str, message: str) -> None:
         ({"layers": "many"}, "here: layers: Input should be a valid integer"),
         ({"optim": {"lr": -1}}, "here: optim.lr: Input should be greater than 0 (found -1)."),
         ({"optim": {"lr": float("nan")}}, "here: optim.lr:"),
+        ({"optim": {"betas": {"a": 1}}}, "here: optim.betas: Input should be a valid tuple (found {'a': 1})."),
     ],
 )
 def test_wrong_settings_name_the_key_and_the_value(values: dict[str, Any], message: str) -> None:
