@@ -15,8 +15,8 @@ from edgedistill.training.lamb import Lamb
 from edgedistill.training.stage import OptimConfig, Stage
 
 _MODEL = "model"
-_LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
-"""Of a parameter's name: the number of the layer that it is in, whatever the family."""
+_LAYER = re.compile(r"(?:.*?\.)?layers?\.\d+\.")
+"""The beginning of a parameter's name: the layer that it is in, whatever the family."""
 _NORM_EPS = 1e-5
 """More than torch adds to a norm before it divides by it, rounding included: below, its factor is 1."""
 
@@ -83,11 +83,13 @@ def layer_factors(names: Sequence[str], decay: float) -> dict[str, float]:
     """
     if decay == 1.0:
         return dict.fromkeys(names, 1.0)
-    layers = {name: int(found[1]) for name in names if (found := _LAYER.search(name))}
+    layers = {name: found[0] for name in names if (found := _LAYER.match(name))}
     if not layers:
         raise ConfigError("layer_decay: this model has no layers one above the other. Set it to 1.")
-    depth, first = 1 + max(layers.values()), names.index(next(iter(layers)))
-    below = dict.fromkeys(names[:first], depth + 1) | {name: depth - layer for name, layer in layers.items()}
+    place = {layer: number for number, layer in enumerate(dict.fromkeys(layers.values()))}  # a decoder's are on top
+    first = names.index(next(iter(layers)))
+    below = dict.fromkeys(names[:first], len(place) + 1)
+    below |= {name: len(place) - place[layer] for name, layer in layers.items()}
     return {name: decay ** below.get(name, 0) for name in names}
 
 

@@ -48,7 +48,6 @@ def test_a_teacher_without_layers_is_refused(name: str, bilstm: Path, task: tupl
 
 
 def test_layers_that_are_not_there_have_no_rates_of_their_own(bilstm: Path, task: tuple[str | Path, ...]) -> None:
-    """Also where it is a later stage's: nothing is trained before."""
     given = "--teacher", bilstm, *task, "--set", "optim.layer_decay=0.9", "--dry-run"
     assert "layer_decay: this model has no layers" in refused("distill", "bilstm", *given).stderr
 

@@ -115,6 +115,11 @@ def test_each_layer_learns_slower_than_the_one_above_it(path):
     assert set(layer_factors(names, 1.0).values()) == {1.0}
 
 
+def test_a_decoders_layers_are_above_its_encoders():
+    names = ["shared.weight", *(f"{part}.layers.{n}.fc1.bias" for part in ("encoder", "decoder") for n in range(2))]
+    assert list(layer_factors(names, 0.5).values()) == [0.03125, 0.0625, 0.125, 0.25, 0.5]
+
+
 def test_layer_wise_rates_without_layers_are_refused():
     with pytest.raises(ConfigError, match="layer_decay: this model has no layers"):
         layer_factors(["lstm.weight_ih_l0", "output.weight"], 0.9)
