@@ -22,8 +22,9 @@ from edgedistill.reports import STUDENT_CARD, StudentCard, read
 
 TOLD = (
     "Recipes of which it is not sure anywhere on the page of recipes that they beat the teacher's answers alone, with "
-    "one part left out at a time (settings: benchmarks/recipes.yaml). The task's metric on the judged rows for each seed; gains are in "
-    "points, with their paired 95 % interval over rows, whatever other seeds would give. Seeds are 0, 1 and so on."
+    "one part left out at a time (settings: benchmarks/recipes.yaml). The task's metric on the judged rows for each "
+    "seed; gains are in points, with their paired 95 % interval over rows, whatever other seeds would give. Seeds are "
+    "0, 1 and so on."
 )
 ANSWERS, RECIPE = "the teacher's answers alone", "the recipe"
 
