@@ -21,6 +21,7 @@ import torch
 
 import edgedistill
 from edgedistill import files
+from edgedistill.artifacts import now
 from edgedistill.data.streams import as_place
 from edgedistill.data.task_data import load_task_data
 from edgedistill.data.tasks import find_task
@@ -40,6 +41,9 @@ TOLD = (
     "Simpler than the paper's in what does not decide whether a part learns: AdamW for LAMB, no next sentences, the "
     "teacher's words and the right ones weigh 1 each, and the teacher is as wide inside its blocks as between them."
 )
+
+FREQUENCIES = "words' frequencies"
+"""Who guesses without reading the text around."""
 
 Curve = dict[str, dict[str, float]]
 """Steps, from and to -> the mean of each loss term over them."""
@@ -88,7 +92,7 @@ def _trained(recipe: str, out: Path, text: dict[str, Any], settings: list[str], 
     return edgedistill.distill(recipe, out=out, settings=settings, resume=out.is_dir(), **text, **checkpoints)
 
 
-def _words_alone(student: Path, options: argparse.Namespace) -> dict[str, float]:
+def _words_alone(student: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What guessing by how often words occur in the training text scores on the held-out hidden words."""
     tokenizer = load(student).tokenizer
     data = load_task_data(
@@ -102,17 +106,18 @@ def _words_alone(student: Path, options: argparse.Namespace) -> dict[str, float]
     counts[tokenizer.all_special_ids] = 0
     logits = (counts / counts.sum()).log().float()
     found = masked_scores(lambda _, want: Outputs(logits=logits.expand(int(want.words.sum()), -1)), data.judged, data)
-    return {"student": found["accuracy"], "student_loss": found["loss"], "hidden_tokens": found["tokens"]}
+    scores = {"student": found["accuracy"], "student_loss": found["loss"], "hidden_tokens": found["tokens"]}
+    return {**scores, "created": now()}
 
 
-def _write(students: dict[str, Path], words_alone: dict[str, float]) -> None:
+def _write(students: dict[str, Path], words_alone: dict[str, Any]) -> None:
     cards = {who: read(StudentCard, folder / STUDENT_CARD) for who, folder in students.items()}
     stages = {who: _curves(folder.parent / "stages") for who, folder in students.items()}
     results = {
         **compare.about(), "seed": 0,
         "layers": LAYERS, "shapes": {"teacher": TEACHER, "student": STUDENT},
         "parameters": {who: card.student.parameters for who, card in cards.items()},
-        "scores": {"words' frequencies": words_alone} | {who: card.scores for who, card in cards.items()},
+        "scores": {FREQUENCIES: words_alone} | {who: card.scores for who, card in cards.items()},
         "padding": {who: _padding(folder) for who, folder in students.items()},
         "seconds": {who: card.seconds for who, card in cards.items()}, "curves": stages,
     }  # fmt: skip
@@ -164,6 +169,7 @@ def _markdown(results: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {who} | {100 * scores[who]['student']:.2f} % | {scores[who]['student_loss']:.3f} |" for who in scores]
+    lines += ["", f"The words were counted {scores[FREQUENCIES]['created']}."]
     for who, stages in results["curves"].items():
         lines += ["", f"## {who}"]
         for group, curve in _grouped(stages).items():

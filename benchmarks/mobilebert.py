@@ -28,14 +28,14 @@ HERE = Path(__file__).parent
 TOLD = (
     "Settings: benchmarks/mobilebert.yaml. First tables: scores of the students in PyTorch for each seed with their "
     "95 % interval over rows; the gain is over the first row, or over the shape that the row's name begins with, in "
-    "points, with its paired interval. The recipe and the shapes also see words replaced by others (augment), which "
-    "labels alone cannot. After raw text: the student first learnt features, attentions and hidden words of raw text, "
-    "whose seconds are not counted. Seconds of training are the clock's, on a machine that did other work too. Second "
-    "tables: the first seed's student as artifacts, judged end to end, from raw text to label. How many times fewer "
-    "bytes and milliseconds (90th percentile, one thread, all in turns) is against the teacher's fp32 exports, the "
-    "smaller and the faster of them, in brackets where the processor became slower meanwhile. Students of one shape "
-    "share its time. On the front: no other artifact is at least as accurate, small and fast. Seeds are 0, 1 and so "
-    "on."
+    "points, with its paired interval. All see words replaced by others too (augment), but for labels alone, which "
+    "cannot, and without augmentation. After raw text: the student first learnt features, attentions and hidden words "
+    "of raw text, whose seconds are not counted. Seconds of training are the clock's, on a machine that did other "
+    "work too. Second tables: the first seed's student as artifacts, judged end to end, from raw text to label. How "
+    "many times fewer bytes and milliseconds (90th percentile, one thread, all in turns) is against the teacher's "
+    "fp32 exports, the smaller and the faster of them, in brackets where the processor became slower meanwhile. "
+    "Students of one shape share its time. On the front: no other artifact is at least as accurate, small and fast. "
+    "Seeds are 0, 1 and so on."
 )
 
 

@@ -44,7 +44,7 @@ def _rows(options: Any, plan: dict[str, Any], recipe: str) -> list[dict[str, Any
     """The recipe's student and those without a part, beside that of the answers alone."""
     own, parts = plan["recipes"][recipe], plan["parts"][recipe]
     arms = [(ANSWERS, "answers", own["answers"]), (RECIPE, "recipe", own["recipe"])]
-    arms += [(name, start, differs) for start, some in parts.items() for name, differs in some.items()]
+    arms += [(name, start, own["recipe"] | differs) for start, some in parts.items() for name, differs in some.items()]
     rows = [_row(options, plan, recipe, *arm) for arm in arms]
     answers, whole = (row["answers"] for row in rows[:2])
     for row in rows:
@@ -55,10 +55,10 @@ def _rows(options: Any, plan: dict[str, Any], recipe: str) -> list[dict[str, Any
 
 
 def _row(
-    options: Any, plan: dict[str, Any], recipe: str, name: str, start: str, differs: dict[str, Any]
+    options: Any, plan: dict[str, Any], recipe: str, name: str, start: str, chosen: dict[str, Any]
 ) -> dict[str, Any]:
     own, length = plan["recipes"][recipe], compare.of_task(plan["lengths"], options.task)
-    settings = compare.longer({**own["shared"], **differs}, compare.of_task(plan["epochs"], options.task))
+    settings = compare.longer({**own["shared"], **chosen}, compare.of_task(plan["epochs"], options.task))
     folder = start if name in (ANSWERS, RECIPE) else compare.slug(name)
     students = trained(options, recipe, start, {**settings, "max_length": length}, own.get("general"), folder)
     cards = [read(StudentCard, student / STUDENT_CARD) for student in students]

@@ -124,7 +124,7 @@ def find_candidates(
 
     words = words_of(tokenizer)
     found = replaceable_words(rows, words)
-    count = max(1, min(count, int(words.is_candidate.sum()) - 1))
+    count = _at_most(count, words)
     embeddings = model.get_input_embeddings().weight  # type: ignore[operator]
     key = _key(rows, embeddings, model if has_guesses else None, vectors, count)
     path = Path(datasets.config.HF_DATASETS_CACHE) / "edgedistill" / f"candidates-{key}.safetensors"
@@ -164,19 +164,43 @@ def _by_pieces(tokens: list[tuple[int, ...]], embeddings: Tensor, words: Words) 
     )
 
 
+def refuse_few_words(tokenizer: Any, vectors: WordTable, count: int) -> None:
+    """Make sure, before any row is read, that a file knows enough of the vocabulary's words.
+
+    Args:
+        tokenizer: of the rows.
+        vectors: of a file.
+        count: K, candidates that are wanted for each word.
+
+    Raises:
+        DataError: it does not.
+    """
+    words = words_of(tokenizer)
+    _known(vectors, words, _at_most(count, words))
+
+
+def _at_most(count: int, words: Words) -> int:
+    return max(1, min(count, int(words.is_candidate.sum()) - 1))
+
+
 def _by_table(tokens: list[tuple[int, ...]], vectors: WordTable, words: Words, count: int) -> _Space:
+    table, (known, number) = torch.from_numpy(vectors.vectors), _known(vectors, words, count)
+    directions = F.normalize(table[[number[words.surfaces[token]] for token in known]], dim=1)
+    surfaces = {word: "".join(words.surfaces[token] for token in word) for word in set(tokens)}
+    own = {word: table[number[surface]] for word, surface in surfaces.items() if surface in number}
+    return _Space(torch.tensor(known), directions, own)
+
+
+def _known(vectors: WordTable, words: Words, count: int) -> tuple[list[int], dict[str, int]]:
+    """The vocabulary's words that a file knows too, and where in it each of its words stands."""
     number = {word.lower(): place for place, word in reversed(list(enumerate(vectors.words)))}  # the frequent one wins
-    table = torch.from_numpy(vectors.vectors)
     known = [token for token in words.is_candidate.nonzero().squeeze(1).tolist() if words.surfaces[token] in number]
     if len(known) <= count:
         raise DataError(
             f"augment_vectors: {len(known)} of the vocabulary's words have a vector in the file, {count} candidates "
             "for each word are wanted. Give vectors of the texts' language, of more words, or fewer augment_candidates."
         )
-    directions = F.normalize(table[[number[words.surfaces[token]] for token in known]], dim=1)
-    surfaces = {word: "".join(words.surfaces[token] for token in word) for word in set(tokens)}
-    own = {word: table[number[surface]] for word, surface in surfaces.items() if surface in number}
-    return _Space(torch.tensor(known), directions, own)
+    return known, number
 
 
 def _neighbours(tokens: list[tuple[int, ...]], spaces: list[_Space], count: int) -> Tensor:

@@ -97,7 +97,7 @@ def load_task_data(
             raise
         raise DataError(
             f"{str(error).rstrip('.')}. Or learn from a teacher alone: 'bilstm' and 'tinybert' need no labels, "
-            "other recipes with a teacher none where their weight is 0."
+            "other recipes with a teacher none where their weight is 0, fastbert none with finetune_optim=null."
         ) from error
     if judged_split == "test" and has_labels(task, source, "validation"):
         dev = dataset_of(task, source, "validation", names, limit)

@@ -178,7 +178,9 @@ def fastbert_for(
     """
     given: Any = backbone.config
     if given.model_type != "bert":
-        raise CheckpointError(f"a FastBERT is built around a bert (MiniLM is one too), not a {given.model_type}.")
+        raise CheckpointError(
+            f"a FastBERT is built around a bert (MiniLM is one too), not a {given.model_type}. Give one."
+        )
     if size % heads:
         raise ConfigError(f"classifier_size: {size} cannot be cut into {heads} heads. Try {heads * (size // heads)}.")
     if given.num_hidden_layers < 2:

@@ -43,7 +43,7 @@ def refuse_family(folder: Path, config: Any, kind: HeadKind) -> None:
     if type(config) not in AUTO_CLASSES[kind]._model_mapping:
         raise CheckpointError(
             f"'{folder}' is of the family '{config.model_type}', which has no model {_GIVES[kind]}. Give a checkpoint "
-            "of another family."
+            "of a family that has one; --student says what a student starts from."
         )
 
 

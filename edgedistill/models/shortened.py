@@ -43,6 +43,11 @@ def shorten(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
 
 
 def _place(model: PreTrainedModel) -> tuple[nn.Module, str]:
+    if hasattr(model, "exits"):
+        raise CheckpointError(
+            "the layers of a FastBERT cannot be taken one by one: each has a classifier of its own. Start from the "
+            "bert that it was made of."
+        )
     for path in _LAYERS:
         parent, _, name = path.partition(".")
         body = getattr(model.base_model, parent, None)

@@ -50,7 +50,7 @@ def place_of(teacher: str | Path, tasks: Sequence[Task]) -> tuple[str | None, st
     name, sign, place = str(teacher).partition("=")
     known = [task.name for task in tasks]
     if sign and name not in known and not Path(teacher).exists():
-        raise ConfigError(f"--teacher {teacher}: '{name}' is none of the tasks {', '.join(known)}.")
+        raise ConfigError(f"--teacher {teacher}: '{name}' is none of the tasks {', '.join(known)}. Name one.")
     return (name, place) if sign and name in known else (None, teacher)
 
 

@@ -148,7 +148,7 @@ def build_student(cfg: Config, given: Ingredients) -> PreTrainedModel:
     teacher, data = given.layered_teacher, given.data
     _refuse_answers_only(cfg, given)
     if cfg.augment_copies:
-        refuse_unreadable(data.tokenizer, cfg.augment_with, cfg.augment_vectors)
+        refuse_unreadable(data.tokenizer, cfg.augment_with, cfg.augment_vectors, cfg.augment_candidates)
     if given.start is not None:
         student = load(given.start, kind=data.task.kind, labels=data.labels).model
         refuse_other_shape(student, given.start, cfg.model_dump(include=_SHAPE))

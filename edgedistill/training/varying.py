@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedistill import resources
-from edgedistill.data.candidates import Candidates, Together, find_candidates, masked_lm
+from edgedistill.data.candidates import Candidates, Together, find_candidates, masked_lm, refuse_few_words
 from edgedistill.data.variants import How, Variants
 from edgedistill.data.vectors import read_vectors
 from edgedistill.models.loading import load
@@ -24,17 +24,25 @@ _MOST_WORDS = 400_000
 """As many as GloVe's own files have; the most frequent ones come first."""
 
 
-def refuse_unreadable(tokenizer: PreTrainedTokenizerFast, masked_lm_at: str | None, vectors: Path | None) -> None:
-    """Make sure, before anything is trained, that what `with_variants` will ask can be.
+def refuse_unreadable(
+    tokenizer: PreTrainedTokenizerFast, masked_lm_at: str | None, vectors: Path | None, count: int
+) -> None:
+    """Make sure, before anything is trained, that what `with_variants` will ask can be asked.
+
+    Args:
+        tokenizer: of the rows.
+        masked_lm_at: the checkpoint with guesses; none: it has none.
+        vectors: file of word vectors; none: there is none.
+        count: candidates for each word.
 
     Raises:
         CheckpointError: no masked-LM, or one of other tokens.
-        DataError: no file of word vectors.
+        DataError: no file of word vectors, or one of too few of the vocabulary's words.
     """
     if masked_lm_at is not None:
         masked_lm(resources.checkpoint(masked_lm_at), tokenizer)
     if vectors is not None:
-        read_vectors(vectors, _MOST_WORDS)
+        refuse_few_words(tokenizer, read_vectors(vectors, _MOST_WORDS), count)
 
 
 def with_variants(

@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 from edgedistill import plugins
 from edgedistill.cli.verbs import edgedistill
 from edgedistill.config import build
-from edgedistill.errors import ConfigError
+from edgedistill.errors import CheckpointError, ConfigError
 from edgedistill.models.bilstm import BiLstmConfig, bilstm_for
+from edgedistill.models.fastbert import fastbert_for
+from edgedistill.models.shortened import shorten
 from tests.recipes.kitchen import TASKS, write_kind
 from tests.support import save_checkpoint, tiny_model, tiny_tokenizer, vocabulary
 
@@ -69,6 +71,19 @@ def test_vectors_that_cannot_be_read_are_refused(bilstm: Path, tmp_path: Path, t
     (tmp_path / "vectors.txt").write_text("film 1 2\nbad 1 two\n", encoding="utf-8")
     given = "--teacher", teacher, *task, "--set", f"augment_vectors={tmp_path / 'vectors.txt'}", "--dry-run"
     assert "vectors.txt, line 2" in refused("distill", "tinybert", *given).stderr
+
+
+def test_vectors_of_too_few_words_are_refused(tmp_path: Path, task: tuple[str | Path, ...]) -> None:
+    teacher = save_checkpoint(tmp_path / "teacher", tiny_model(labels=("no", "yes")), tiny_tokenizer())
+    (tmp_path / "vectors.txt").write_text("film 1 2\nxyzzy 3 4\n", encoding="utf-8")
+    given = "--teacher", teacher, *task, "--set", f"augment_vectors={tmp_path / 'vectors.txt'}", "--dry-run"
+    assert "1 of the vocabulary's words have a vector" in refused("distill", "tinybert", *given).stderr
+
+
+def test_layers_with_classifiers_of_their_own_are_not_taken_one_by_one() -> None:
+    model = fastbert_for(tiny_model(), size=8)
+    with pytest.raises(CheckpointError, match="Start from the bert that it was made of"):
+        shorten(model, (1, 2))
 
 
 def test_no_shapes_are_planned_around_a_teacher_without_layers(bilstm: Path) -> None:
