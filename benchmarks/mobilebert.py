@@ -176,6 +176,7 @@ def _table(found: dict[str, Any]) -> list[str]:
         f"{found['length']}. {compare.beside(found['rows'][0]['metric'], score, found['commonest'])}. "
         f"The teacher has {', '.join(sizes)}.",
         "",
+        *([found["note"], ""] if "note" in found else []),
         "| variant or shape | each seed | 95 % | of the teacher | agreement | gain | parameters | training |",
         "|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(_cells(row, score))} |" for row in found["rows"]),
