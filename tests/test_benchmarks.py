@@ -100,3 +100,35 @@ def test_texts_that_are_written_cost_more_with_more_beams(script, tmp_path):
     assert (found["beams"]["beams"], found["greedy"]["beams"]) == (3, 1)
     assert 1 <= found["greedy"]["words"] <= 12
     assert costs.macs(tmp_path, given * 2) == found  # means
+
+
+def test_a_recipe_without_a_part_is_compared_with_the_recipe_and_with_the_answers_alone(script, monkeypatch):
+    parts = script("recipe_parts")
+    plan = {
+        "recipes": {"pkd": {"answers": {"beta": 0}, "recipe": {"alpha": 2}}},
+        "parts": {"pkd": {"recipe": {"no labels": {"alpha": 1}}, "answers": {"no start": {}}}},
+    }
+    trained = []
+
+    def row(options, plan, recipe, name, start, chosen):
+        trained.append((name, start, chosen))
+        return {"answers": name}
+
+    monkeypatch.setattr(parts, "_row", row)
+    monkeypatch.setattr(parts.compare, "gain", lambda before, after: f"{before} -> {after}")
+    found = parts._rows(None, plan, "pkd")
+    assert trained == [
+        (parts.ANSWERS, "answers", {"beta": 0}),
+        (parts.RECIPE, "recipe", {"alpha": 2}),
+        ("no labels", "recipe", {"alpha": 1}),
+        ("no start", "answers", {"alpha": 2}),
+    ]
+    assert [one["over_answers"] for one in found] == [
+        None,
+        *(f"{parts.ANSWERS} -> {name}" for name in (parts.RECIPE, "no labels", "no start")),
+    ]
+    assert [one["over_recipe"] for one in found] == [
+        None,
+        None,
+        *(f"{parts.RECIPE} -> {name}" for name in ("no labels", "no start")),
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgedistill.data.labels import has_labels
 from edgedistill.data.ranking import bounds_of, rows_of
-from edgedistill.data.table import Source, values
+from edgedistill.data.table import Source, column, values
 from edgedistill.data.tasks import Split, Task
 from edgedistill.errors import DataError
 
@@ -88,3 +88,12 @@ def refuse_one_class(task: Task, train: Dataset, names: tuple[str, ...], origin:
                 f"{origin}: all {len(train)} training rows of task '{task.name}' have the label "
                 f"'{names[found.pop()]}'. There is nothing to learn. Give rows of other classes, or a larger --limit."
             )
+
+
+def refuse_no_text(task: Task, train: Dataset, origin: str) -> None:
+    """Raise `DataError` when every training row is blank."""
+    if not any(text.strip() for text in column(train, "text")):
+        raise DataError(
+            f"{origin}: the text of all {len(train)} training rows of task '{task.name}' is empty. There is nothing to "
+            f"learn. Is '{task.text[0]}' the right column?"
+        )

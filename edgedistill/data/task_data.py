@@ -12,7 +12,7 @@ from edgedistill.data.labels import has_labels, label_names
 from edgedistill.data.rows import Rows
 from edgedistill.data.sentence_pairs import SentencePairs
 from edgedistill.data.sources import dataset_of, open_source
-from edgedistill.data.splits import carved, halved, judged_split_of, refuse_one_class
+from edgedistill.data.splits import carved, halved, judged_split_of, refuse_no_text, refuse_one_class
 from edgedistill.data.streams import Place
 from edgedistill.data.tasks import Kind, Task
 from edgedistill.data.tokenise import same_tokens
@@ -106,6 +106,7 @@ def load_task_data(
     else:
         judged, dev = halved(judged, task, seed)
         say(f"{task.name}: train has no labels, half of {judged_split} chooses and the other half judges")
+    refuse_no_text(task, train, source.name)
     if is_labelled:
         refuse_one_class(task, train, names, source.name)
 

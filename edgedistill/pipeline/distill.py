@@ -176,7 +176,9 @@ def _planned(
         raise ConfigError("--teacher-cache and --corpus are for one task. Leave them out with several.")
     by_task: dict[str, list[Checkpoint]] = {}
     if module.NEEDS_TEACHER:
-        by_task[task.name] = [load(resources.checkpoint(teacher), task=task.name) for teacher in teachers]
+        by_task[task.name] = [
+            load(resources.checkpoint(place_of(teacher, tasks)[1]), task=task.name) for teacher in teachers
+        ]
     elif learns_several(module):
         by_task = teachers_by_task(teachers, tasks)
     learnt_from = by_task.get(task.name, [])

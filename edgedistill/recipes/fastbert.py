@@ -101,6 +101,12 @@ class Config(RecipeConfig):
             raise ValueError("exit_ms are times from a text's start: above 0, and none below the one before it")
         return self
 
+    @model_validator(mode="after")
+    def _branches_at_one_rate(self) -> Config:
+        if self.distill_optim.layer_decay != 1:
+            raise ValueError("distill_optim.layer_decay: layers are frozen then, and every branch is above all of them")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _over_what_was_published(cls, values: Any) -> Any:

@@ -153,6 +153,20 @@ def test_one_class_cannot_be_learnt(tmp_path):
         load_task_data(SST2, tmp_path, tiny_tokenizer(), max_length=32, seed=0)
 
 
+def test_blank_texts_cannot_be_learnt(tmp_path):
+    write_task(tmp_path)
+    write_jsonl(tmp_path / "train.jsonl", [{"sentence": " " * (n % 2), "label": n % 2} for n in range(20)])
+    with pytest.raises(DataError, match=r"all 20 training rows of task 'sst2' is empty.*'sentence' the right column"):
+        load_task_data(SST2, tmp_path, tiny_tokenizer(), max_length=32, seed=0)
+
+
+def test_a_few_blank_texts_can_be(tmp_path):
+    write_task(tmp_path)
+    rows = [{"sentence": "the film" * (n > 9), "label": n % 2} for n in range(20)]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    assert len(load_task_data(SST2, tmp_path, tiny_tokenizer(), max_length=32, seed=0).train) == 20
+
+
 def test_limit_is_for_every_split(folder):
     data = load_task_data(SST2, folder, tiny_tokenizer(), max_length=32, seed=0, limit=16)
     assert [len(part) for part in (data.train, data.dev, data.judged)] == [16, 16, 16]

@@ -54,6 +54,11 @@ def test_layers_that_are_not_there_have_no_rates_of_their_own(bilstm: Path, task
     assert "layer_decay: this model has no layers" in refused("distill", "bilstm", *given).stderr
 
 
+def test_branches_above_all_layers_have_one_rate(task: tuple[str | Path, ...]) -> None:
+    given = "--student", "minilm", *task, "--set", "distill_optim.layer_decay=0.9", "--dry-run"
+    assert "distill_optim.layer_decay: layers are frozen then" in refused("distill", "fastbert", *given).stderr
+
+
 def test_a_family_without_an_encoder_to_share_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
     message = refused("distill", "mtdnn_kd", "--teacher", bilstm, *task).stderr
     assert "is of the family 'bilstm', which has no model without a head" in message
@@ -63,6 +68,29 @@ def test_a_family_without_an_encoder_to_share_is_named(bilstm: Path, task: tuple
 def test_a_teacher_of_a_task_that_is_not_learnt_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
     message = refused("distill", "mtdnn_kd", "--student", bilstm, "--teacher", f"other={bilstm}", *task).stderr
     assert "'other' is none of the tasks" in message
+
+
+def test_a_teacher_of_another_task_than_the_one_is_named(bilstm: Path, task: tuple[str | Path, ...]) -> None:
+    message = refused("distill", "pkd", "--teacher", f"other={bilstm}", *task).stderr
+    assert "'other' is none of the tasks o. Name one." in message
+
+
+def test_a_teacher_may_be_given_with_the_task_that_it_is_for(tmp_path: Path, task: tuple[str | Path, ...]) -> None:
+    teacher = save_checkpoint(tmp_path / "teacher", tiny_model(labels=("no", "yes")), tiny_tokenizer())
+    given = (
+        "distill",
+        "pkd",
+        "--teacher",
+        f"o={teacher}",
+        *map(str, task),
+        "--set",
+        "num_layers=1",
+        "--set",
+        "beta=0",
+        "--dry-run",
+    )
+    result = CliRunner().invoke(edgedistill, given, prog_name="edgedistill")
+    assert result.exit_code == 0, result.output
 
 
 def test_vectors_that_cannot_be_read_are_refused(bilstm: Path, tmp_path: Path, task: tuple[str | Path, ...]) -> None:
