@@ -92,7 +92,7 @@ def test_padding_changes_no_answers_loss(tmp_path, kind):
     step, batch = tinybert._answer_step(cfg, kind, taught.teacher, student), some_rows(taught)
     one, two = step(batch)["logits"].item(), step(padded(batch, 5))["logits"].item()
     assert one > 1e-3
-    assert two == pytest.approx(one, rel=1e-5)
+    assert two == pytest.approx(one, rel=1e-4)  # a small difference of float32 numbers, summed in other groups
 
 
 def test_terms_are_sums_over_layers(given):
