@@ -69,6 +69,7 @@ def main() -> None:
         other = next((one for one in rows if one["name"] == row["beside"]), first)
         row["gain"] = None if row is first else compare.gain(other["answers"], row["answers"])
     title = compare.title(options.task, options.limit, options.seeds)
+    title += f", {options.named}" if options.named else ""
     results = {
         **compare.about(),
         "length": length,
@@ -90,6 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--words", help="teacher that guesses words, for the variants after raw text")
     parser.add_argument("--corpus", type=Path, help="raw text, for the same")
     parser.add_argument("--only", action="append", help="only this variant or shape; may be repeated")
+    parser.add_argument("--named", help="added to the table's title, so that it stands beside the task's other ones")
     parser.add_argument("--mode", default="rapid", choices=["submission", "quick", "rapid"])
     return parser.parse_args()
 
