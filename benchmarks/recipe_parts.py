@@ -31,11 +31,13 @@ ANSWERS, RECIPE = "the teacher's answers alone", "the recipe"
 
 def main() -> None:
     """Train, compare and write the table."""
-    options = asked(__doc__).parse_args()
+    parser = asked(__doc__)
+    parser.add_argument("--recipe", action="append", help="only this one; may be repeated")
+    options = parser.parse_args()
     title = compare.title(options.task, options.limit)
     options.out /= compare.slug(title)
     plan = read_yaml(HERE / "recipes.yaml")
-    rows = [row for recipe in plan["parts"] for row in _rows(options, plan, recipe)]
+    rows = [row for recipe in options.recipe or plan["parts"] for row in _rows(options, plan, recipe)]
     found = {**compare.about(), "metric": rows[0]["metric"], "rows": rows}
     compare.Page("recipe_parts", "Parts of recipes", TOLD, _table).keep(title, found)
 
