@@ -175,14 +175,13 @@ def _planned(
     if several and (storage is not None or corpus is not None):
         raise ConfigError("--teacher-cache and --corpus are for one task. Leave them out with several.")
     by_task: dict[str, list[Checkpoint]] = {}
+    places = [place_of(teacher, tasks)[1] for teacher in teachers]
     if module.NEEDS_TEACHER:
-        by_task[task.name] = [
-            load(resources.checkpoint(place_of(teacher, tasks)[1]), task=task.name) for teacher in teachers
-        ]
+        by_task[task.name] = [load(resources.checkpoint(place), task=task.name) for place in places]
     elif learns_several(module):
         by_task = teachers_by_task(teachers, tasks)
     learnt_from = by_task.get(task.name, [])
-    begins_with = student if student is not None or module.NEEDS_TEACHER else place_of(teachers[0], tasks)[1]
+    begins_with = student if student is not None or module.NEEDS_TEACHER else places[0]
     start = None if begins_with is None else load(resources.checkpoint(begins_with))
     reads = start or learnt_from[0]
     refuse_too_long(cfg, [*itertools.chain(*by_task.values()), *([start] if start else [])])
