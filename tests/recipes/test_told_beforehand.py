@@ -77,18 +77,8 @@ def test_a_teacher_of_another_task_than_the_one_is_named(bilstm: Path, task: tup
 
 def test_a_teacher_may_be_given_with_the_task_that_it_is_for(tmp_path: Path, task: tuple[str | Path, ...]) -> None:
     teacher = save_checkpoint(tmp_path / "teacher", tiny_model(labels=("no", "yes")), tiny_tokenizer())
-    given = (
-        "distill",
-        "pkd",
-        "--teacher",
-        f"o={teacher}",
-        *map(str, task),
-        "--set",
-        "num_layers=1",
-        "--set",
-        "beta=0",
-        "--dry-run",
-    )
+    settings = "--set", "num_layers=1", "--set", "beta=0", "--dry-run"
+    given = ("distill", "pkd", "--teacher", f"o={teacher}", *map(str, task), *settings)
     result = CliRunner().invoke(edgedistill, given, prog_name="edgedistill")
     assert result.exit_code == 0, result.output
 
